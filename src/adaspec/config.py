@@ -1,0 +1,333 @@
+"""The schema of params.yaml: every knob typed, bounded and cross-checked; unknown keys refused.
+
+The values live in params.yaml alone, so nothing here has a default. A value of null means "the data set's own" and is
+filled in by `adaspec.resolve`, the only place that does so.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from adaspec.errors import InputError
+
+__all__ = [
+    "AudioConfig",
+    "AugmentConfig",
+    "BackboneConfig",
+    "Config",
+    "DatasetConfig",
+    "EngineConfig",
+    "EvaluateConfig",
+    "FbankConfig",
+    "FeaturesConfig",
+    "FrontendConfig",
+    "SplitConfig",
+    "SyntheticConfig",
+    "TrackingConfig",
+    "TrainConfig",
+    "explain",
+    "flatten",
+    "load_config",
+]
+
+SYNTHETIC_ROOT = "data/raw/synthetic"  # output of the stage `synthesize`
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+
+
+class Section(BaseModel):
+    """Frozen, and no key passes unread."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatasetConfig(Section):
+    """Which recordings, and where they lie."""
+
+    name: Literal["synthetic", "esc50", "folder", "manifest"]
+    root: Annotated[str, Field(min_length=1)]
+    subset: Literal["esc10"] | None
+    on_bad_clip: Literal["fail", "skip"]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.subset is not None and self.name != "esc50":
+            raise ValueError(f"subset={self.subset} exists in esc50 only, but name={self.name}; set subset to null")
+        if self.name == "synthetic" and self.root != SYNTHETIC_ROOT:
+            raise ValueError(
+                f"root={self.root} is not where the synthetic data set is generated; set root={SYNTHETIC_ROOT}, or "
+                "name to esc50, folder or manifest"
+            )
+        if self.name != "synthetic" and self.root == SYNTHETIC_ROOT:
+            raise ValueError(f"root={self.root} holds the synthetic data set, but name={self.name}; set root to yours")
+        return self
+
+
+class SyntheticConfig(Section):
+    """The embedded data set."""
+
+    clips_per_class: Annotated[int, Field(ge=10, le=10_000, strict=True)]
+    duration_s: Annotated[float, Field(ge=0.5, le=60)]
+    seed: Seed
+
+
+class AudioConfig(Section):
+    """The waveform that every model sees."""
+
+    sample_rate: Annotated[int, Field(ge=1000, le=384_000, strict=True)] | None
+    window_s: Annotated[float, Field(gt=0, le=3600)] | None
+    pad: Literal["repeat", "zeros"]
+    trim_db: Annotated[float, Field(gt=0, le=200)] | None
+
+
+class FbankConfig(Section):
+    """Kaldi-compatible log-mel filterbank, cached once per clip."""
+
+    frame_length_ms: Annotated[float, Field(gt=0, le=1000)]
+    frame_shift_ms: Annotated[float, Field(gt=0, le=1000)]
+    n_mels: Annotated[int, Field(ge=4, le=1024, strict=True)]
+    normalize: bool
+
+
+class FeaturesConfig(Section):
+    """What the store holds."""
+
+    clips_per_shard: Annotated[int, Field(ge=1, le=100_000, strict=True)]
+    fbank: FbankConfig
+
+
+class SplitConfig(Section):
+    """Folds, balancing and validation."""
+
+    scheme: Literal["predefined", "group_kfold", "official"] | None
+    n_folds: Annotated[int, Field(ge=2, le=100, strict=True)]
+    validation_fraction: Annotated[float, Field(ge=0, le=0.5)]
+    balance: Literal["none", "downsample", "upsample", "class_weights"]
+
+
+class FrontendConfig(Section):
+    """Waveform to spectrogram."""
+
+    name: Literal["stft", "fbank"]
+    n_fft: Annotated[int, Field(ge=4, le=65_536, strict=True)]
+    win_length: Annotated[int, Field(ge=2, le=65_536, strict=True)]
+    hop_length: Count
+    window: str | tuple[str | float, ...]
+    n_mels: Annotated[int, Field(ge=4, le=1024, strict=True)] | None
+    f_min: NonNegative
+    f_max: Positive | None
+    log_base: Positive | None
+    learn_window: bool
+    learn_kernels: bool
+
+    @field_validator("window")
+    @classmethod
+    def _check_window(cls, window: Any) -> Any:
+        from scipy.signal import get_window
+
+        try:
+            get_window(window, 16)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"{window!r} is not a window of scipy.signal.get_window ({error}); "
+                "use for example hann, hamming, boxcar or [kaiser, 14.0]"
+            ) from None
+        return window
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.win_length > self.n_fft:
+            raise ValueError(
+                f"win_length={self.win_length} exceeds n_fft={self.n_fft}; raise n_fft or lower win_length"
+            )
+        if self.f_max is not None and self.f_min >= self.f_max:
+            raise ValueError(f"f_min={self.f_min} must be below f_max={self.f_max}")
+        if self.name == "fbank" and (self.learn_window or self.learn_kernels):
+            raise ValueError("name=fbank is computed once and cannot learn; set name=stft, or learn_* to false")
+        return self
+
+
+class BackboneConfig(Section):
+    """Spectrogram to logits."""
+
+    name: Literal["cnn", "resnet"]
+    dropout: Fraction
+
+
+class TrainConfig(Section):
+    """How one fold is fitted."""
+
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2, strict=True)]
+    optimizer: Literal["adamw", "sgd"]
+    learning_rate: Positive
+    frontend_lr_multiplier: NonNegative
+    weight_decay: NonNegative
+    momentum: Fraction
+    schedule: Literal["cosine", "exponential"]
+    warmup_fraction: Fraction
+    gamma: Annotated[float, Field(gt=0, le=1)]
+    gradient_clip: Positive | None
+    label_smoothing: Fraction
+    ema_decay: Fraction | None
+    early_stopping_patience: Count | None
+    precision: Literal["auto", 32, "bf16"]
+    threads_per_fold: Count
+
+
+class AugmentConfig(Section):
+    """Random changes to training clips."""
+
+    gain_db: NonNegative
+    time_shift: Annotated[float, Field(ge=0, le=1)]
+    mixup_alpha: NonNegative
+    freq_mask: Annotated[int, Field(ge=0, strict=True)]
+    time_mask: Annotated[int, Field(ge=0, strict=True)]
+
+
+class EvaluateConfig(Section):
+    """How test clips are scored."""
+
+    vote: Literal["mean", "majority"]
+    n_bootstrap: Annotated[int, Field(ge=100, le=100_000, strict=True)]
+
+
+class TrackingConfig(Section):
+    """Where runs are filed in MLflow."""
+
+    experiment: Annotated[str, Field(min_length=1)]
+
+    @field_validator("experiment")
+    @classmethod
+    def _check_experiment(cls, name: str) -> str:
+        if name == "Default":
+            raise ValueError("'Default' belongs to MLflow, whose user interface may bind it elsewhere; name another")
+        return name
+
+
+class EngineConfig(Section):
+    """How work is spread; decides time, never results."""
+
+    workers: Count | None
+    parallel_folds: Count | None
+
+
+class Config(Section):
+    """The whole of params.yaml."""
+
+    seed: Seed
+    dataset: DatasetConfig
+    synthetic: SyntheticConfig
+    audio: AudioConfig
+    features: FeaturesConfig
+    split: SplitConfig
+    frontend: FrontendConfig
+    backbone: BackboneConfig
+    train: TrainConfig
+    augment: AugmentConfig
+    evaluate: EvaluateConfig
+    tracking: TrackingConfig
+    engine: EngineConfig
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.train.early_stopping_patience is not None and self.split.validation_fraction == 0:
+            raise ValueError(
+                "train.early_stopping_patience needs validation clips, but split.validation_fraction=0; "
+                "raise the fraction or set the patience to null"
+            )
+        rate = self.audio.sample_rate
+        if rate is not None:
+            if self.frontend.f_max is not None and self.frontend.f_max > rate / 2:
+                raise ValueError(
+                    f"frontend.f_max={self.frontend.f_max} exceeds half of audio.sample_rate={rate}; "
+                    "lower it or set it to null"
+                )
+            if self.frontend.f_min >= rate / 2:
+                raise ValueError(f"frontend.f_min={self.frontend.f_min} must be below half of audio.sample_rate={rate}")
+        return self
+
+
+def load_config(path: Path) -> Config:
+    """Read and check a params file.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file with every key of `Config`.
+
+    Returns
+    -------
+    Config
+        Frozen.
+
+    Raises
+    ------
+    InputError
+        One line per problem: file, key, value got, values allowed.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} not found; run from the root of the repository") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must hold a mapping of sections, got {type(content).__name__}")
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise InputError("\n       ".join(f"{path} {explain(problem)}" for problem in error.errors())) from None
+
+
+def explain(problem: Any) -> str:
+    """Say one problem of a pydantic `ValidationError` as 'key=value: what is allowed'."""
+    location = [part for part in problem["loc"] if isinstance(part, str) and not _is_union_branch(part)]
+    key = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(location[:-1])
+        close = difflib.get_close_matches(location[-1], known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
+        return f"{key}: unknown key; {hint}"
+    if problem["type"] == "missing":
+        return f"{key}: missing; every key of the file must be there, null where the data set's own value is wanted"
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:] if message.startswith("Input ") else message
+    if problem["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    hint = ""
+    if isinstance(problem["input"], str) and problem["type"].startswith(("float", "int")):
+        hint = " (YAML takes 1e-3 for text: write 1.0e-3)"
+    return f"{key}={problem['input']!r}: {message}{hint}"
+
+
+def _is_union_branch(part: str) -> bool:
+    """Pydantic adds the branch of a union to the location; it is no key of the file."""
+    return part in {"str", "float", "int"} or "[" in part or part.startswith(("constrained", "function"))
+
+
+def _known_keys(location: list[str]) -> list[str]:
+    model: Any = Config
+    for part in location:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
+
+
+def flatten(section: BaseModel) -> dict[str, Any]:
+    """Every knob under its dotted name, as `dvc exp run -S` takes it."""
+    flat: dict[str, Any] = {}
+    for key, value in section:
+        if isinstance(value, BaseModel):
+            flat |= {f"{key}.{inner}": leaf for inner, leaf in flatten(value).items()}
+        else:
+            flat[key] = value
+    return flat

@@ -1,0 +1,71 @@
+"""Where folds and shards run: the only module that knows of processes and threads.
+
+Results never depend on how many tasks run at once: they come back in the order of the tasks, and a task that computes
+with torch sets its own number of threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from joblib import Parallel, delayed
+
+from adaspec.config import Config
+
+__all__ = ["folds_at_a_time", "keep_freed_memory", "n_cores", "run_tasks"]
+
+Result = TypeVar("Result")
+
+
+def n_cores() -> int:
+    """Cores that this process may use, which containers and batch systems make fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def folds_at_a_time(config: Config, n_folds: int) -> int:
+    """How many of `n_folds` run at once: as configured, else as many as the cores have threads for."""
+    wanted = config.engine.parallel_folds or max(1, n_cores() // config.train.threads_per_fold)
+    return min(wanted, n_folds)
+
+
+def run_tasks(function: Callable[..., Result], tasks: Iterable[tuple[Any, ...]], n_parallel: int) -> Iterator[Result]:
+    """Call `function(*task)` for each task in worker processes.
+
+    Parameters
+    ----------
+    function : callable
+        Importable by name.
+    tasks : iterable of tuples
+        Arguments; taken as workers become free.
+    n_parallel : int
+        Tasks at a time; 1 runs them in this process.
+
+    Yields
+    ------
+    Result
+        In the order of `tasks`. The first error ends the rest and is raised here.
+    """
+    backend = "loky" if n_parallel > 1 else "sequential"
+    # loky replaces a worker whose memory has grown, and says so at every fold; no task is lost by it.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+    yield from Parallel(n_jobs=n_parallel, backend=backend, return_as="generator", batch_size=1)(
+        delayed(function)(*task) for task in tasks
+    )
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep large freed blocks for reuse.
+
+    glibc hands them back to the kernel, and the next training step pays for the page faults: about a tenth of its time.
+    """
+    if sys.platform == "linux":
+        m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            libc.mallopt(m_mmap_max, 0)
+            libc.mallopt(m_trim_threshold, 2**30)
