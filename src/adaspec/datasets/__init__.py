@@ -1,0 +1,39 @@
+"""Data sets: one module each, `read(root, ...)` -> the clips with their labels, groups and official folds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from adaspec.config import DatasetConfig
+from adaspec.datasets import esc50, folder, manifest, synthetic
+
+__all__ = ["DATASETS", "read_dataset"]
+
+DATASETS: dict[str, Callable[[Path, DatasetConfig], pd.DataFrame]] = {
+    "synthetic": synthetic.read,
+    "esc50": esc50.read,
+    "folder": folder.read,
+    "manifest": manifest.read,
+}
+
+
+def read_dataset(config: DatasetConfig) -> pd.DataFrame:
+    """List the clips of the configured data set, unopened.
+
+    Returns
+    -------
+    DataFrame
+        Text columns `path` (relative to the root, '/' between folders), `label`, `group`, `fold`, `subset`; '' where
+        the data set does not say. A clip without a group is a group of its own.
+
+    Raises
+    ------
+    InputError
+        The folder is not laid out as the data set's module expects.
+    """
+    table = DATASETS[config.name](Path(config.root), config)
+    table = table.assign(group=table["group"].where(table["group"] != "", table["path"]))
+    return table.sort_values("path", ignore_index=True)

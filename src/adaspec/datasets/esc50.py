@@ -1,0 +1,49 @@
+"""ESC-50 and ESC-10 as unpacked from the official archive: `meta/esc50.csv` beside `audio/`.
+
+2,000 five-second environmental recordings in 50 classes and five official folds; ESC-10 is the subset of 400 in 10
+classes. A group is a source recording on Freesound (`src_file`), which the official folds never straddle.
+
+References
+----------
+K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015,
+https://doi.org/10.1145/2733373.2806390
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from adaspec.config import DatasetConfig
+from adaspec.datasets.manifest import read_table
+from adaspec.errors import InputError
+
+__all__ = ["META", "read"]
+
+META = "meta/esc50.csv"
+
+
+def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
+    """List the clips of ESC-50, or of ESC-10 where `dataset.subset` says so."""
+    if not (root / META).exists():
+        below = sorted(root.glob(f"*/{META}"))
+        hint = f"set dataset.root={below[0].parent.parent}" if below else "'adaspec fetch esc50 --to DIR' downloads it"
+        raise InputError(f"{root / META} not found, so {root} is not an ESC-50 folder; {hint}")
+    table = read_table(root / META, ("filename", "fold", "category", "esc10", "src_file"), ())
+    for line, filename in zip(table["line"], table["filename"], strict=True):
+        if Path(filename).name != filename:
+            raise InputError(f"{root / META} line {line}: filename={filename!r} must be the name of a file in audio/")
+    if config.subset == "esc10":
+        table = table[table["esc10"] == "True"]
+        if table.empty:
+            raise InputError(f"{root / META}: no clip has esc10=True; set dataset.subset to null")
+    return pd.DataFrame(
+        {
+            "path": "audio/" + table["filename"],
+            "label": table["category"],
+            "group": table["src_file"],
+            "fold": table["fold"],
+            "subset": "",
+        }
+    )

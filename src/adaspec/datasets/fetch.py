@@ -1,0 +1,187 @@
+"""Download a data set's official archive, unpack it safely, and check that every recording it lists is there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import requests
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from adaspec.datasets.esc50 import META
+from adaspec.datasets.manifest import read_table
+from adaspec.errors import InputError
+from adaspec.files import complete_folder
+from adaspec.progress import stderr_is_terminal
+
+__all__ = ["SOURCES", "fetch"]
+
+CHUNK = 2**20  # bytes
+TIMEOUT_S = 30
+MAX_UNPACKED = 20 * 2**30  # bytes; ESC-50 unpacks to 0.9 GiB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a data set is had, and how to tell that it is whole."""
+
+    url: str
+    licence: str
+    missing: Callable[[Path], list[str]]  # folder -> files that are not there
+
+
+def _esc50_missing(folder: Path) -> list[str]:
+    if not (folder / META).exists():
+        return [META]
+    table = read_table(folder / META, ("filename",), ())
+    return [f"audio/{name}" for name in table["filename"] if not (folder / "audio" / name).is_file()]
+
+
+SOURCES = {
+    "esc50": Source(
+        url="https://github.com/karolpiczak/ESC-50/archive/master.zip",
+        licence="CC BY-NC 3.0; the ESC-10 subset CC BY 3.0",
+        missing=_esc50_missing,
+    )
+}
+
+
+def fetch(name: str, folder: Path, url: str | None = None) -> str:
+    """Download and unpack a data set.
+
+    A complete data set is left as it is. The archive is kept under `folder/.download` until it is unpacked, so that a
+    download that broke off goes on where it was, if the server can.
+
+    Parameters
+    ----------
+    name : str
+        Key of `SOURCES`.
+    folder : Path
+        Will be the data set's root.
+    url : str, optional
+        Instead of the official address.
+
+    Returns
+    -------
+    str
+        What was done and how to go on.
+
+    Raises
+    ------
+    InputError
+        Unknown name; network or server failed; the archive is damaged, unsafe or incomplete.
+    """
+    if name not in SOURCES:
+        raise InputError(f"cannot fetch {name!r}; known data sets: {', '.join(sorted(SOURCES))}")
+    source = SOURCES[name]
+    folder = folder.resolve()
+    further = f"use it with: dvc exp run -S dataset.name={name} -S dataset.root={folder}"
+    if not source.missing(folder):
+        return f"{name} is already complete in {folder}; {further}"
+    archive = folder / ".download" / f"{name}.zip"
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    _download(url or source.url, archive)
+    with complete_folder(folder / ".download" / "unpacked") as unpacked:
+        _unpack(archive, unpacked)
+        missing = source.missing(unpacked)
+        if missing:
+            archive.unlink()
+            raise InputError(
+                f"{url or source.url} is not a whole {name}: {len(missing)} files missing, the first is {missing[0]}; "
+                "fetch again or from another --url"
+            )
+    for entry in (folder / ".download" / "unpacked").iterdir():
+        target = folder / entry.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        os.replace(entry, target)
+    shutil.rmtree(folder / ".download")
+    return f"{name} is complete in {folder} (licence: {source.licence}); {further}"
+
+
+def _download(url: str, archive: Path) -> None:
+    """Download to `archive`, going on from `archive`.partial where the server still has the same file."""
+    if archive.exists():
+        return
+    partial, tag_file = archive.with_suffix(".partial"), archive.with_suffix(".etag")
+    done = partial.stat().st_size if partial.exists() else 0
+    tag = tag_file.read_text() if tag_file.exists() else ""
+    # If-Range: a server whose file has changed since sends the whole of it instead of the rest.
+    headers = {"Range": f"bytes={done}-", "If-Range": tag} if done and tag else {}
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+            response.raise_for_status()
+            resumed = response.status_code == requests.codes.partial_content
+            done = done if resumed else 0
+            length = response.headers.get("Content-Length")
+            total = done + int(length) if length else None
+            tag_file.write_text(response.headers.get("ETag", ""))
+            with partial.open("ab" if resumed else "wb") as file, _progress() as progress:
+                task = progress.add_task(archive.name, total=total, completed=done)
+                for chunk in response.iter_content(CHUNK):
+                    file.write(chunk)
+                    progress.advance(task, len(chunk))
+    except requests.RequestException as error:
+        raise InputError(f"download of {url} failed ({_reason(error)}); run the same command to go on") from None
+    if total is not None and partial.stat().st_size != total:
+        raise InputError(
+            f"download of {url} broke off at {partial.stat().st_size} of {total} bytes; run the same command to go on"
+        )
+    os.replace(partial, archive)
+    tag_file.unlink()
+
+
+def _reason(error: requests.RequestException) -> str:
+    if error.response is not None:
+        return f"HTTP {error.response.status_code} {error.response.reason}"
+    return type(error).__name__
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not stderr_is_terminal(),
+    )
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpack the one top folder of a zip file into `folder`; each member's CRC-32 is checked on the way.
+
+    Raises
+    ------
+    InputError
+        Not a zip file, damaged, too large, or with a member that is a link or would land outside.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            members = [member for member in file.infolist() if not member.is_dir()]
+            size = sum(member.file_size for member in members)
+            if size > MAX_UNPACKED:
+                raise InputError(f"{archive} would unpack to {size} bytes, more than {MAX_UNPACKED}; refused")
+            for member in members:
+                path = PurePosixPath(member.filename)
+                unsafe = path.is_absolute() or ".." in path.parts or "\\" in member.filename
+                if unsafe or stat.S_ISLNK(member.external_attr >> 16):
+                    raise InputError(f"{archive} holds the unsafe member {member.filename!r}; refused")
+            for member in members:
+                below_top = PurePosixPath(*PurePosixPath(member.filename).parts[1:])
+                target = folder / below_top
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with file.open(member) as content, target.open("wb") as out:
+                    shutil.copyfileobj(content, out)
+    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
+        archive.unlink()  # damaged: the next attempt must not go on from it
+        raise InputError(f"{archive.name} is damaged ({error}); fetch again") from None
+    print(f"unpacked {len(members)} files, {size / 2**20:.0f} MiB", file=sys.stderr)

@@ -1,0 +1,86 @@
+"""A CSV that names the clips: columns `path` and `label`, optionally `fold`, `group` and `subset`.
+
+The file is `manifest.csv` in the root; paths in it are relative to the root and may not leave it.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+
+from adaspec.config import DatasetConfig
+from adaspec.errors import InputError
+
+__all__ = ["MANIFEST", "read", "read_table"]
+
+MANIFEST = "manifest.csv"
+REQUIRED = ("path", "label")
+OPTIONAL = ("group", "fold", "subset")
+SUBSETS = ("train", "dev", "eval")
+
+
+def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
+    """List the clips of `root/manifest.csv`."""
+    table = read_table(root / MANIFEST, REQUIRED, OPTIONAL)
+    source = root / MANIFEST
+    resolved_root = root.resolve()
+    first_line: dict[str, int] = {}
+    for line, path, label, subset in zip(table["line"], table["path"], table["label"], table["subset"], strict=True):
+        where = f"{source} line {line}"
+        if not path or not label:
+            raise InputError(f"{where}: path={path!r} label={label!r}; both must be given")
+        if Path(path).is_absolute() or not (root / path).resolve().is_relative_to(resolved_root):
+            raise InputError(
+                f"{where}: path={path!r} leaves {root}; give paths relative to that folder and keep the files inside it"
+            )
+        if subset not in ("", *SUBSETS):
+            raise InputError(f"{where}: subset={subset!r} must be one of {', '.join(SUBSETS)}, or empty in every line")
+        normal = Path(path).as_posix()
+        if normal in first_line:
+            raise InputError(f"{where}: path={path!r} is already in line {first_line[normal]}; keep one of the two")
+        first_line[normal] = line
+    for column in ("fold", "subset"):
+        empty = table[column] == ""
+        if empty.any() and not empty.all():
+            raise InputError(
+                f"{source} line {table.loc[empty, 'line'].iloc[0]}: {column} is empty, but other lines give one; "
+                "fill it in every line or in none"
+            )
+    return table.drop(columns="line").assign(path=[Path(path).as_posix() for path in table["path"]])
+
+
+def read_table(source: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> pd.DataFrame:
+    """Read the named columns of a CSV as stripped text, with the `line` each row ends on.
+
+    Raises
+    ------
+    InputError
+        The file is missing, not UTF-8, empty, or lacks a required column; a row has too few or too many cells.
+    """
+    try:
+        with source.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            missing = [name for name in required if name not in header]
+            if missing:
+                raise InputError(
+                    f"{source} line 1: column {missing[0]!r} is missing, got {', '.join(header) or 'nothing'}; "
+                    f"required: {', '.join(required)}"
+                )
+            rows = []
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != len(header):
+                    raise InputError(f"{source} line {reader.line_num}: {len(row)} cells, the header has {len(header)}")
+                cells = dict(zip(header, (cell.strip() for cell in row), strict=True))
+                rows.append({name: cells.get(name, "") for name in (*required, *optional)} | {"line": reader.line_num})
+    except FileNotFoundError:
+        raise InputError(f"{source} not found; this data set needs it, or set dataset.root elsewhere") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{source} is not a UTF-8 CSV file ({error})") from None
+    if not rows:
+        raise InputError(f"{source} lists no clips; add one line per clip")
+    return pd.DataFrame(rows)
