@@ -1,0 +1,96 @@
+"""Kaldi-compatible log-mel filterbank: a fixed front end, cached once per clip."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torchaudio.compliance import kaldi
+
+__all__ = ["Fbank"]
+
+
+class Fbank(nn.Module):
+    """Log-mel filterbank energies as Kaldi computes them, on waveforms of +-1.
+
+    Hann window, no dither, the FFT at the next power of two (25 ms at 16 kHz: n_fft 512), as the Audio Spectrogram
+    Transformer uses it.
+
+    Parameters
+    ----------
+    sample_rate : int
+        In Hz.
+    frame_length_ms, frame_shift_ms : float
+        Window and hop.
+    n_mels : int
+        Bands between 20 Hz and half the sample rate.
+    normalize : bool
+        Bring each clip to mean 0 and standard deviation 1.
+
+    Shapes
+    ------
+    (batch, n_samples) -> (batch, 1, n_mels, n_frames); n_frames = 1 + (n_samples - frame) // hop. Waveforms shorter
+    than a frame are filled up with zeros.
+
+    References
+    ----------
+    Y. Gong, Y.-A. Chung and J. Glass, "AST: Audio Spectrogram Transformer", Interspeech 2021, section 2.1,
+    https://arxiv.org/abs/2104.01778
+    """
+
+    def __init__(
+        self, *, sample_rate: int, frame_length_ms: float, frame_shift_ms: float, n_mels: int, normalize: bool
+    ) -> None:
+        super().__init__()
+        self.sample_rate = sample_rate
+        self.frame_length_ms, self.frame_shift_ms = frame_length_ms, frame_shift_ms
+        self.n_features, self.normalize = n_mels, normalize
+        self.frame_length = int(sample_rate * frame_length_ms * 0.001)  # samples, rounded down as Kaldi does
+        self.hop_length = int(sample_rate * frame_shift_ms * 0.001)
+        if self.frame_length < 2 or self.hop_length < 1:
+            raise ValueError(
+                f"frame_length_ms={frame_length_ms} and frame_shift_ms={frame_shift_ms} give {self.frame_length} and "
+                f"{self.hop_length} samples at {sample_rate} Hz; at least 2 and 1 are needed"
+            )
+
+    @classmethod
+    def from_contract(cls, contract: dict[str, Any]) -> Self:
+        """Build from the contract of a feature store."""
+        return cls(sample_rate=contract["sample_rate"], **contract["fbank"])
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        if waveform.ndim != 2:
+            raise ValueError(f"waveform must have shape (batch, n_samples), got {tuple(waveform.shape)}")
+        if waveform.shape[1] < self.frame_length:
+            waveform = nn.functional.pad(waveform, (0, self.frame_length - waveform.shape[1]))
+        features = torch.stack([self._one(clip) for clip in waveform])  # (batch, n_frames, n_mels)
+        return features.transpose(1, 2).unsqueeze(1)
+
+    def _one(self, clip: Tensor) -> Tensor:
+        with warnings.catch_warnings():
+            # Many narrow bands leave some without any FFT bin: Kaldi's own behaviour, told at length by torchaudio.
+            warnings.filterwarnings("ignore", message="At least one mel filterbank has all zero values")
+            features = kaldi.fbank(
+                clip.unsqueeze(0),
+                sample_frequency=self.sample_rate,
+                frame_length=self.frame_length_ms,
+                frame_shift=self.frame_shift_ms,
+                num_mel_bins=self.n_features,
+                window_type="hanning",
+                use_energy=False,
+                dither=0.0,
+            )
+        if self.normalize:
+            # The epsilon keeps digital silence, which has no spread, finite.
+            features = (features - features.mean()) / (features.std(correction=0) + 1e-5)
+        return features
+
+    def to_store(self, waveform: npt.NDArray[np.int16]) -> npt.NDArray[np.float16]:
+        """Features of one clip as the store keeps them: (n_samples,) int16 -> (n_frames, n_mels) float16."""
+        with torch.inference_mode():
+            features = self(torch.from_numpy(waveform).float().unsqueeze(0) / 32768)
+        return features[0, 0].T.contiguous().half().numpy()
