@@ -1,0 +1,92 @@
+"""Extraction: every clip is decoded, resampled and stored once, a shard per task, on all cores."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from adaspec.audio import BadClipError, decode, read_bytes, resample, to_int16, trim_silence
+from adaspec.config import Config
+from adaspec.datasets.clips import clip_digest
+from adaspec.engine import run_tasks
+from adaspec.errors import InputError
+from adaspec.features.store import Contract, Values, feature_contract, write_shard
+from adaspec.files import complete_folder
+from adaspec.progress import ClipProgress
+
+__all__ = ["extract"]
+
+
+def extract(clips: pd.DataFrame, config: Config, folder: Path, n_workers: int) -> None:
+    """Fill a feature store.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        clips.csv.
+    config : Config
+        Resolved; says what is stored and where the recordings lie.
+    folder : Path
+        Written whole, or not at all.
+    n_workers : int
+        Processes; memory is that of `features.clips_per_shard` clips at most in each.
+
+    Raises
+    ------
+    InputError
+        A file is gone or has changed since clips.csv was made.
+    """
+    contract = feature_contract(config)
+    n_shard = config.features.clips_per_shard
+    rows = list(clips[["clip_id", "path", "digest"]].itertuples(index=False, name=None))
+    n_saturated = 0
+    with complete_folder(folder) as partial, ClipProgress("extracting", len(rows)) as progress:
+        tasks = (
+            (rows[start : start + n_shard], Path(config.dataset.root), contract, partial / f"{index:05d}.arrow")
+            for index, start in enumerate(range(0, len(rows), n_shard))
+        )
+        for n_clips, n_loud in run_tasks(_extract_shard, tasks, n_workers):
+            progress.advance(n_clips)
+            n_saturated += n_loud
+    if n_saturated:
+        print(f"note: {n_saturated} of {len(rows)} clips pass full scale and saturate at 16 bit", file=sys.stderr)
+
+
+def _extract_shard(rows: list[tuple[str, str, str]], root: Path, contract: Contract, path: Path) -> tuple[int, int]:
+    """Write one shard; return the number of clips and of those that saturate."""
+    n_saturated = 0
+
+    def waveforms() -> Iterator[tuple[str, npt.NDArray[np.int16]]]:
+        nonlocal n_saturated
+        for clip_id, relative, digest in rows:
+            waveform = trim_silence(_read(root / relative, digest, contract["sample_rate"]), contract["trim_db"])
+            n_saturated += bool(np.abs(waveform).max() > 1)
+            yield clip_id, to_int16(waveform)
+
+    clips: Iterator[tuple[str, Values]] = waveforms()
+    if contract["representation"] == "fbank":
+        # Imported here: a worker that stores waveforms has no use for a second of importing torch.
+        import torch
+
+        from adaspec.frontends.fbank import Fbank
+
+        torch.set_num_threads(1)
+        fbank = Fbank.from_contract(contract)
+        clips = ((clip_id, fbank.to_store(waveform)) for clip_id, waveform in waveforms())
+    write_shard(path, contract, clips)
+    return len(rows), n_saturated
+
+
+def _read(path: Path, digest: str, sample_rate: int) -> np.ndarray:
+    try:
+        content = read_bytes(path)
+        if clip_digest(content) != digest:
+            raise BadClipError("the file has changed since clips.csv was made")
+        return resample(*decode(content), sample_rate)
+    except BadClipError as error:
+        raise InputError(f"{path}: {error}; run 'dvc repro', which reads the data set again") from None
