@@ -1,0 +1,201 @@
+"""Folds: who trains, validates and tests; balancing; leakage checks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+from adaspec.config import SplitConfig
+from adaspec.errors import InputError
+from adaspec.files import read_csv
+from adaspec.seeding import generator
+
+__all__ = ["ROLES", "check_leakage", "class_weights", "describe_folds", "make_folds", "read_folds"]
+
+ROLES = ("train", "validation", "test")
+OFFICIAL_ROLE = {"train": "train", "dev": "validation", "eval": "test"}
+
+
+def read_folds(path: Path) -> pd.DataFrame:
+    """Read folds.csv: integers for `fold` and `weight`."""
+    return read_csv(path, fold="int64", weight="int64")
+
+
+def make_folds(clips: pd.DataFrame, config: SplitConfig, seed: int) -> pd.DataFrame:
+    """Assign every clip its role in every fold.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        clips.csv.
+    config : SplitConfig
+        Resolved.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        `fold`, `clip_id`, `role` (train, validation or test), `weight` (how often a training clip is seen per epoch;
+        0 leaves it out), sorted by fold and clip_id.
+
+    Raises
+    ------
+    InputError
+        The scheme does not fit the data, a label is too rare, the folds differ in their classes, or a group would
+        straddle two roles.
+    """
+    group = _joined_groups(clips)
+    if config.scheme == "predefined":
+        assignments = _predefined(clips)
+    elif config.scheme == "official":
+        assignments = _official(clips)
+    else:
+        assignments = _group_kfold(clips, group, config.n_folds, seed)
+    folds = []
+    for fold, role in assignments:
+        if config.validation_fraction > 0 and not (role == "validation").any():
+            role = _carve_validation(clips["label"], group, role, config.validation_fraction, seed)
+        _check_classes(clips["label"], role, fold)
+        weight = _balance(clips["label"], role, config.balance, generator(seed, fold, "balance"))
+        folds.append(pd.DataFrame({"fold": fold, "clip_id": clips["clip_id"], "role": role, "weight": weight}))
+    table = pd.concat(folds, ignore_index=True)
+    table = table[table["role"] != ""].sort_values(["fold", "clip_id"], ignore_index=True)
+    check_leakage(table, clips)
+    return table
+
+
+def _joined_groups(clips: pd.DataFrame) -> pd.Series:
+    """Groups, joined where they hold byte-identical files: a copy must not land on the other side."""
+    leader = {group: group for group in clips["group"]}
+
+    def find(group: str) -> str:
+        while leader[group] != group:
+            leader[group] = leader[leader[group]]
+            group = leader[group]
+        return group
+
+    first_with: dict[str, str] = {}
+    for digest, group in zip(clips["digest"], clips["group"], strict=True):
+        leader[find(group)] = find(first_with.setdefault(digest, group))
+    return clips["group"].map(find)
+
+
+def _predefined(clips: pd.DataFrame) -> list[tuple[int, pd.Series]]:
+    names = sorted(clips["fold"].unique(), key=lambda name: (len(name), name))
+    if "" in names:
+        raise InputError("params.yaml split.scheme=predefined, but the data set names no folds; set group_kfold")
+    if len(names) < 2:
+        raise InputError(f"the data set names one fold only ({names[0]}); two are needed, or split.scheme=group_kfold")
+    return [(index, _roles(clips["fold"] == name)) for index, name in enumerate(names, start=1)]
+
+
+def _official(clips: pd.DataFrame) -> list[tuple[int, pd.Series]]:
+    missing = [subset for subset in ("train", "eval") if subset not in set(clips["subset"])]
+    if missing:
+        raise InputError(
+            f"params.yaml split.scheme=official, but no clip has subset={missing[0]}; use group_kfold or null"
+        )
+    return [(1, clips["subset"].map(OFFICIAL_ROLE))]
+
+
+def _group_kfold(clips: pd.DataFrame, group: pd.Series, n_folds: int, seed: int) -> list[tuple[int, pd.Series]]:
+    counts = clips["label"].value_counts()
+    rare = counts[counts < n_folds]
+    if len(rare):
+        label = rare.index[-1]
+        raise InputError(
+            f"label {label!r} has {rare[label]} clips, fewer than split.n_folds={n_folds}; add clips, lower n_folds or "
+            "leave the label out"
+        )
+    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    parts = splitter.split(clips, clips["label"], group)
+    return [(index, _roles(clips.index.isin(test))) for index, (_, test) in enumerate(parts, start=1)]
+
+
+def _roles(is_test: pd.Series | np.ndarray) -> pd.Series:
+    return pd.Series(np.where(is_test, "test", "train"))
+
+
+def _carve_validation(label: pd.Series, group: pd.Series, role: pd.Series, fraction: float, seed: int) -> pd.Series:
+    """Move whole groups of the training part, about `fraction` of it and stratified by label, to validation."""
+    train = role.index[role == "train"]
+    n_parts = min(round(1 / fraction), group[train].nunique())
+    if n_parts < 2:
+        raise InputError(
+            f"split.validation_fraction={fraction} cannot be carved from one group; give more groups or set it to 0"
+        )
+    splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)
+    _, chosen = next(splitter.split(train, label[train], group[train]))
+    role = role.copy()
+    role[train[chosen]] = "validation"
+    return role
+
+
+def _check_classes(label: pd.Series, role: pd.Series, fold: int) -> None:
+    """Every fold must train and test on every class, or its scores mean something else than its neighbours'."""
+    for needed in ("train", "test"):
+        missing = sorted(set(label) - set(label[role == needed]))
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise InputError(
+                f"fold {fold}: label {missing[0]!r}{more} has no {needed} clip, so the folds differ in their classes; "
+                "give the label more groups, use fewer folds, or leave it out"
+            )
+
+
+def _balance(label: pd.Series, role: pd.Series, balance: str, rng: np.random.Generator) -> pd.Series:
+    """How often each clip is used: 1, but for training clips under downsample (0 or 1) and upsample (1 or more)."""
+    weight = pd.Series(1, index=label.index)
+    if balance not in ("downsample", "upsample"):
+        return weight
+    train = label[role == "train"]
+    counts = train.value_counts()
+    target = counts.min() if balance == "downsample" else counts.max()
+    for members in train.groupby(train).groups.values():
+        shuffled = rng.permutation(np.asarray(members))
+        whole, extra = divmod(int(target), len(shuffled))
+        weight[shuffled] = whole
+        weight[shuffled[:extra]] += 1
+    return weight
+
+
+def class_weights(counts: pd.Series) -> pd.Series:
+    """Loss weight per class, inverse to its number of training clips, mean 1 over clips."""
+    return counts.sum() / (len(counts) * counts)
+
+
+def check_leakage(folds: pd.DataFrame, clips: pd.DataFrame) -> None:
+    """Make sure that no group, and no byte-identical copy of a clip, has two roles in a fold.
+
+    Raises
+    ------
+    InputError
+        Names the fold, the roles, and the group or the copies.
+    """
+    table = folds[folds["weight"] > 0].merge(clips[["clip_id", "group", "digest"]], on="clip_id")
+    for column in ("group", "digest"):
+        n_roles = table.groupby(["fold", column])["role"].transform("nunique")
+        leaking = table[n_roles > 1]
+        if leaking.empty:
+            continue
+        fold, value = leaking.iloc[0][["fold", column]]
+        pair = leaking[(leaking["fold"] == fold) & (leaking[column] == value)].drop_duplicates("role")
+        told = ", ".join(f"{clip_id} ({role})" for clip_id, role in zip(pair["clip_id"], pair["role"], strict=True))
+        n_leaking = leaking[column].nunique()
+        what = f"group {value!r} has" if column == "group" else "identical copies of a clip have"
+        raise InputError(
+            f"leakage in fold {fold}: {what} two roles: {told}; {n_leaking} such {column}s in all; correct the data "
+            "set's folds or groups, or set split.scheme=group_kfold"
+        )
+
+
+def describe_folds(folds: pd.DataFrame) -> None:
+    """Print how many clips each role has, fold by fold."""
+    counts = folds[folds["weight"] > 0].groupby(["fold", "role"]).size().unstack(fill_value=0)
+    for fold, row in counts.iterrows():
+        told = ", ".join(f"{row.get(role, 0)} {role}" for role in ROLES)
+        print(f"fold {fold}: {told}", file=sys.stderr)
