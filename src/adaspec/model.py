@@ -1,0 +1,132 @@
+"""The classifier: a front end and a backbone, saved as safetensors with a JSON description beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors.torch
+from torch import Tensor, nn
+
+import adaspec
+from adaspec.backbones import build_backbone
+from adaspec.errors import InputError
+from adaspec.features.store import feature_contract
+from adaspec.frontends import build_frontend
+
+if TYPE_CHECKING:
+    from adaspec.config import Config
+
+__all__ = ["AudioClassifier", "load", "save"]
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
+
+
+class AudioClassifier(nn.Module):
+    """Waveforms to logits.
+
+    Parameters
+    ----------
+    config : Config
+        Resolved.
+    labels : list of str
+        Class names; logit i belongs to labels[i].
+
+    Shapes
+    ------
+    (batch, n_samples), +-1 -> (batch, n_classes)
+    """
+
+    def __init__(self, config: Config, labels: list[str]) -> None:
+        super().__init__()
+        assert config.audio.sample_rate is not None
+        self.config, self.labels, self.sample_rate = config, labels, config.audio.sample_rate
+        self.frontend = build_frontend(config)
+        self.backbone = build_backbone(config.backbone, self.frontend.n_features, len(labels))
+
+    def forward(self, waveform: Tensor, sample_rate: int | None = None) -> Tensor:
+        """Logits of waveforms.
+
+        Parameters
+        ----------
+        waveform : Tensor of shape (batch, n_samples)
+            Float, +-1.
+        sample_rate : int, optional
+            In Hz; checked against the model's own where given.
+
+        Raises
+        ------
+        ValueError
+            The rate is not the model's.
+        """
+        if sample_rate not in (None, self.sample_rate):
+            raise ValueError(f"waveform has {sample_rate} Hz, the model takes {self.sample_rate} Hz; resample it")
+        return self.classify(waveform)
+
+    def input_of(self, stored: Tensor) -> Tensor:
+        """From what the store holds to what the model computes with.
+
+        int16 (batch, n_samples) -> waveform +-1; float16 (batch, n_frames, n_mels) -> features (batch, 1, n_mels,
+        n_frames).
+        """
+        if stored.ndim == 2:
+            return stored.float() / 32768
+        return stored.float().transpose(1, 2).unsqueeze(1)
+
+    def spectrogram(self, inputs: Tensor) -> Tensor:
+        """(batch, channels, n_features, n_frames) of waveforms; features pass through."""
+        return self.frontend(inputs) if inputs.ndim == 2 else inputs
+
+    def classify(self, inputs: Tensor) -> Tensor:
+        """Logits of waveforms or features."""
+        return self.backbone(self.spectrogram(inputs))
+
+
+def save(model: AudioClassifier, folder: Path) -> None:
+    """Write `model.safetensors` and `model.json` into an existing folder."""
+    weights = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
+    safetensors.torch.save_file(weights, folder / WEIGHTS)
+    description = {
+        "adaspec_version": adaspec.__version__,
+        "config": model.config.model_dump(mode="json"),
+        "features": feature_contract(model.config),
+        "labels": model.labels,
+        "sample_rate": model.sample_rate,
+    }
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def load(folder: str | Path) -> AudioClassifier:
+    """Load a trained model for inference.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Such as "models/fold-1".
+
+    Returns
+    -------
+    AudioClassifier
+        In evaluation mode, on the CPU.
+
+    Raises
+    ------
+    InputError
+        A file is missing or does not describe a model of this version's layout.
+    """
+    from adaspec.config import Config
+
+    folder = Path(folder)
+    try:
+        description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        model = AudioClassifier(Config.model_validate(description["config"]), description["labels"])
+        model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename or folder} not found; give a folder such as models/fold-1") from None
+    except (ValueError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"{folder} is no model of adaspec {adaspec.__version__} ({reason}); train it again with 'dvc repro'"
+        ) from None
+    return model.eval().requires_grad_(False)
