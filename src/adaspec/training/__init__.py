@@ -1,0 +1,1 @@
+"""Training: one fold at a time, each reproducible on its own."""

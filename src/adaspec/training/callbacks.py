@@ -1,0 +1,77 @@
+"""Lightning callbacks: averaged weights, the history file, and an end to workers that nobody waits for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
+
+from adaspec.training.history import write_history
+
+__all__ = ["AverageWeights", "History", "StopIfOrphaned"]
+
+
+class AverageWeights(WeightAveraging):
+    """Exponential moving average of weights and buffers; it validates, and it is what training ends with.
+
+    Over the first steps the decay is (1 + n) / (10 + n), so that the average leaves the initial weights behind. It
+    moves by a difference, so that what never changes (a fixed window) stays exactly as it is.
+
+    Parameters
+    ----------
+    decay : float
+        Of the average per step, 0 <= decay < 1.
+    """
+
+    def __init__(self, decay: float) -> None:
+        def move(average: Tensor, current: Tensor, n_averaged: Tensor) -> Tensor:
+            n = int(n_averaged)
+            return average + (current - average) * (1 - min(decay, (1 + n) / (10 + n)))
+
+        super().__init__(avg_fn=move)
+
+
+class History(pl.Callback):
+    """Write a row per epoch.
+
+    The rows are part of the checkpoint, so that a run that goes on after a break ends with the same file.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets the file of `write_history`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows: list[dict[str, float]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = state_dict["rows"]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        losses: list[Tensor] = pl_module.train_losses  # type: ignore[assignment]
+        row = {"epoch": trainer.current_epoch + 1, "train_loss": float(torch.stack(losses).mean())}
+        row |= {name: float(value) for name, value in trainer.callback_metrics.items()}
+        row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
+        self.rows.append(row)
+        write_history(self.folder, self.rows)
+
+
+class StopIfOrphaned(pl.Callback):
+    """End a worker whose parent was killed, so that the run that takes over has the machine to itself."""
+
+    def __init__(self) -> None:
+        self.parent = os.getppid()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if os.getppid() != self.parent:
+            os._exit(1)

@@ -1,0 +1,70 @@
+"""Train all folds, resumably, and gather their models."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from adaspec.config import Config
+from adaspec.engine import folds_at_a_time, run_tasks
+from adaspec.files import complete_folder
+from adaspec.tracking import RunLog
+from adaspec.training.digest import training_digest
+from adaspec.training.monitor import FoldMonitor
+
+__all__ = ["cross_validate"]
+
+FINISHED = "finished"
+
+
+def cross_validate(
+    clips: pd.DataFrame, folds: pd.DataFrame, config: Config, features: Path, models: Path, root: Path
+) -> None:
+    """Train every fold.
+
+    Parameters
+    ----------
+    clips, folds : DataFrame
+        clips.csv and folds.csv.
+    config : Config
+        Resolved.
+    features : Path
+        Feature store.
+    models : Path
+        Gets one folder `fold-K` per fold, all or none.
+    root : Path
+        The repository that keeps checkpoints and run ids under `.adaspec`, also when DVC works in a copy of it.
+    """
+    labels = sorted(clips["label"].unique())
+    rows = folds.merge(clips[["clip_id", "label"]], on="clip_id")
+    digest = training_digest(config, clips, folds)
+    checkpoints = root / ".adaspec" / "checkpoints" / digest
+    folders = {fold: checkpoints / f"fold-{fold}" for fold in sorted(folds["fold"].unique())}
+    n_parallel = folds_at_a_time(config, len(folders))
+    n_begun = sum(folder.exists() for folder in folders.values())
+    if n_begun:
+        print(f"going on with a training that was interrupted: {n_begun} folds had begun", file=sys.stderr)
+    print(f"training {len(folders)} folds, {n_parallel} at a time", file=sys.stderr)
+    tasks = (
+        (fold, rows[rows["fold"] == fold].drop(columns="fold"), labels, config, features, folder, folder / FINISHED)
+        for fold, folder in folders.items()
+        if not (folder / FINISHED).exists()
+    )
+    with RunLog(root, digest, config, clips) as run, FoldMonitor(folders, config.train.epochs, run.log_epochs):
+        for _ in run_tasks(_fit_fold, tasks, n_parallel):
+            pass
+    with complete_folder(models) as partial:
+        for fold, folder in folders.items():
+            shutil.copytree(folder / FINISHED, partial / f"fold-{fold}")
+    shutil.rmtree(checkpoints)
+
+
+def _fit_fold(*task: Any) -> None:
+    # Imported in the worker: Lightning takes seconds to load, and this process only watches.
+    from adaspec.training.fit import fit_fold
+
+    fit_fold(*task)

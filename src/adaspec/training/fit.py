@@ -1,0 +1,127 @@
+"""Fit one fold, from wherever an earlier attempt was interrupted."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import lightning.pytorch as pl
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+
+from adaspec.config import Config
+from adaspec.engine import keep_freed_memory
+from adaspec.features.store import FeatureStore, feature_contract
+from adaspec.files import complete_folder
+from adaspec.model import AudioClassifier, save
+from adaspec.seeding import torch_seed
+from adaspec.splits import class_weights
+from adaspec.training.batches import train_batches
+from adaspec.training.callbacks import AverageWeights, History, StopIfOrphaned
+from adaspec.training.history import HISTORY
+from adaspec.training.module import FoldModule
+from adaspec.windows import EvenWindows, window_length
+
+__all__ = ["fit_fold", "lightning_precision"]
+
+LAST, BEST = "last", "best"
+
+
+def lightning_precision(precision: Literal["auto", 32, "bf16"]) -> Literal["32-true", "bf16-mixed"]:
+    """Lightning's name; "auto" is bf16 where GPU or CPU computes it natively."""
+    if precision == "auto":
+        gpu = torch.cuda.is_available()
+        native = torch.cuda.is_bf16_supported(False) if gpu else torch.cpu._is_avx512_bf16_supported()
+        return "bf16-mixed" if native else "32-true"
+    return "bf16-mixed" if precision == "bf16" else "32-true"
+
+
+def fit_fold(
+    fold: int, rows: pd.DataFrame, labels: list[str], config: Config, features: Path, folder: Path, finished: Path
+) -> None:
+    """Train one fold.
+
+    Parameters
+    ----------
+    fold : int
+    rows : DataFrame
+        `clip_id`, `label`, `role`, `weight` of this fold.
+    labels : list of str
+        All classes.
+    config : Config
+        Resolved.
+    features : Path
+        Feature store.
+    folder : Path
+        Keeps the checkpoints; with those of an interrupted attempt, training goes on after its last epoch.
+    finished : Path
+        Gets the model and the history, all or nothing.
+    """
+    _quiet_lightning()
+    keep_freed_memory()
+    torch.set_num_threads(config.train.threads_per_fold)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    contract = feature_contract(config)
+    store = FeatureStore(features, contract)
+    assert config.audio.window_s is not None
+    n_window = window_length(contract, config.audio.window_s)
+    train, validation = rows[rows["role"] == "train"], rows[rows["role"] == "validation"]
+
+    torch.manual_seed(torch_seed(config.seed, fold, "weights"))
+    model = AudioClassifier(config, labels)
+    model.backbone.to(memory_format=torch.channels_last)
+    counts = train["label"].value_counts().reindex(labels)
+    balanced = class_weights(counts) if config.split.balance == "class_weights" else counts * 0 + 1.0
+    targets = torch.tensor([labels.index(label) for label in validation["label"]], dtype=torch.int64)
+    module = FoldModule(model, config, fold, torch.tensor(balanced.to_numpy(), dtype=torch.float32), targets)
+
+    best = ModelCheckpoint(folder, BEST, monitor="validation_loss", enable_version_counter=False)
+    callbacks: list[pl.Callback] = [History(folder), StopIfOrphaned()]
+    if config.train.ema_decay is not None:
+        callbacks.append(AverageWeights(config.train.ema_decay))
+    if config.train.early_stopping_patience is not None:
+        callbacks += [EarlyStopping("validation_loss", patience=config.train.early_stopping_patience), best]
+    callbacks.append(ModelCheckpoint(folder, LAST, save_on_train_epoch_end=True, enable_version_counter=False))
+
+    trainer = pl.Trainer(
+        max_epochs=config.train.epochs,
+        accelerator="auto",
+        devices=1,
+        precision=lightning_precision(config.train.precision),
+        gradient_clip_val=config.train.gradient_clip,
+        callbacks=callbacks,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    last = folder / f"{LAST}.ckpt"
+    trainer.fit(
+        module,
+        train_batches(store, train, labels, n_window, config.audio, config.train.batch_size, (config.seed, fold)),
+        EvenWindows(store, list(validation["clip_id"]), n_window, config.audio.pad, 2 * config.train.batch_size)
+        if len(validation)
+        else None,
+        ckpt_path=last if last.exists() else None,
+        weights_only=True,
+    )
+    if config.train.early_stopping_patience is not None:
+        checkpoint = torch.load(folder / f"{BEST}.ckpt", weights_only=True)
+        module.load_state_dict(checkpoint["state_dict"])
+    with complete_folder(finished) as partial:
+        save(model, partial)
+        shutil.copyfile(folder / HISTORY, partial / HISTORY)
+    for checkpoint_file in folder.glob("*.ckpt"):
+        checkpoint_file.unlink()
+
+
+def _quiet_lightning() -> None:
+    """Leave the terminal to the progress lines: Lightning greets, and warns about a loader that reads mapped memory."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")

@@ -1,0 +1,125 @@
+"""The Lightning module of one fold."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+
+from adaspec.config import Config
+from adaspec.model import AudioClassifier
+from adaspec.seeding import torch_seed
+from adaspec.training.augment import gain, mixup, spec_augment, time_shift
+from adaspec.windows import vote
+
+__all__ = ["FoldModule", "learning_rate_factor"]
+
+
+def learning_rate_factor(step: int, n_steps: int, n_epoch_steps: int, config: Any) -> float:
+    """Learning rate at `step` over its highest: linear warm-up, then half a cosine to 0, or gamma per epoch.
+
+    Parameters
+    ----------
+    step, n_steps, n_epoch_steps : int
+        Current step, steps in all and per epoch.
+    config : TrainConfig
+    """
+    n_warmup = config.warmup_fraction * n_steps
+    if step < n_warmup:
+        return (step + 1) / (n_warmup + 1)
+    if config.schedule == "exponential":
+        return float(config.gamma ** ((step - n_warmup) / n_epoch_steps))
+    return 0.5 * (1 + math.cos(math.pi * (step - n_warmup) / (n_steps - n_warmup)))
+
+
+class FoldModule(pl.LightningModule):
+    """Training and validation of an `AudioClassifier` on windows.
+
+    Parameters
+    ----------
+    model : AudioClassifier
+    config : Config
+        Resolved.
+    fold : int
+    class_weight : Tensor of shape (n_classes,)
+        Weight of each class in the loss.
+    validation_targets : Tensor of shape (n_validation_clips,)
+        Class index of each validation clip, in the order of `EvenWindows`.
+    """
+
+    class_weight: Tensor
+
+    def __init__(
+        self, model: AudioClassifier, config: Config, fold: int, class_weight: Tensor, validation_targets: Tensor
+    ) -> None:
+        super().__init__()
+        self.model, self.config, self.fold = model, config, fold
+        self.register_buffer("class_weight", class_weight, persistent=False)
+        self.validation_targets = validation_targets
+        self.train_losses: list[Tensor] = []
+        self.validation_outputs: list[tuple[Tensor, Tensor]] = []
+
+    def on_train_epoch_start(self) -> None:
+        # Reseeded every epoch: training that goes on from a checkpoint draws what it would have drawn without a break.
+        self.train_losses.clear()
+        torch.manual_seed(torch_seed(self.config.seed, self.fold, self.current_epoch, "dropout"))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
+        stored, labels = batch
+        augment, n_classes = self.config.augment, len(self.model.labels)
+        targets = nn.functional.one_hot(labels, n_classes).float()
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(torch_seed(self.config.seed, self.fold, self.current_epoch, "augment", batch_index))
+            inputs = self.model.input_of(stored)
+            if not (inputs.ndim == 4 and self.config.features.fbank.normalize):  # normalising undoes any gain
+                inputs = gain(inputs, augment)
+            inputs, targets = mixup(time_shift(inputs, augment), targets, augment)
+            spectrogram = spec_augment(self.model.spectrogram(inputs), augment)
+        logits = self.model.backbone(spectrogram.contiguous(memory_format=torch.channels_last))
+        loss = nn.functional.cross_entropy(
+            logits.float(), targets, weight=self.class_weight, label_smoothing=self.config.train.label_smoothing
+        )
+        self.train_losses.append(loss.detach())
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
+        positions, stored = batch
+        logits = self.model.classify(self.model.input_of(stored))
+        self.validation_outputs.append((positions, logits.float().softmax(dim=1)))
+
+    def on_validation_epoch_end(self) -> None:
+        positions = torch.cat([positions for positions, _ in self.validation_outputs]).cpu()
+        probabilities = torch.cat([probabilities for _, probabilities in self.validation_outputs]).cpu()
+        self.validation_outputs.clear()
+        targets = self.validation_targets
+        scores = vote(probabilities, positions, len(targets), "mean")
+        # The floor keeps the loss finite where the true class has no probability left.
+        own = scores.gather(1, targets[:, None]).clamp_min(1e-7)
+        self.log("validation_loss", -own.log().mean())
+        self.log("validation_accuracy", (scores.argmax(dim=1) == targets).float().mean())
+
+    def configure_optimizers(self) -> Any:
+        train = self.config.train
+        learned = list(self.model.frontend.parameters())
+        rest = [parameter for parameter in self.model.backbone.parameters() if parameter.requires_grad]
+        groups = [
+            {"params": [parameter for parameter in rest if parameter.ndim > 1], "weight_decay": train.weight_decay},
+            {"params": [parameter for parameter in rest if parameter.ndim <= 1], "weight_decay": 0.0},
+        ]
+        if learned:
+            rate = train.learning_rate * train.frontend_lr_multiplier
+            groups.append({"params": learned, "weight_decay": 0.0, "lr": rate})
+        optimizer: torch.optim.Optimizer
+        if train.optimizer == "sgd":
+            optimizer = torch.optim.SGD(groups, lr=train.learning_rate, momentum=train.momentum)
+        else:
+            optimizer = torch.optim.AdamW(groups, lr=train.learning_rate)
+        n_steps = int(self.trainer.estimated_stepping_batches)
+        n_epoch_steps = max(1, n_steps // train.epochs)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, n_steps, n_epoch_steps, train)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
