@@ -1,0 +1,1 @@
+"""Evaluation: scores of the test clips, their spread and interval, figures."""

@@ -1,0 +1,154 @@
+"""Score every fold's test clips with the model that never saw them, and summarise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from adaspec.config import Config
+from adaspec.engine import folds_at_a_time, run_tasks
+from adaspec.evaluation.classification import (
+    bootstrap_interval,
+    classification_scores,
+    confusion_matrix,
+    per_class_scores,
+)
+from adaspec.evaluation.figures import draw_confusion, draw_curves
+from adaspec.features.store import FeatureStore, feature_contract
+from adaspec.files import complete_folder, write_csv, write_json
+from adaspec.model import load
+from adaspec.seeding import generator
+from adaspec.training.history import read_history
+from adaspec.windows import EvenWindows, vote, window_length
+
+__all__ = ["Evaluation", "evaluate", "score_clips"]
+
+BATCH_SIZE = 32  # windows
+
+
+class Evaluation:
+    """What `evaluate` found, as it is written to `metrics/` and logged.
+
+    Attributes
+    ----------
+    summary : dict of str to dict
+        Score -> mean, std (over folds, n - 1), ci_low, ci_high (95 %).
+    folds : dict of int to dict
+        Fold -> score -> value.
+    """
+
+    def __init__(
+        self, predictions: pd.DataFrame, labels: list[str], histories: dict[int, pd.DataFrame], config: Config
+    ) -> None:
+        self.predictions, self.labels, self.histories = predictions, labels, histories
+        index = {label: position for position, label in enumerate(labels)}
+        pairs = {
+            int(str(fold)): (rows["label"].map(index).to_numpy(), rows["predicted"].map(index).to_numpy())
+            for fold, rows in predictions.groupby("fold")
+        }
+        confusions = {fold: confusion_matrix(*pair, len(labels)) for fold, pair in pairs.items()}
+        self.confusion = np.sum(list(confusions.values()), axis=0)
+        self.folds = {
+            fold: {name: round(float(value), 6) for name, value in classification_scores(confusion).items()}
+            for fold, confusion in confusions.items()
+        }
+        rng = generator(config.seed, "bootstrap")
+        intervals = bootstrap_interval(list(pairs.values()), len(labels), config.evaluate.n_bootstrap, rng)
+        self.summary: dict[str, dict[str, float]] = {}
+        for name, (low, high) in intervals.items():
+            values = np.array([scores[name] for scores in self.folds.values()])
+            spread = {"std": round(float(values.std(ddof=1)), 6)} if len(values) > 1 else {}
+            interval = {"ci_low": round(low, 6), "ci_high": round(high, 6)}
+            self.summary[name] = {"mean": round(float(values.mean()), 6), **spread, **interval}
+
+    def write(self, folder: Path) -> None:
+        """Write summary.json, folds/, predictions.csv, per_class.csv, curves.csv and figures/."""
+        write_json(folder / "summary.json", self.summary)
+        with complete_folder(folder / "folds") as partial:
+            for fold, scores in self.folds.items():
+                write_json(partial / f"fold-{fold}.json", scores)
+        write_csv(folder / "predictions.csv", self.predictions)
+        write_csv(folder / "per_class.csv", pd.DataFrame({"label": self.labels, **per_class_scores(self.confusion)}))
+        curves = pd.concat(self.histories.values()).groupby("epoch", as_index=False).mean()
+        write_csv(folder / "curves.csv", curves)
+        with complete_folder(folder / "figures") as partial:
+            draw_confusion(self.confusion, self.labels, partial / "confusion.png")
+            draw_curves(self.histories, partial / "curves.png")
+
+    def table(self) -> str:
+        """Accuracy and F1 of the folds and over them, for a terminal."""
+        lines = [f"{'':10}{'accuracy':>10}{'F1 macro':>10}"]
+        for fold, scores in self.folds.items():
+            lines.append(f"{f'fold {fold}':10}{scores['accuracy']:>10.3f}{scores['f1_macro']:>10.3f}")
+        for statistic, title in (("mean", "mean"), ("std", "std"), ("ci_low", "95 % from"), ("ci_high", "95 % to")):
+            values = [self.summary[name].get(statistic) for name in ("accuracy", "f1_macro")]
+            cells = (f"{value:>10.3f}" if value is not None else f"{'-':>10}" for value in values)
+            lines.append(f"{title:10}{''.join(cells)}")
+        return "\n".join(lines)
+
+
+def score_clips(folder: Path, clip_ids: list[str], features: Path, config: Config) -> np.ndarray:
+    """Score clips with a trained model.
+
+    Parameters
+    ----------
+    folder : Path
+        Such as models/fold-1.
+    clip_ids : list of str
+    features : Path
+        Feature store.
+    config : Config
+        Resolved.
+
+    Returns
+    -------
+    ndarray of shape (n_clips, n_classes)
+        Voted over windows; rows sum to 1.
+    """
+    # As many threads as in training: their number decides the last bits, and so the bytes of predictions.csv.
+    torch.set_num_threads(config.train.threads_per_fold)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = load(folder).to(device)
+    contract = feature_contract(config)
+    assert config.audio.window_s is not None
+    n_window = window_length(contract, config.audio.window_s)
+    windows = EvenWindows(FeatureStore(features, contract), clip_ids, n_window, config.audio.pad, BATCH_SIZE)
+    positions, probabilities = [], []
+    with torch.inference_mode():
+        for position, stored in windows:
+            logits = model.classify(model.input_of(stored.to(device)))
+            positions.append(position)
+            probabilities.append(logits.softmax(dim=1).cpu())
+    return vote(torch.cat(probabilities), torch.cat(positions), len(clip_ids), config.evaluate.vote).numpy()
+
+
+def evaluate(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, features: Path, models: Path) -> Evaluation:
+    """Evaluate all folds.
+
+    Parameters
+    ----------
+    clips, folds : DataFrame
+        clips.csv and folds.csv.
+    config : Config
+        Resolved.
+    features, models : Path
+        Outputs of the stages `features` and `train`.
+    """
+    labels = sorted(clips["label"].unique())
+    test = folds[folds["role"] == "test"].merge(clips[["clip_id", "label"]], on="clip_id")
+    groups = [(int(str(fold)), rows) for fold, rows in test.groupby("fold")]
+    tasks = ((models / f"fold-{fold}", list(rows["clip_id"]), features, config) for fold, rows in groups)
+    scored = run_tasks(score_clips, tasks, folds_at_a_time(config, len(groups)))
+    tables: list[pd.DataFrame] = []
+    for (_, rows), scores in zip(
+        groups, run_tasks(score_clips, tasks, folds_at_a_time(config, len(groups))), strict=True
+    ):
+        table = rows[["clip_id", "fold", "label"]].reset_index(drop=True)
+        table["predicted"] = [labels[index] for index in scores.argmax(axis=1)]
+        columns = [f"score_{label}" for label in labels]
+        tables.append(pd.concat([table, pd.DataFrame(scores, columns=columns)], axis=1))
+    histories = {fold: pd.DataFrame(read_history(models / f"fold-{fold}")) for fold, _ in groups}
+    return Evaluation(pd.concat(tables, ignore_index=True), labels, histories, config)

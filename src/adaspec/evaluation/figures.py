@@ -1,0 +1,70 @@
+"""Figures as PNG files: they show without a network, which the plots of DVC do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.figure import Figure
+
+__all__ = ["draw_confusion", "draw_curves"]
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, dpi=120, metadata={"Software": None})  # without it, equal figures are equal bytes
+
+
+def draw_confusion(confusion: npt.NDArray[np.int64], labels: list[str], path: Path) -> None:
+    """Draw a confusion matrix, shaded by the share of each true class.
+
+    Parameters
+    ----------
+    confusion : ndarray of shape (n_classes, n_classes)
+        Rows true, columns predicted.
+    labels : list of str
+    path : Path
+    """
+    n_classes = len(labels)
+    side = 2.5 + 0.42 * n_classes if n_classes <= 20 else 11
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axes = figure.add_subplot()
+    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    size = 9 if n_classes <= 20 else 5
+    for row in range(n_classes):
+        for column in range(n_classes):
+            if confusion[row, column]:
+                colour = "white" if share[row, column] > 0.6 else "black"
+                text = str(confusion[row, column])
+                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
+    axes.set_xticks(range(n_classes), labels, rotation=90, fontsize=size)
+    axes.set_yticks(range(n_classes), labels, fontsize=size)
+    axes.set(xlabel="predicted", ylabel="true", title="Test clips of all folds")
+    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
+    _save(figure, path)
+
+
+def draw_curves(histories: dict[int, pd.DataFrame], path: Path) -> None:
+    """Draw training and validation loss and validation accuracy over epochs, a line per fold and their mean.
+
+    Parameters
+    ----------
+    histories : dict of int to DataFrame
+        Fold -> rows of `read_history`.
+    path : Path
+    """
+    names = ["train_loss", "validation_loss", "validation_accuracy"]
+    titles = [name for name in names if all(name in history for history in histories.values())]
+    figure = Figure(figsize=(4.2 * len(titles), 3.4), layout="constrained")
+    panels = figure.subplots(1, len(titles), squeeze=False)[0]
+    for axes, name in zip(panels, titles, strict=True):
+        for fold, history in histories.items():
+            axes.plot(history["epoch"], history[name], linewidth=0.8, alpha=0.7, label=f"fold {fold}")
+        mean = pd.concat(histories.values()).groupby("epoch")[name].mean()
+        axes.plot(mean.index, mean, color="black", linewidth=1.8, label="mean")
+        axes.set(title=name.replace("_", " "), xlabel="epoch")
+        axes.grid(alpha=0.3)
+    panels[0].legend(fontsize=8)
+    _save(figure, path)
