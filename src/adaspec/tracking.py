@@ -1,0 +1,232 @@
+"""MLflow: one parent run per pipeline run, one nested run per fold. The only module that imports mlflow.
+
+The store is `mlflow.db` beside the repository's dvc.yaml, so that `mlflow ui` typed there finds it, and so that runs of
+queued and temporary experiments, which work in a copy, land in it too. MLFLOW_TRACKING_URI overrides it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self
+
+import filelock
+import pandas as pd
+
+from adaspec.config import Config, flatten
+from adaspec.files import write_json
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["RunLog", "repository_root"]
+
+Arguments = ParamSpec("Arguments")
+BATCH = 100  # MLflow's limit of parameters, well below that of metrics, per request
+
+
+def repository_root() -> Path:
+    """The repository that the user works in: DVC names it even where a stage runs in a temporary copy."""
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+
+
+def _never_in_the_way(
+    method: Callable[Concatenate[RunLog, Arguments], None],
+) -> Callable[Concatenate[RunLog, Arguments], None]:
+    """A store that fails costs a warning, once, and never the work that was to be recorded."""
+
+    @functools.wraps(method)
+    def guarded(self: RunLog, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        if self.broken:
+            return
+        try:
+            method(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001
+            self.broken = True
+            reason = " ".join(str(error).split())[:300]
+            print(f"warning: MLflow records no more of this run ({type(error).__name__}: {reason})", file=sys.stderr)
+
+    return guarded
+
+
+class RunLog:
+    """The record of one pipeline run, begun by training and completed by evaluation.
+
+    The runs are created with the first epoch. Their ids are kept under `.adaspec/runs` until `complete`, so that
+    training that goes on after a break, and evaluation, continue the same runs. Evaluation of models that were restored
+    from a cache finds no ids and records everything anew.
+
+    Parameters
+    ----------
+    root : Path
+        Repository.
+    digest : str
+        Fingerprint of the training.
+    config : Config
+        Resolved; logged as parameters.
+    clips : DataFrame
+        clips.csv; its digest is logged as an input.
+    """
+
+    def __init__(self, root: Path, digest: str, config: Config, clips: pd.DataFrame) -> None:
+        self.root, self.digest, self.config, self.clips = root, digest, config, clips
+        self.ids_file = root / ".adaspec" / "runs" / f"{digest}.json"
+        self.ids: dict[str, str] = {}  # "parent", "fold-1", ... -> run id
+        self.n_logged: dict[int, int] = {}
+        self.broken = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        interrupted = kind is not None and not issubclass(kind, Exception)
+        self._finish("FINISHED" if kind is None else "KILLED" if interrupted else "FAILED")
+
+    @functools.cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's client; imported and connected where it is first needed."""
+        # A server that is down should not hold up a run for minutes; both can be set by the user.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        for name in ("alembic", "mlflow"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        from mlflow import MlflowClient
+
+        return MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}")
+
+    @_never_in_the_way
+    def log_epochs(self, fold: int, history: Sequence[dict[str, float]]) -> None:
+        """Log the epochs of a fold that the store does not have yet.
+
+        Parameters
+        ----------
+        fold : int
+        history : list of dict
+            Rows of `read_history`, from the first epoch on.
+        """
+        from mlflow.entities import Metric
+
+        run_id = self._fold_run(fold)
+        if fold not in self.n_logged:
+            self.n_logged[fold] = len(self.client.get_metric_history(run_id, "train_loss"))
+        now = int(time.time() * 1000)
+        metrics = [
+            Metric(name, value, now, int(row["epoch"]))
+            for row in history[self.n_logged[fold] :]
+            for name, value in row.items()
+            if name != "epoch"
+        ]
+        for start in range(0, len(metrics), BATCH):
+            self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+        self.n_logged[fold] = len(history)
+
+    @_never_in_the_way
+    def log_fold(self, fold: int, scores: dict[str, float], model: Path) -> None:
+        """Log the test scores and the model of a fold."""
+        run_id = self._fold_run(fold)
+        for name, value in scores.items():
+            self.client.log_metric(run_id, f"test_{name}", value)
+        self.client.log_artifacts(run_id, str(model), "model")
+
+    @_never_in_the_way
+    def complete(self, summary: dict[str, dict[str, float]], artifacts: Sequence[Path]) -> None:
+        """Log the summary over folds, figures and tables, and close the runs."""
+        from mlflow.entities import Param
+
+        parent = self._parent_run()
+        evaluate = {key: value for key, value in flatten(self.config).items() if key.startswith("evaluate.")}
+        self.client.log_batch(parent, params=[Param(key, str(value)) for key, value in evaluate.items()])
+        for name, values in summary.items():
+            for statistic, value in values.items():
+                self.client.log_metric(parent, f"cv/{name}_{statistic}", value)
+        for path in artifacts:
+            if path.is_dir():
+                self.client.log_artifacts(parent, str(path), path.name)
+            else:
+                self.client.log_artifact(parent, str(path))
+        self._finish("FINISHED")
+        self.ids_file.unlink(missing_ok=True)
+
+    @_never_in_the_way
+    def _finish(self, status: str) -> None:
+        for run_id in self.ids.values():
+            self.client.set_terminated(run_id, status)
+
+    def _fold_run(self, fold: int) -> str:
+        parent = self._parent_run()
+        name = f"fold-{fold}"
+        if name not in self.ids:
+            tags = {"mlflow.parentRunId": parent, "mlflow.runName": name, "adaspec.fold": str(fold)}
+            self.ids[name] = self.client.create_run(self._experiment(), tags=tags).info.run_id
+            write_json(self.ids_file, self.ids)
+        return self.ids[name]
+
+    def _parent_run(self) -> str:
+        if not self.ids:
+            self.ids = self._begun_ids()
+        if "parent" not in self.ids:
+            self._create_parent()
+        return self.ids["parent"]
+
+    def _begun_ids(self) -> dict[str, str]:
+        """Ids of an interrupted or not yet evaluated training, if the store still has them."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            ids: dict[str, str] = json.loads(self.ids_file.read_text(encoding="utf-8"))
+            for run_id in ids.values():
+                self.client.update_run(run_id, status="RUNNING")
+        except (FileNotFoundError, MlflowException):
+            return {}
+        return ids
+
+    def _create_parent(self) -> None:
+        from mlflow.entities import Dataset, DatasetInput, Param
+
+        git = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
+        experiment_name = os.environ.get("DVC_EXP_NAME", "")
+        tags = {"mlflow.runName": experiment_name or f"workspace-{self.digest[:7]}", "adaspec.training": self.digest}
+        if git.returncode == 0:
+            tags["mlflow.source.git.commit"] = git.stdout.strip()
+        if experiment_name:
+            tags["dvc.experiment"] = experiment_name
+        run_id = self.client.create_run(self._experiment(), tags=tags).info.run_id
+        knobs = {key: value for key, value in flatten(self.config).items() if not key.startswith("evaluate.")}
+        params = [Param(key, str(value)) for key, value in knobs.items()]
+        for start in range(0, len(params), BATCH):
+            self.client.log_batch(run_id, params=params[start : start + BATCH])
+        digest = hashlib.sha256(self.clips.to_csv(index=False).encode()).hexdigest()[:16]
+        profile = json.dumps({"clips": len(self.clips), "labels": int(self.clips["label"].nunique())})
+        source = json.dumps({"root": self.config.dataset.root})
+        dataset = Dataset(self.config.dataset.name, digest, "local", source, profile=profile)
+        self.client.log_inputs(run_id, [DatasetInput(dataset)])
+        self.ids["parent"] = run_id
+        write_json(self.ids_file, self.ids)
+
+    def _experiment(self) -> str:
+        """Id of the experiment, created with artifacts beside the store.
+
+        The lock: two processes that both find the database missing and create its tables break it for good.
+        """
+        name = self.config.tracking.experiment
+        folder = self.root / ".adaspec"
+        folder.mkdir(exist_ok=True)
+        with filelock.FileLock(folder / "mlflow.lock"):
+            experiment = self.client.get_experiment_by_name(name)
+            if experiment is not None:
+                return str(experiment.experiment_id)
+            if os.environ.get("MLFLOW_TRACKING_URI"):
+                return str(self.client.create_experiment(name))
+            location = (self.root / "mlartifacts" / name).as_uri()
+            return str(self.client.create_experiment(name, artifact_location=location))
