@@ -1,0 +1,46 @@
+"""The command line: `adaspec --help`. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import adaspec
+from adaspec.errors import exit_on_input_error
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=adaspec.__doc__)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(adaspec.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Reproducible audio classification with spectrograms that can be learned.
+
+    The pipeline itself runs with 'dvc repro' and 'dvc exp run'.
+    """
+
+
+@app.command()
+def fetch(
+    dataset: Annotated[str, typer.Argument(help="Data set to download: esc50.")],
+    to: Annotated[Path, typer.Option(help="Folder to put it in; created if it is missing.")],
+    url: Annotated[str | None, typer.Option(help="Another address of the same archive, such as a mirror.")] = None,
+) -> None:
+    """Download a data set, unpack it and check that it is complete. A download that broke off goes on."""
+    from adaspec.datasets.fetch import fetch as fetch_dataset
+
+    with exit_on_input_error():
+        typer.echo(fetch_dataset(dataset, to, url))
