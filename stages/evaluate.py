@@ -1,0 +1,37 @@
+"""Score each fold's test clips.
+
+In: data/clips.csv, data/folds.csv, data/features, models. Out: metrics/. The summary goes to MLflow.
+"""
+
+import sys
+from pathlib import Path
+
+from adaspec.config import load_config
+from adaspec.datasets.clips import read_clips
+from adaspec.errors import exit_on_input_error
+from adaspec.evaluation.evaluate import evaluate as evaluate_folds
+from adaspec.resolve import resolve
+from adaspec.splits import read_folds
+from adaspec.tracking import RunLog, repository_root
+from adaspec.training.digest import training_digest
+from adaspec.training.history import read_history
+
+
+def evaluate(clips_csv: Path, folds_csv: Path, features: Path, models: Path, metrics: Path) -> None:
+    clips, folds = read_clips(clips_csv), read_folds(folds_csv)
+    config = resolve(load_config(Path("params.yaml")), clips)
+    evaluation = evaluate_folds(clips, folds, config, features, models)
+    evaluation.write(metrics)
+    print(evaluation.table())
+
+    run = RunLog(repository_root(), training_digest(config, clips, folds), config, clips)
+    for fold, scores in evaluation.folds.items():
+        run.log_epochs(fold, read_history(models / f"fold-{fold}"))
+        run.log_fold(fold, scores, models / f"fold-{fold}")
+    names = ("summary.json", "predictions.csv", "per_class.csv", "figures")
+    run.complete(evaluation.summary, [metrics / name for name in names])
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        evaluate(*map(Path, sys.argv[1:]))

@@ -1,0 +1,27 @@
+"""Decide who trains, validates and tests in each fold.
+
+In: data/clips.csv. Out: data/folds.csv.
+"""
+
+import sys
+from pathlib import Path
+
+from adaspec.config import load_config
+from adaspec.datasets.clips import read_clips
+from adaspec.errors import exit_on_input_error
+from adaspec.files import write_csv
+from adaspec.resolve import resolve
+from adaspec.splits import describe_folds, make_folds
+
+
+def split(clips_csv: Path, folds_csv: Path) -> None:
+    clips = read_clips(clips_csv)
+    config = resolve(load_config(Path("params.yaml")), clips)
+    folds = make_folds(clips, config.split, config.seed)
+    describe_folds(folds)
+    write_csv(folds_csv, folds)
+
+
+if __name__ == "__main__":
+    with exit_on_input_error():
+        split(*map(Path, sys.argv[1:]))
