@@ -143,9 +143,7 @@ def evaluate(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, features:
     tasks = ((models / f"fold-{fold}", list(rows["clip_id"]), features, config) for fold, rows in groups)
     scored = run_tasks(score_clips, tasks, folds_at_a_time(config, len(groups)))
     tables: list[pd.DataFrame] = []
-    for (_, rows), scores in zip(
-        groups, run_tasks(score_clips, tasks, folds_at_a_time(config, len(groups))), strict=True
-    ):
+    for (_, rows), scores in zip(groups, scored, strict=True):
         table = rows[["clip_id", "fold", "label"]].reset_index(drop=True)
         table["predicted"] = [labels[index] for index in scores.argmax(axis=1)]
         columns = [f"score_{label}" for label in labels]
