@@ -26,6 +26,7 @@ __all__ = [
     "FbankConfig",
     "FeaturesConfig",
     "FrontendConfig",
+    "ModelConfig",
     "SplitConfig",
     "SyntheticConfig",
     "TrackingConfig",
@@ -221,30 +222,16 @@ class EngineConfig(Section):
     parallel_folds: Count | None
 
 
-class Config(Section):
-    """The whole of params.yaml."""
+class ModelConfig(Section):
+    """What a trained model needs to be built again; saved with it."""
 
-    seed: Seed
-    dataset: DatasetConfig
-    synthetic: SyntheticConfig
     audio: AudioConfig
     features: FeaturesConfig
-    split: SplitConfig
     frontend: FrontendConfig
     backbone: BackboneConfig
-    train: TrainConfig
-    augment: AugmentConfig
-    evaluate: EvaluateConfig
-    tracking: TrackingConfig
-    engine: EngineConfig
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.train.early_stopping_patience is not None and self.split.validation_fraction == 0:
-            raise ValueError(
-                "train.early_stopping_patience needs validation clips, but split.validation_fraction=0; "
-                "raise the fraction or set the patience to null"
-            )
+    def _check_frequencies(self) -> Self:
         rate = self.audio.sample_rate
         if rate is not None:
             if self.frontend.f_max is not None and self.frontend.f_max > rate / 2:
@@ -254,6 +241,29 @@ class Config(Section):
                 )
             if self.frontend.f_min >= rate / 2:
                 raise ValueError(f"frontend.f_min={self.frontend.f_min} must be below half of audio.sample_rate={rate}")
+        return self
+
+
+class Config(ModelConfig):
+    """The whole of params.yaml."""
+
+    seed: Seed
+    dataset: DatasetConfig
+    synthetic: SyntheticConfig
+    split: SplitConfig
+    train: TrainConfig
+    augment: AugmentConfig
+    evaluate: EvaluateConfig
+    tracking: TrackingConfig
+    engine: EngineConfig
+
+    @model_validator(mode="after")
+    def _check_validation(self) -> Self:
+        if self.train.early_stopping_patience is not None and self.split.validation_fraction == 0:
+            raise ValueError(
+                "train.early_stopping_patience needs validation clips, but split.validation_fraction=0; "
+                "raise the fraction or set the patience to null"
+            )
         return self
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import safetensors.torch
 from torch import Tensor, nn
 
 import adaspec
 from adaspec.backbones import build_backbone
+from adaspec.config import ModelConfig
 from adaspec.errors import InputError
 from adaspec.features.store import feature_contract
 from adaspec.frontends import build_frontend
-
-if TYPE_CHECKING:
-    from adaspec.config import Config
 
 __all__ = ["AudioClassifier", "load", "save"]
 
@@ -28,7 +26,7 @@ class AudioClassifier(nn.Module):
 
     Parameters
     ----------
-    config : Config
+    config : ModelConfig
         Resolved.
     labels : list of str
         Class names; logit i belongs to labels[i].
@@ -38,7 +36,7 @@ class AudioClassifier(nn.Module):
     (batch, n_samples), +-1 -> (batch, n_classes)
     """
 
-    def __init__(self, config: Config, labels: list[str]) -> None:
+    def __init__(self, config: ModelConfig, labels: list[str]) -> None:
         super().__init__()
         assert config.audio.sample_rate is not None
         self.config, self.labels, self.sample_rate = config, labels, config.audio.sample_rate
@@ -89,7 +87,7 @@ def save(model: AudioClassifier, folder: Path) -> None:
     safetensors.torch.save_file(weights, folder / WEIGHTS)
     description = {
         "adaspec_version": adaspec.__version__,
-        "config": model.config.model_dump(mode="json"),
+        "config": model.config.model_dump(mode="json", include=set(ModelConfig.model_fields)),
         "features": feature_contract(model.config),
         "labels": model.labels,
         "sample_rate": model.sample_rate,
@@ -115,12 +113,10 @@ def load(folder: str | Path) -> AudioClassifier:
     InputError
         A file is missing or does not describe a model of this version's layout.
     """
-    from adaspec.config import Config
-
     folder = Path(folder)
     try:
         description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        model = AudioClassifier(Config.model_validate(description["config"]), description["labels"])
+        model = AudioClassifier(ModelConfig.model_validate(description["config"]), description["labels"])
         model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
     except FileNotFoundError as error:
         raise InputError(f"{error.filename or folder} not found; give a folder such as models/fold-1") from None

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from adaspec.config import Config
+from adaspec.config import ModelConfig
 from adaspec.errors import InputError
 
 __all__ = ["Contract", "FeatureStore", "feature_contract", "write_shard"]
@@ -28,12 +28,12 @@ METADATA_KEY = b"adaspec"
 BATCH_VALUES = 16 * 2**20  # numbers per record batch: bounds the memory of a shard of long clips
 
 
-def feature_contract(config: Config) -> Contract:
+def feature_contract(config: ModelConfig) -> Contract:
     """What the store must hold for this configuration: waveforms for a front end that may learn, else its features.
 
     Parameters
     ----------
-    config : Config
+    config : ModelConfig
         Resolved.
 
     Returns

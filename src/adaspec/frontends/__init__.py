@@ -11,19 +11,19 @@ from adaspec.frontends.fbank import Fbank
 from adaspec.frontends.stft import AdaptiveSTFT
 
 if TYPE_CHECKING:
-    from adaspec.config import Config
+    from adaspec.config import ModelConfig
 
 __all__ = ["FRONTENDS", "AdaptiveSTFT", "Fbank", "build_frontend"]
 
 FRONTENDS: dict[str, type[AdaptiveSTFT] | type[Fbank]] = {"stft": AdaptiveSTFT, "fbank": Fbank}
 
 
-def build_frontend(config: Config) -> AdaptiveSTFT | Fbank:
+def build_frontend(config: ModelConfig) -> AdaptiveSTFT | Fbank:
     """Build the configured front end.
 
     Parameters
     ----------
-    config : Config
+    config : ModelConfig
         Resolved: `audio.sample_rate` is set.
     """
     sample_rate = config.audio.sample_rate
