@@ -1,0 +1,171 @@
+"""The pipeline as its users run it: real DVC, real MLflow, in order from the first repro to queued experiments."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from adaspec.evaluation.classification import SCORES
+
+pytestmark = pytest.mark.timeout(600)
+
+STABLE = ("dvc.lock", "metrics/**/*", "models/**/*", "data/*.csv", "data/features/*")
+
+
+def mlflow_runs(project: Path) -> tuple[MlflowClient, list[Run]]:
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("adaspec")
+    assert experiment is not None
+    return client, list(client.search_runs([experiment.experiment_id], max_results=1000))
+
+
+def parents_and_children(runs: list[Run]) -> dict[str, list[Run]]:
+    """Children of each parent, by the parent's run id."""
+    tag = "mlflow.parentRunId"
+    families: dict[str, list[Run]] = {run.info.run_id: [] for run in runs if tag not in run.data.tags}
+    for run in runs:
+        if tag in run.data.tags:
+            families[run.data.tags[tag]].append(run)
+    return families
+
+
+def test_repro_leaves_everything_that_is_promised(project):
+    summary = json.loads((project.path / "metrics/summary.json").read_text())
+    assert set(summary) == set(SCORES)
+    for score in summary.values():
+        assert 0 <= score["ci_low"] <= score["mean"] <= score["ci_high"] <= 1
+    for fold in range(1, 6):
+        description = json.loads((project.path / f"models/fold-{fold}/model.json").read_text())
+        assert description["sample_rate"] == 22050
+        assert len(description["labels"]) == 10
+        assert (project.path / f"metrics/folds/fold-{fold}.json").exists()
+    assert not list((project.path / ".adaspec").glob("checkpoints/*"))
+    assert not list(project.path.rglob("*.partial"))
+
+
+def test_repro_again_is_up_to_date(project):
+    assert "Data and pipelines are up to date." in project.run("dvc", "repro").stdout
+
+
+def test_metrics_and_plots_are_understood_by_dvc(project):
+    shown = json.loads(project.run("dvc", "metrics", "show", "--json").stdout)
+    assert shown[""]["data"]["metrics/summary.json"]["data"]["accuracy"]["mean"] > 0
+    page = project.run("dvc", "plots", "show", "--out", "plots")
+    assert Path(page.stdout.strip().removeprefix("file://")).exists()
+    drawn = sorted(path.name for path in (project.path / "plots").rglob("*.png"))
+    assert any("confusion" in name for name in drawn)
+    assert any("curves" in name for name in drawn)
+
+
+def test_runs_are_found_by_mlflow_at_the_root(project):
+    client, runs = mlflow_runs(project.path)
+    families = parents_and_children(runs)
+    assert len(families) == 1
+    (parent_id, children), parent = families.popitem(), client.get_run(next(iter(parents_and_children(runs))))
+    assert sorted(child.data.tags["adaspec.fold"] for child in children) == ["1", "2", "3", "4", "5"]
+    assert parent.data.params["train.epochs"] == "2"
+    summary = json.loads((project.path / "metrics/summary.json").read_text())
+    assert parent.data.metrics["cv/accuracy_mean"] == summary["accuracy"]["mean"]
+    curve = client.get_metric_history(children[0].info.run_id, "train_loss")
+    assert [point.step for point in curve] == [1, 2]
+    assert "summary.json" in {artifact.path for artifact in client.list_artifacts(parent_id)}
+
+
+def test_forced_repro_with_one_fold_at_a_time_gives_the_same_bytes(project):
+    before = project.contents(*STABLE)
+    project.set(engine__parallel_folds=1, engine__workers=1)
+    project.run("dvc", "repro", "--force")
+    after = project.contents(*STABLE)
+    project.run("git", "checkout", "params.yaml")
+    changed = {name for name in before if before[name] != after[name]} - {"dvc.lock"}
+    assert not changed
+    # The stage `validate` records the digest of params.yaml, which did change.
+    locks = [yaml.safe_load(content["dvc.lock"])["stages"] for content in (before, after)]
+    for lock in locks:
+        del lock["validate"]
+    assert locks[0] == locks[1]
+    project.run("dvc", "repro")
+
+
+def test_experiment_with_learned_kernels_keeps_the_features(project):
+    n_before = len(parents_and_children(mlflow_runs(project.path)[1]))
+    done = project.run("dvc", "exp", "run", "--name", "learned", "--set-param", "frontend.learn_kernels=true")
+    assert "Running stage 'train'" in done.stdout
+    for stage in ("synthesize", "prepare", "features", "split"):
+        assert f"Running stage '{stage}'" not in done.stdout
+    table = project.run("dvc", "exp", "show", "--csv").stdout
+    assert "learned" in table
+    assert "accuracy.mean" in table
+    _, runs = mlflow_runs(project.path)
+    families = parents_and_children(runs)
+    assert len(families) == n_before + 1
+    learned = next(run for run in runs if run.data.tags.get("dvc.experiment") == "learned")
+    assert learned.data.params["frontend.learn_kernels"] == "True"
+    assert len(families[learned.info.run_id]) == 5
+    project.run("git", "checkout", ".")
+    project.run("dvc", "checkout")
+
+
+def test_queued_experiments_run_queued_code_into_one_store(project):
+    resnet = project.path / "src/adaspec/backbones/resnet.py"
+    code = resnet.read_text()
+    resnet.write_text(re.sub(r"WIDTHS = \(16,", "WIDTHS = (24,", code))
+    project.run("dvc", "exp", "run", "--queue", "--name", "wider")
+    resnet.write_text(code)
+    project.run("dvc", "exp", "run", "--queue", "--name", "faster", "--set-param", "train.learning_rate=0.004")
+    project.run("dvc", "queue", "start", "--jobs", "2")
+    for name in ("wider", "faster"):
+        project.run("dvc", "queue", "logs", name, "--follow", check=False)
+    status = project.run("dvc", "queue", "status").stdout
+    assert status.count("Success") == 2, status + project.run("dvc", "queue", "logs", "wider", check=False).stdout
+
+    _, runs = mlflow_runs(project.path)
+    families = parents_and_children(runs)
+    for name in ("wider", "faster"):
+        parent = next(run for run in runs if run.data.tags.get("dvc.experiment") == name)
+        assert len(families[parent.info.run_id]) == 5
+        assert "cv/accuracy_mean" in parent.data.metrics
+        location = parent.info.artifact_uri
+        assert location is not None
+        assert str(project.path) in location
+    project.run("dvc", "exp", "apply", "wider")
+    from safetensors import safe_open
+
+    with safe_open(project.path / "models/fold-1/model.safetensors", "pt") as weights:
+        assert weights.get_slice("backbone.stem.0.weight").get_shape()[0] == 24
+    project.run("git", "checkout", ".")
+    project.run("dvc", "checkout")
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "told"),
+    [
+        ("train__learning_rat", 0.1, "train.learning_rat: unknown key; did you mean 'learning_rate'?"),
+        ("train__epochs", "many", "train.epochs='many'"),
+        ("frontend__win_length", 4096, "win_length=4096 exceeds n_fft=1024"),
+        ("dataset__name", "esc50", "holds the synthetic data set"),
+    ],
+)
+def test_mistake_in_params_stops_repro_in_one_line_and_loses_nothing(project, knob, value, told):
+    before = project.contents(*STABLE)
+    project.set(**{knob: value})
+    done = project.run("dvc", "repro", check=False)
+    project.run("git", "checkout", "params.yaml")
+    assert done.returncode != 0
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert told in errors[0]
+    assert "Traceback" not in done.stderr
+    assert project.contents(*STABLE) == before
+
+
+def test_missing_data_folder_stops_repro_in_one_line(project):
+    project.set(dataset__name="folder", dataset__root="/nowhere/recordings")
+    done = project.run("dvc", "repro", check=False)
+    project.run("git", "checkout", "params.yaml")
+    assert done.returncode != 0
+    assert "error: params.yaml dataset.root=/nowhere/recordings is not a folder" in done.stderr
