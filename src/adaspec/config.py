@@ -38,9 +38,11 @@ __all__ = [
 
 SYNTHETIC_ROOT = "data/raw/synthetic"  # output of the stage `synthesize`
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
+Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Positive = Annotated[Real, Field(gt=0)]
+NonNegative = Annotated[Real, Field(ge=0)]
+Fraction = Annotated[Real, Field(ge=0, lt=1)]
+Switch = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 
@@ -77,7 +79,7 @@ class SyntheticConfig(Section):
     """The embedded data set."""
 
     clips_per_class: Annotated[int, Field(ge=10, le=10_000, strict=True)]
-    duration_s: Annotated[float, Field(ge=0.5, le=60)]
+    duration_s: Annotated[Real, Field(ge=0.5, le=60)]
     seed: Seed
 
 
@@ -85,18 +87,18 @@ class AudioConfig(Section):
     """The waveform that every model sees."""
 
     sample_rate: Annotated[int, Field(ge=1000, le=384_000, strict=True)] | None
-    window_s: Annotated[float, Field(gt=0, le=3600)] | None
+    window_s: Annotated[Real, Field(gt=0, le=3600)] | None
     pad: Literal["repeat", "zeros"]
-    trim_db: Annotated[float, Field(gt=0, le=200)] | None
+    trim_db: Annotated[Real, Field(gt=0, le=200)] | None
 
 
 class FbankConfig(Section):
     """Kaldi-compatible log-mel filterbank, cached once per clip."""
 
-    frame_length_ms: Annotated[float, Field(gt=0, le=1000)]
-    frame_shift_ms: Annotated[float, Field(gt=0, le=1000)]
+    frame_length_ms: Annotated[Real, Field(gt=0, le=1000)]
+    frame_shift_ms: Annotated[Real, Field(gt=0, le=1000)]
     n_mels: Annotated[int, Field(ge=4, le=1024, strict=True)]
-    normalize: bool
+    normalize: Switch
 
 
 class FeaturesConfig(Section):
@@ -111,7 +113,7 @@ class SplitConfig(Section):
 
     scheme: Literal["predefined", "group_kfold", "official"] | None
     n_folds: Annotated[int, Field(ge=2, le=100, strict=True)]
-    validation_fraction: Annotated[float, Field(ge=0, le=0.5)]
+    validation_fraction: Annotated[Real, Field(ge=0, le=0.5)]
     balance: Literal["none", "downsample", "upsample", "class_weights"]
 
 
@@ -127,17 +129,20 @@ class FrontendConfig(Section):
     f_min: NonNegative
     f_max: Positive | None
     log_base: Positive | None
-    learn_window: bool
-    learn_kernels: bool
+    learn_window: Switch
+    learn_kernels: Switch
 
-    @field_validator("window")
+    @field_validator("window", mode="before")
     @classmethod
-    def _check_window(cls, window: Any) -> Any:
+    def _check_window(cls, window: Any) -> str | tuple[Any, ...]:
         from scipy.signal import get_window
 
+        window = tuple(window) if isinstance(window, list) else window
         try:
+            if not isinstance(window, str | tuple):
+                raise TypeError("neither a name nor a list")
             get_window(window, 16)
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, IndexError) as error:
             raise ValueError(
                 f"{window!r} is not a window of scipy.signal.get_window ({error}); "
                 "use for example hann, hamming, boxcar or [kaiser, 14.0]"
@@ -176,7 +181,7 @@ class TrainConfig(Section):
     momentum: Fraction
     schedule: Literal["cosine", "exponential"]
     warmup_fraction: Fraction
-    gamma: Annotated[float, Field(gt=0, le=1)]
+    gamma: Annotated[Real, Field(gt=0, le=1)]
     gradient_clip: Positive | None
     label_smoothing: Fraction
     ema_decay: Fraction | None
@@ -189,7 +194,7 @@ class AugmentConfig(Section):
     """Random changes to training clips."""
 
     gain_db: NonNegative
-    time_shift: Annotated[float, Field(ge=0, le=1)]
+    time_shift: Annotated[Real, Field(ge=0, le=1)]
     mixup_alpha: NonNegative
     freq_mask: Annotated[int, Field(ge=0, strict=True)]
     time_mask: Annotated[int, Field(ge=0, strict=True)]
@@ -287,9 +292,9 @@ def load_config(path: Path) -> Config:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} not found; run from the root of the repository") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); run from the root of the repository") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} must hold a mapping of sections, got {type(content).__name__}")
@@ -301,13 +306,13 @@ def load_config(path: Path) -> Config:
 
 def explain(problem: Any) -> str:
     """Say one problem of a pydantic `ValidationError` as 'key=value: what is allowed'."""
-    location = [part for part in problem["loc"] if isinstance(part, str) and not _is_union_branch(part)]
-    key = ".".join(location)
+    keys, known = _keys_of(problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        close = difflib.get_close_matches(location[-1], known, n=1)
+        unknown = str(problem["loc"][-1])
+        close = difflib.get_close_matches(unknown, known, n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
-        return f"{key}: unknown key; {hint}"
+        return f"{'.'.join([*keys, unknown])}: unknown key; {hint}"
+    key = ".".join(keys)
     if problem["type"] == "missing":
         return f"{key}: missing; every key of the file must be there, null where the data set's own value is wanted"
     message = problem["msg"].removeprefix("Value error, ")
@@ -320,16 +325,19 @@ def explain(problem: Any) -> str:
     return f"{key}={problem['input']!r}: {message}{hint}"
 
 
-def _is_union_branch(part: str) -> bool:
-    """Pydantic adds the branch of a union to the location; it is no key of the file."""
-    return part in {"str", "float", "int"} or "[" in part or part.startswith(("constrained", "function"))
+def _keys_of(location: tuple[Any, ...]) -> tuple[list[str], list[str]]:
+    """The part of a pydantic location that is keys of the file, and the keys known at its end.
 
-
-def _known_keys(location: list[str]) -> list[str]:
+    What follows, such as the branch of a union, is pydantic's own.
+    """
     model: Any = Config
+    keys: list[str] = []
     for part in location:
+        if not hasattr(model, "model_fields") or part not in model.model_fields:
+            break
+        keys.append(part)
         model = model.model_fields[part].annotation
-    return list(model.model_fields)
+    return keys, list(getattr(model, "model_fields", []))
 
 
 def flatten(section: BaseModel) -> dict[str, Any]:

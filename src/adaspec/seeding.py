@@ -10,7 +10,9 @@ __all__ = ["generator", "torch_seed"]
 
 
 def _sequence(seed: int, *keys: int | str) -> np.random.SeedSequence:
-    return np.random.SeedSequence([seed, *(zlib.crc32(key.encode()) if isinstance(key, str) else key for key in keys)])
+    words = [zlib.crc32(key.encode()) if isinstance(key, str) else key for key in keys]
+    # Their number is one of them: SeedSequence takes (1,) and (1, 0) for the same.
+    return np.random.SeedSequence([seed, len(words), *words])
 
 
 def generator(seed: int, *keys: int | str) -> np.random.Generator:

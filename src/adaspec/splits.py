@@ -58,7 +58,8 @@ def make_folds(clips: pd.DataFrame, config: SplitConfig, seed: int) -> pd.DataFr
     folds = []
     for fold, role in assignments:
         if config.validation_fraction > 0 and not (role == "validation").any():
-            role = _carve_validation(clips["label"], group, role, config.validation_fraction, seed)
+            rng = generator(seed, fold, "validation")
+            role = _carve_validation(clips["label"], group, role, config.validation_fraction, rng)
         _check_classes(clips["label"], role, fold)
         weight = _balance(clips["label"], role, config.balance, generator(seed, fold, "balance"))
         folds.append(pd.DataFrame({"fold": fold, "clip_id": clips["clip_id"], "role": role, "weight": weight}))
@@ -111,6 +112,11 @@ def _group_kfold(clips: pd.DataFrame, group: pd.Series, n_folds: int, seed: int)
             f"label {label!r} has {rare[label]} clips, fewer than split.n_folds={n_folds}; add clips, lower n_folds or "
             "leave the label out"
         )
+    if group.nunique() < n_folds:
+        raise InputError(
+            f"{group.nunique()} groups (sets of identical files count as one) are fewer than split.n_folds={n_folds}; "
+            "lower n_folds"
+        )
     splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
     parts = splitter.split(clips, clips["label"], group)
     return [(index, _roles(clips.index.isin(test))) for index, (_, test) in enumerate(parts, start=1)]
@@ -120,19 +126,34 @@ def _roles(is_test: pd.Series | np.ndarray) -> pd.Series:
     return pd.Series(np.where(is_test, "test", "train"))
 
 
-def _carve_validation(label: pd.Series, group: pd.Series, role: pd.Series, fraction: float, seed: int) -> pd.Series:
-    """Move whole groups of the training part, about `fraction` of it and stratified by label, to validation."""
-    train = role.index[role == "train"]
-    n_parts = min(round(1 / fraction), group[train].nunique())
-    if n_parts < 2:
+def _carve_validation(
+    label: pd.Series, group: pd.Series, role: pd.Series, fraction: float, rng: np.random.Generator
+) -> pd.Series:
+    """Move whole groups of the training part to validation, about `fraction` of the clips in all and of each label.
+
+    Groups come in random order; one is moved if that brings the counts nearer to their targets and leaves every label
+    in training. (Scikit-learn's splitters either stratify or take a fraction, not both with groups.)
+    """
+    train = role == "train"
+    table = pd.crosstab(group[train], label[train])  # groups x labels, clips
+    counts = table.to_numpy()
+    target, chosen = fraction * counts.sum(axis=0), np.zeros(counts.shape[1])
+
+    def distance(moved: np.ndarray) -> float:
+        return float((moved.sum() - target.sum()) ** 2 + ((moved - target) ** 2).sum())
+
+    names = []
+    for index in rng.permutation(len(counts)):
+        moved = chosen + counts[index]
+        if distance(moved) < distance(chosen) and (moved < counts.sum(axis=0)).all():
+            chosen = moved
+            names.append(table.index[index])
+    if not names:
         raise InputError(
-            f"split.validation_fraction={fraction} cannot be carved from one group; give more groups or set it to 0"
+            f"split.validation_fraction={fraction} cannot be carved: there are {len(counts)} groups, and every label "
+            "must stay in training; give more groups, another fraction, or set it to 0"
         )
-    splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)
-    _, chosen = next(splitter.split(train, label[train], group[train]))
-    role = role.copy()
-    role[train[chosen]] = "validation"
-    return role
+    return role.mask(train & group.isin(names), "validation")
 
 
 def _check_classes(label: pd.Series, role: pd.Series, fold: int) -> None:

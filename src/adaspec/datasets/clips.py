@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 
 from adaspec.audio import BadClipError, decode, read_bytes
@@ -92,8 +91,9 @@ def examine_clips(
         labels = ", ".join(sorted(good["label"].unique())) or "none"
         raise InputError(f"{len(good)} usable clips with {good['label'].nunique()} labels ({labels}); two are needed")
     clip_id = good["path"].str.replace(r"\.[^./]*$", "", regex=True)
-    twice = clip_id.duplicated(keep=False)  # same name, different suffix
-    clips = good.assign(clip_id=np.where(twice, good["path"], clip_id)).sort_values("clip_id", ignore_index=True)
+    if clip_id.duplicated().any():  # files that differ in their suffix only
+        clip_id = good["path"]
+    clips = good.assign(clip_id=clip_id).sort_values("clip_id", ignore_index=True)
     return clips[list(CLIP_COLUMNS)], bad[["path", "reason"]].reset_index(drop=True)
 
 

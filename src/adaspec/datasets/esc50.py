@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from adaspec.config import DatasetConfig
-from adaspec.datasets.manifest import read_table
+from adaspec.datasets.manifest import check_rows, read_table
 from adaspec.errors import InputError
 
 __all__ = ["META", "read"]
@@ -30,20 +30,27 @@ def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
         below = sorted(root.glob(f"*/{META}"))
         hint = f"set dataset.root={below[0].parent.parent}" if below else "'adaspec fetch esc50 --to DIR' downloads it"
         raise InputError(f"{root / META} not found, so {root} is not an ESC-50 folder; {hint}")
-    table = read_table(root / META, ("filename", "fold", "category", "esc10", "src_file"), ())
-    for line, filename in zip(table["line"], table["filename"], strict=True):
-        if Path(filename).name != filename:
-            raise InputError(f"{root / META} line {line}: filename={filename!r} must be the name of a file in audio/")
+    columns = ("filename", "fold", "category", "src_file")
+    table = read_table(root / META, (*columns, "esc10"), ())
+    for row in table.to_dict("records"):
+        where = f"{root / META} line {row['line']}"
+        empty = [column for column in columns if not row[column]]
+        if empty:
+            raise InputError(
+                f"{where}: {empty[0]} is empty; the official file gives {', '.join(columns)} in every line"
+            )
+        if Path(row["filename"]).name != row["filename"] or row["filename"] == "..":
+            raise InputError(f"{where}: filename={row['filename']!r} must be the name of a file in audio/")
     if config.subset == "esc10":
         table = table[table["esc10"] == "True"]
         if table.empty:
             raise InputError(f"{root / META}: no clip has esc10=True; set dataset.subset to null")
-    return pd.DataFrame(
-        {
-            "path": "audio/" + table["filename"],
-            "label": table["category"],
-            "group": table["src_file"],
-            "fold": table["fold"],
-            "subset": "",
-        }
-    )
+    clips = {
+        "line": table["line"],
+        "path": "audio/" + table["filename"],
+        "label": table["category"],
+        "group": table["src_file"],
+        "fold": table["fold"],
+        "subset": "",
+    }
+    return check_rows(pd.DataFrame(clips), root / META, root)

@@ -7,6 +7,7 @@ import shutil
 import stat
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -85,24 +86,32 @@ def fetch(name: str, folder: Path, url: str | None = None) -> str:
     further = f"use it with: dvc exp run -S dataset.name={name} -S dataset.root={folder}"
     if not source.missing(folder):
         return f"{name} is already complete in {folder}; {further}"
-    archive = folder / ".download" / f"{name}.zip"
-    archive.parent.mkdir(parents=True, exist_ok=True)
+    download = folder / ".download"
+    archive = download / f"{name}.zip"
+    try:
+        download.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be created ({error.strerror}); give a folder with --to") from None
     _download(url or source.url, archive)
-    with complete_folder(folder / ".download" / "unpacked") as unpacked:
-        _unpack(archive, unpacked)
-        missing = source.missing(unpacked)
-        if missing:
-            archive.unlink()
+    with complete_folder(download / "unpacked") as unpacked:
+        try:
+            _unpack(archive, unpacked)
+            missing = source.missing(unpacked)
+            if missing:
+                raise InputError(f"{len(missing)} files are missing, the first is {missing[0]}")
+        except InputError as error:
+            archive.unlink()  # the next attempt must not meet it again
             raise InputError(
-                f"{url or source.url} is not a whole {name}: {len(missing)} files missing, the first is {missing[0]}; "
-                "fetch again or from another --url"
-            )
-    for entry in (folder / ".download" / "unpacked").iterdir():
-        target = folder / entry.name
-        if target.is_dir():
-            shutil.rmtree(target)
-        os.replace(entry, target)
-    shutil.rmtree(folder / ".download")
+                f"{url or source.url} is not a whole {name} ({error}); try again or another --url"
+            ) from None
+    # File by file: what else lies in the folder is the user's.
+    for path in sorted((download / "unpacked").rglob("*")):
+        target = folder / path.relative_to(download / "unpacked")
+        if path.is_dir():
+            target.mkdir(exist_ok=True)
+        else:
+            os.replace(path, target)
+    shutil.rmtree(download)
     return f"{name} is complete in {folder} (licence: {source.licence}); {further}"
 
 
@@ -117,6 +126,10 @@ def _download(url: str, archive: Path) -> None:
     headers = {"Range": f"bytes={done}-", "If-Range": tag} if done and tag else {}
     try:
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+            if response.status_code == requests.codes.requested_range_not_satisfiable:
+                partial.unlink()  # nothing is left to ask for, yet it was never taken for whole
+                _download(url, archive)
+                return
             response.raise_for_status()
             resumed = response.status_code == requests.codes.partial_content
             done = done if resumed else 0
@@ -169,19 +182,17 @@ def _unpack(archive: Path, folder: Path) -> None:
             members = [member for member in file.infolist() if not member.is_dir()]
             size = sum(member.file_size for member in members)
             if size > MAX_UNPACKED:
-                raise InputError(f"{archive} would unpack to {size} bytes, more than {MAX_UNPACKED}; refused")
+                raise InputError(f"it would unpack to {size} bytes, more than {MAX_UNPACKED}")
             for member in members:
                 path = PurePosixPath(member.filename)
                 unsafe = path.is_absolute() or ".." in path.parts or "\\" in member.filename
                 if unsafe or stat.S_ISLNK(member.external_attr >> 16):
-                    raise InputError(f"{archive} holds the unsafe member {member.filename!r}; refused")
+                    raise InputError(f"it holds the unsafe member {member.filename!r}")
             for member in members:
-                below_top = PurePosixPath(*PurePosixPath(member.filename).parts[1:])
-                target = folder / below_top
+                target = folder.joinpath(*PurePosixPath(member.filename).parts[1:])
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with file.open(member) as content, target.open("wb") as out:
                     shutil.copyfileobj(content, out)
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
-        archive.unlink()  # damaged: the next attempt must not go on from it
-        raise InputError(f"{archive.name} is damaged ({error}); fetch again") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise InputError(f"the archive is damaged, {error}") from None
     print(f"unpacked {len(members)} files, {size / 2**20:.0f} MiB", file=sys.stderr)

@@ -26,7 +26,7 @@ def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
         for path in sorted(label_folder.rglob("*")):
             relative = path.relative_to(root)
             hidden = any(part.startswith(".") for part in relative.parts)
-            if path.suffix.lower() in AUDIO_SUFFIXES and not hidden:
+            if path.suffix.lower() in AUDIO_SUFFIXES and not hidden and not path.is_dir():
                 rows.append({"path": relative.as_posix(), "label": label_folder.name})
     if not rows:
         raise InputError(

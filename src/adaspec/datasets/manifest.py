@@ -6,6 +6,7 @@ The file is `manifest.csv` in the root; paths in it are relative to the root and
 from __future__ import annotations
 
 import csv
+import posixpath
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ import pandas as pd
 from adaspec.config import DatasetConfig
 from adaspec.errors import InputError
 
-__all__ = ["MANIFEST", "read", "read_table"]
+__all__ = ["MANIFEST", "check_rows", "read", "read_table"]
 
 MANIFEST = "manifest.csv"
 REQUIRED = ("path", "label")
@@ -24,23 +25,48 @@ SUBSETS = ("train", "dev", "eval")
 def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
     """List the clips of `root/manifest.csv`."""
     table = read_table(root / MANIFEST, REQUIRED, OPTIONAL)
-    source = root / MANIFEST
+    return check_rows(table, root / MANIFEST, root)
+
+
+def check_rows(table: pd.DataFrame, source: Path, root: Path) -> pd.DataFrame:
+    """Make sure that every row names a file of its own inside `root`, and a label; that folds and subsets are complete.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `line`, `path`, `label`, `group`, `fold`, `subset` as text.
+    source : Path
+        File that the lines are of.
+    root : Path
+
+    Returns
+    -------
+    DataFrame
+        Without `line`, with normalised paths.
+
+    Raises
+    ------
+    InputError
+        Names the file, the line and what is wrong.
+    """
     resolved_root = root.resolve()
     first_line: dict[str, int] = {}
+    paths = []
     for line, path, label, subset in zip(table["line"], table["path"], table["label"], table["subset"], strict=True):
         where = f"{source} line {line}"
         if not path or not label:
             raise InputError(f"{where}: path={path!r} label={label!r}; both must be given")
-        if Path(path).is_absolute() or not (root / path).resolve().is_relative_to(resolved_root):
+        if "\0" in path or Path(path).is_absolute() or not (root / path).resolve().is_relative_to(resolved_root):
             raise InputError(
                 f"{where}: path={path!r} leaves {root}; give paths relative to that folder and keep the files inside it"
             )
         if subset not in ("", *SUBSETS):
             raise InputError(f"{where}: subset={subset!r} must be one of {', '.join(SUBSETS)}, or empty in every line")
-        normal = Path(path).as_posix()
+        normal = posixpath.normpath(Path(path).as_posix())
         if normal in first_line:
             raise InputError(f"{where}: path={path!r} is already in line {first_line[normal]}; keep one of the two")
         first_line[normal] = line
+        paths.append(normal)
     for column in ("fold", "subset"):
         empty = table[column] == ""
         if empty.any() and not empty.all():
@@ -48,7 +74,7 @@ def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
                 f"{source} line {table.loc[empty, 'line'].iloc[0]}: {column} is empty, but other lines give one; "
                 "fill it in every line or in none"
             )
-    return table.drop(columns="line").assign(path=[Path(path).as_posix() for path in table["path"]])
+    return table.drop(columns="line").assign(path=paths)
 
 
 def read_table(source: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> pd.DataFrame:
@@ -57,12 +83,16 @@ def read_table(source: Path, required: tuple[str, ...], optional: tuple[str, ...
     Raises
     ------
     InputError
-        The file is missing, not UTF-8, empty, or lacks a required column; a row has too few or too many cells.
+        The file is missing, not UTF-8 or empty, lacks a required column or has one twice; a row has too few or too many
+        cells.
     """
     try:
         with source.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
             header = [name.strip() for name in next(reader, [])]
+            twice = sorted({name for name in header if header.count(name) > 1})
+            if twice:
+                raise InputError(f"{source} line 1: column {twice[0]!r} is there twice; keep one")
             missing = [name for name in required if name not in header]
             if missing:
                 raise InputError(
@@ -79,6 +109,8 @@ def read_table(source: Path, required: tuple[str, ...], optional: tuple[str, ...
                 rows.append({name: cells.get(name, "") for name in (*required, *optional)} | {"line": reader.line_num})
     except FileNotFoundError:
         raise InputError(f"{source} not found; this data set needs it, or set dataset.root elsewhere") from None
+    except OSError as error:
+        raise InputError(f"{source} cannot be read ({error.strerror}); it must be a CSV file") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{source} is not a UTF-8 CSV file ({error})") from None
     if not rows:

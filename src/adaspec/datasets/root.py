@@ -38,7 +38,7 @@ def check_dataset_root(config: Config, repository: Path) -> None:
         ignored = (
             subprocess.run(["git", "check-ignore", "-q", root], cwd=repository, capture_output=True).returncode == 0
         )
-        if ignored and not (repository / f"{root}.dvc").exists():
+        if ignored and not inside.with_name(f"{inside.name}.dvc").exists():
             raise InputError(
                 f"{where}: git ignores this folder, so queued runs cannot see it; write the absolute path "
                 f"{inside.resolve()}, or track it with 'dvc add {root}'"

@@ -31,6 +31,7 @@ N_FOLDS = 5
 CLIPS_PER_GROUP = 3
 SNR_DB = (3.0, 20.0)  # range of the source over the background
 LEVEL_DBFS = (-30.0, -12.0)  # range of a clip's root mean square
+PEAK = 0.98  # a clip that would pass it is made quieter
 
 Array = npt.NDArray[np.float64]
 Source = Callable[[Array, np.random.Generator, np.random.Generator], Array]
@@ -140,7 +141,9 @@ def _clip(n_samples: int, class_index: int, group_index: int, take_index: int, s
     noise = _background(n_samples, take)
     snr_db, level_dbfs = take.uniform(*SNR_DB), take.uniform(*LEVEL_DBFS)
     mixture = signal / np.std(signal) + noise / np.std(noise) * 10 ** (-snr_db / 20)
-    return to_int16((mixture / np.std(mixture) * 10 ** (level_dbfs / 20)).astype(np.float32))
+    mixture *= 10 ** (level_dbfs / 20) / np.std(mixture)
+    mixture *= min(1.0, PEAK / np.abs(mixture).max())
+    return to_int16(mixture.astype(np.float32))
 
 
 def synthesize(config: SyntheticConfig, root: Path) -> pd.DataFrame:

@@ -1,0 +1,386 @@
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from adaspec.config import Config, explain, flatten, load_config
+from adaspec.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+
+
+def put(params: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        params = params[section]
+    params[last] = value
+
+
+def leaves(section: dict[str, Any], prefix: str = "") -> list[str]:
+    keys: list[str] = []
+    for key, value in section.items():
+        keys += leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
+    return keys
+
+
+def problems(folder: Path, content: Any) -> list[str]:
+    """The lines that the file leads to, without its name."""
+    path = folder / "params.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        load_config(path)
+    lines = [line.strip() for line in str(caught.value).splitlines()]
+    assert all(line.startswith(str(path)) for line in lines)
+    return [line.removeprefix(str(path)).strip() for line in lines]
+
+
+def test_params_of_the_repository_are_valid(params: dict[str, Any]) -> None:
+    config = load_config(ROOT / "params.yaml")
+    assert config.seed == params["seed"]
+    assert config.frontend.window == params["frontend"]["window"]
+
+
+@pytest.mark.parametrize(
+    ("key", "line"),
+    [
+        ("trian", "trian: unknown key; did you mean 'train'?"),
+        ("train.epoch", "train.epoch: unknown key; did you mean 'epochs'?"),
+        ("features.fbank.n_mel", "features.fbank.n_mel: unknown key; did you mean 'n_mels'?"),
+        ("features.clip_per_shard", "features.clip_per_shard: unknown key; did you mean 'clips_per_shard'?"),
+        ("engine.zzz", "engine.zzz: unknown key; known keys: workers, parallel_folds"),
+    ],
+)
+def test_config_refuses_unknown_keys_and_names_the_nearest(
+    params: dict[str, Any], tmp_path: Path, key: str, line: str
+) -> None:
+    put(params, key, 1)
+    assert problems(tmp_path, params) == [line]
+
+
+@pytest.mark.parametrize("key", ["functions", "float", "a[b]", "train.int", "train.str", "train.epochs[0]"])
+def test_config_names_unknown_keys_that_read_like_types(params: dict[str, Any], tmp_path: Path, key: str) -> None:
+    put(params, key, 1)
+    (line,) = problems(tmp_path, params)
+    assert line.startswith(f"{key}: unknown key; ")
+
+
+def test_config_refuses_keys_that_are_not_text(params: dict[str, Any], tmp_path: Path) -> None:
+    params["train"][True] = 1  # what YAML makes of the key `on`
+    (line,) = problems(tmp_path, params)
+    assert line.startswith("train")
+
+
+@pytest.mark.parametrize("key", ["seed", "train", "train.epochs", "frontend.f_max", "features.fbank.n_mels"])
+def test_config_refuses_missing_keys(params: dict[str, Any], tmp_path: Path, key: str) -> None:
+    *sections, last = key.split(".")
+    section = params
+    for name in sections:
+        section = section[name]
+    del section[last]
+    (line,) = problems(tmp_path, params)
+    assert line.startswith(f"{key}: missing; every key of the file must be there")
+
+
+def test_config_gives_no_key_a_default(params: dict[str, Any], tmp_path: Path) -> None:
+    lines = problems(tmp_path, {key: {} if isinstance(value, dict) else value for key, value in params.items()})
+    expected = {key.rsplit(".", 1)[0] if key.startswith("features.fbank") else key for key in leaves(params)}
+    assert {line.split(":")[0] for line in lines} == expected - {"seed"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "start"),
+    [
+        ("seed", 1.5, "seed=1.5: "),
+        ("seed", True, "seed=True: "),
+        ("seed", None, "seed=None: "),
+        ("dataset.name", "gtzan", "dataset.name='gtzan': "),
+        ("dataset.root", "", "dataset.root='': "),
+        ("dataset.root", 3, "dataset.root=3: "),
+        ("audio.pad", None, "audio.pad=None: "),
+        ("audio.sample_rate", 22050.5, "audio.sample_rate=22050.5: "),
+        ("frontend.learn_window", "maybe", "frontend.learn_window='maybe': "),
+        ("train.precision", "fp16", "train.precision='fp16': "),
+        ("train", None, "train=None: "),
+        ("features.fbank", [1], "features.fbank=[1]: "),
+    ],
+)
+def test_config_refuses_wrong_types_and_choices(
+    params: dict[str, Any], tmp_path: Path, key: str, value: Any, start: str
+) -> None:
+    put(params, key, value)
+    (line,) = problems(tmp_path, params)
+    assert line.startswith(start)
+
+
+@pytest.mark.parametrize("key", ["augment.gain_db", "train.weight_decay", "frontend.f_min"])
+def test_config_refuses_booleans_for_numbers(params: dict[str, Any], tmp_path: Path, key: str) -> None:
+    put(params, key, True)
+    (line,) = problems(tmp_path, params)
+    assert line.startswith(f"{key}=True: ")
+
+
+@pytest.mark.parametrize(
+    ("key", "inside", "outside"),
+    [
+        ("seed", [0, 2**31 - 1], [-1, 2**31]),
+        ("synthetic.clips_per_class", [10, 10_000], [9, 10_001]),
+        ("synthetic.duration_s", [0.5, 60], [0.49, 60.1, float("nan")]),
+        ("audio.sample_rate", [None, 1000, 384_000], [999, 384_001]),
+        ("audio.window_s", [None, 0.01, 3600], [0, -1, 3601, float("inf"), float("nan")]),
+        ("audio.trim_db", [None, 200], [0, 201, float("nan")]),
+        ("features.clips_per_shard", [1, 100_000], [0, 100_001]),
+        ("features.fbank.n_mels", [4, 1024], [3, 1025]),
+        ("split.n_folds", [2, 100], [1, 101]),
+        ("split.validation_fraction", [0, 0.5], [-0.01, 0.51, float("nan")]),
+        ("frontend.n_fft", [1024, 65_536], [65_537]),
+        ("frontend.hop_length", [1], [0]),
+        ("frontend.log_base", [None, 1], [0, -1, float("inf"), float("nan")]),
+        ("backbone.dropout", [0, 0.99], [1, -0.1, float("nan")]),
+        ("train.epochs", [1], [0]),
+        ("train.batch_size", [2], [1]),
+        ("train.learning_rate", [1.0e-9], [0, -1.0e-3, float("inf"), float("nan")]),
+        ("train.gamma", [1], [0, 1.01]),
+        ("train.ema_decay", [None, 0], [1]),
+        ("augment.time_shift", [0, 1], [1.01]),
+        ("evaluate.n_bootstrap", [100, 100_000], [99, 100_001]),
+        ("engine.workers", [None, 1], [0]),
+    ],
+)
+def test_config_keeps_numbers_within_bounds(
+    params: dict[str, Any], tmp_path: Path, key: str, inside: list[Any], outside: list[Any]
+) -> None:
+    for value in inside:
+        put(params, key, value)
+        assert flatten(Config.model_validate(params))[key] == value
+    for value in outside:
+        put(params, key, value)
+        (line,) = problems(tmp_path, params)
+        assert line.startswith(f"{key}={value!r}: ")
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("train.epochs", "1e2"), ("train.learning_rate", "1e-3"), ("train.learning_rate", "fast")],
+)
+def test_config_explains_numbers_that_yaml_reads_as_text(
+    params: dict[str, Any], tmp_path: Path, key: str, text: str
+) -> None:
+    put(params, key, text)
+    (line,) = problems(tmp_path, params)
+    assert line.startswith(f"{key}={text!r}: ")
+    assert line.endswith("(YAML takes 1e-3 for text: write 1.0e-3)")
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"frontend.win_length": 2048, "frontend.n_fft": 1024},
+            "frontend: win_length=2048 exceeds n_fft=1024; raise n_fft or lower win_length",
+        ),
+        ({"frontend.f_min": 500.0, "frontend.f_max": 500.0}, "frontend: f_min=500.0 must be below f_max=500.0"),
+        (
+            {"frontend.name": "fbank", "frontend.learn_window": True},
+            "frontend: name=fbank is computed once and cannot learn; set name=stft, or learn_* to false",
+        ),
+        (
+            {"frontend.name": "fbank", "frontend.learn_kernels": True},
+            "frontend: name=fbank is computed once and cannot learn; set name=stft, or learn_* to false",
+        ),
+        (
+            {"dataset.subset": "esc10"},
+            "dataset: subset=esc10 exists in esc50 only, but name=synthetic; set subset to null",
+        ),
+        (
+            {"dataset.root": "recordings"},
+            "dataset: root=recordings is not where the synthetic data set is generated; set root=data/raw/synthetic, "
+            "or name to esc50, folder or manifest",
+        ),
+        (
+            {"dataset.name": "folder"},
+            "dataset: root=data/raw/synthetic holds the synthetic data set, but name=folder; set root to yours",
+        ),
+        (
+            {"train.early_stopping_patience": 5, "split.validation_fraction": 0.0},
+            "train.early_stopping_patience needs validation clips, but split.validation_fraction=0; "
+            "raise the fraction or set the patience to null",
+        ),
+        (
+            {"tracking.experiment": "Default"},
+            "tracking.experiment: 'Default' belongs to MLflow, whose user interface may bind it elsewhere; "
+            "name another",
+        ),
+        (
+            {"frontend.f_max": 8000.0, "audio.sample_rate": 8000},
+            "frontend.f_max=8000.0 exceeds half of audio.sample_rate=8000; lower it or set it to null",
+        ),
+        (
+            {"frontend.f_min": 4000.0, "audio.sample_rate": 8000},
+            "frontend.f_min=4000.0 must be below half of audio.sample_rate=8000",
+        ),
+    ],
+)
+def test_config_checks_keys_against_each_other(
+    params: dict[str, Any], tmp_path: Path, changes: dict[str, Any], line: str
+) -> None:
+    for key, value in changes.items():
+        put(params, key, value)
+    assert problems(tmp_path, params) == [line]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"frontend.win_length": 1024, "frontend.n_fft": 1024},
+        {"frontend.f_max": 4000.0, "audio.sample_rate": 8000},
+        {"frontend.f_max": 96_000.0, "audio.sample_rate": None},  # judged when the rate is known
+        {"dataset.name": "esc50", "dataset.root": "/x", "dataset.subset": "esc10"},
+        {"train.early_stopping_patience": None, "split.validation_fraction": 0.0},
+        {"train.early_stopping_patience": 5, "split.validation_fraction": 0.1},
+        {"tracking.experiment": "default"},
+        {"train.precision": 32},
+    ],
+)
+def test_config_accepts_what_fits_together(params: dict[str, Any], changes: dict[str, Any]) -> None:
+    for key, value in changes.items():
+        put(params, key, value)
+    flat = flatten(Config.model_validate(params))
+    assert {key: flat[key] for key in changes} == changes
+
+
+@pytest.mark.parametrize("window", ["hann", "boxcar", ["kaiser", 14.0], ["general_hamming", 0.6]])
+def test_config_accepts_windows_of_scipy(params: dict[str, Any], window: str | list[Any]) -> None:
+    params["frontend"]["window"] = window
+    expected = tuple(window) if isinstance(window, list) else window
+    assert Config.model_validate(params).frontend.window == expected
+
+
+@pytest.mark.parametrize("window", ["hannn", "kaiser", ["kaiser", "a"], ["nothing", 1.0], [], [1.0]])
+def test_config_refuses_unknown_windows(params: dict[str, Any], tmp_path: Path, window: str | list[Any]) -> None:
+    params["frontend"]["window"] = window
+    (line,) = problems(tmp_path, params)
+    assert line.startswith("frontend.window: ")
+    assert "is not a window of scipy.signal.get_window" in line
+    assert line.endswith("use for example hann, hamming, boxcar or [kaiser, 14.0]")
+
+
+def test_config_tells_every_problem_in_a_line_of_its_own(params: dict[str, Any], tmp_path: Path) -> None:
+    params["seed"] = -1
+    params["train"]["epochs"] = 0
+    params["trian"] = {}
+    del params["audio"]["pad"]
+    lines = problems(tmp_path, params)
+    assert sorted(line.split(":")[0] for line in lines) == ["audio.pad", "seed=-1", "train.epochs=0", "trian"]
+
+
+def test_config_is_frozen(params: dict[str, Any]) -> None:
+    config = Config.model_validate(params)
+    with pytest.raises(ValidationError):
+        config.train.epochs = 1
+    with pytest.raises(ValidationError):
+        config.seed = 1
+    assert config.train.epochs == params["train"]["epochs"]
+
+
+def test_flatten_names_the_leaves_of_the_file(params: dict[str, Any]) -> None:
+    flat = flatten(Config.model_validate(params))
+    assert sorted(flat) == sorted(leaves(params))
+    for key in ("seed", "train.epochs", "features.fbank.n_mels"):
+        value: Any = params
+        for part in key.split("."):
+            value = value[part]
+        assert flat[key] == value
+
+
+@given(st.text(alphabet="abcdefghijklmnopqrstuvwxyz_[]", min_size=1, max_size=12))
+def test_explain_names_any_unknown_key(key: str) -> None:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    if key in content["train"]:
+        return
+    content["train"][key] = 1
+    with pytest.raises(ValidationError) as caught:
+        Config.model_validate(content)
+    (problem,) = caught.value.errors()
+    assert explain(problem).startswith(f"train.{key}: unknown key; ")
+
+
+def test_load_config_names_a_missing_file(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    with pytest.raises(InputError) as caught:
+        load_config(path)
+    assert (
+        str(caught.value) == f"{path} cannot be read (No such file or directory); run from the root of the repository"
+    )
+
+
+def test_load_config_refuses_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load_config(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"seed: [1\n",
+        b"a: b: c\n",
+        b"\tseed: 1\n",
+        bytes(range(256)),
+        b"\0\0\0\0",
+        "seed: 1\n".encode("utf-16"),
+        b"seed: 2024-99-99\n",  # no such date
+        b"seed: 0b_\n",  # no such number
+    ],
+)
+def test_load_config_refuses_broken_yaml_in_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(f"{path} is not valid YAML: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("content", "kind"), [("- seed\n", "list"), ("", "NoneType"), ("text\n", "str")])
+def test_load_config_wants_a_mapping(tmp_path: Path, content: str, kind: str) -> None:
+    assert problems(tmp_path, content) == [f"must hold a mapping of sections, got {kind}"]
+
+
+def test_load_config_runs_no_python_tags(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    (line,) = problems(tmp_path, f"!!python/object/apply:os.mkdir ['{marker}']\n")
+    assert line.startswith("is not valid YAML: ")
+    assert not marker.exists()
+
+
+def test_load_config_refuses_a_date_for_a_number(params: dict[str, Any], tmp_path: Path) -> None:
+    params["seed"] = datetime.date(2024, 1, 2)
+    (line,) = problems(tmp_path, params)
+    assert line.startswith("seed=")
+
+
+def stage_params() -> dict[str, list[str]]:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return {name: stage.get("params", []) for name, stage in stages.items()}
+
+
+def test_stages_list_every_knob(params: dict[str, Any]) -> None:
+    listed = {key for keys in stage_params().values() for key in keys}
+    told_elsewhere = {"dataset.root"} | {key for key in leaves(params) if key.startswith("engine.")}
+    assert set(leaves(params)) - listed == told_elsewhere
+
+
+def test_stages_list_only_knobs_that_exist(params: dict[str, Any]) -> None:
+    for stage, keys in stage_params().items():
+        assert set(keys) <= set(leaves(params)), stage
+        assert len(keys) == len(set(keys)), stage
+
+
+def test_stages_depend_on_the_dataset_root() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert "${dataset.root}" in stages["prepare"]["deps"]
