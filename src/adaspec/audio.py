@@ -20,6 +20,24 @@ AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".oga", ".mp3", ".
 Waveform = npt.NDArray[np.float32]
 
 
+BLOCK = 2**20  # samples read at a time: a header may declare any number
+UNKNOWN_LENGTH = 2**62  # what libsndfile gives for a FLAC stream without a length is larger
+
+
+class _Memory(io.BytesIO):
+    """Bytes as a file; libsndfile seeks before the start of some cut AIFF files."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return super().seek(max(0, offset) if whence == 0 else offset, whence)
+
+
+class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
+    """Read from start to end, without the seek after each read that GSM, G.72x and streamed FLAC lack."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 class BadClipError(ValueError):
     """A file that cannot be used as audio; the message is the reason alone, the caller adds which file."""
 
@@ -47,14 +65,17 @@ def decode(content: bytes) -> tuple[Waveform, int]:
     if not content:
         raise BadClipError("empty file (0 bytes)")
     try:
-        with soundfile.SoundFile(io.BytesIO(content)) as file:
+        with _Sequential(_Memory(content)) as file:
             n_declared, sample_rate = file.frames, file.samplerate
-            channels = file.read(dtype="float32", always_2d=True)
+            blocks = [file.read(BLOCK, dtype="float32", always_2d=True)]
+            while len(blocks[-1]) == BLOCK:
+                blocks.append(file.read(BLOCK, dtype="float32", always_2d=True))
+            channels = np.concatenate(blocks)
     except soundfile.SoundFileError as error:
         reason = str(error).split(": ", 1)[-1].rstrip(".")
         raise BadClipError(f"not readable as audio ({reason})") from None
     cut = _missing_tail(content)
-    if cut or len(channels) < n_declared:
+    if cut or len(channels) < n_declared < UNKNOWN_LENGTH:
         raise BadClipError(f"truncated ({cut or f'{len(channels)} of {n_declared} samples'})")
     if len(channels) == 0:
         raise BadClipError("no samples")
@@ -76,6 +97,19 @@ def _missing_tail(content: bytes) -> str:
             if content[position : position + 4] in (b"data", b"SSND") and not streamed and size > available:
                 return f"{available} of {size} bytes"
             position += 8 + size + size % 2
+    elif content[:4] == b".snd":
+        start, size = (int.from_bytes(content[at : at + 4], "big") for at in (4, 8))
+        if size != 0xFFFFFFFF and start + size > len(content):  # 0xFFFFFFFF: length unknown
+            return f"{len(content) - start} of {size} bytes"
+    elif content[:4] == b"RF64" and content[12:16] == b"ds64":
+        size = int.from_bytes(content[28:36], "little")
+        position = 12
+        while position + 8 <= len(content) and content[position : position + 4] != b"data":
+            chunk = int.from_bytes(content[position + 4 : position + 8], "little")
+            position += 8 + chunk + chunk % 2
+        available = len(content) - position - 8
+        if size > available:
+            return f"{max(0, available)} of {size} bytes"
     elif content[:4] == b"OggS":
         # RFC 3533: the last page of a stream carries flag 4, and its segment table tells how long it is.
         page = content.rfind(b"OggS")

@@ -38,7 +38,8 @@ class AudioClassifier(nn.Module):
 
     def __init__(self, config: ModelConfig, labels: list[str]) -> None:
         super().__init__()
-        assert config.audio.sample_rate is not None
+        if config.audio.sample_rate is None:
+            raise ValueError("audio.sample_rate is null: resolve it first")
         self.config, self.labels, self.sample_rate = config, labels, config.audio.sample_rate
         self.frontend = build_frontend(config)
         self.backbone = build_backbone(config.backbone, self.frontend.n_features, len(labels))
@@ -118,9 +119,11 @@ def load(folder: str | Path) -> AudioClassifier:
         description: dict[str, Any] = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         model = AudioClassifier(ModelConfig.model_validate(description["config"]), description["labels"])
         model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
-    except FileNotFoundError as error:
-        raise InputError(f"{error.filename or folder} not found; give a folder such as models/fold-1") from None
-    except (ValueError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(
+            f"{error.filename or folder / WEIGHTS} not found; give a folder such as models/fold-1"
+        ) from None
+    except (TypeError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"{folder} is no model of adaspec {adaspec.__version__} ({reason}); train it again with 'dvc repro'"

@@ -121,5 +121,5 @@ def vote(probabilities: Tensor, positions: Tensor, n_clips: int, method: Literal
     won = torch.nn.functional.one_hot(probabilities.argmax(dim=1), n_classes).float()
     share = torch.zeros(n_clips, n_classes).index_add_(0, positions, won) / n_windows
     # Shares differ by at least 1 / n_windows: a hundredth of a window's vote can only break ties.
-    weight = 0.01 / n_windows
+    weight = 0.01 / n_windows.double()
     return (share + weight * mean) / (1 + weight)

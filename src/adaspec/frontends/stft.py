@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import scipy.signal
@@ -68,8 +69,8 @@ class AdaptiveSTFT(nn.Module):
 
     Shapes
     ------
-    (batch, n_samples) -> (batch, 1, n_features, n_frames); n_frames = 1 + n_samples // hop_length. Frames are centred,
-    the ends reflected (or, where a clip is too short for that, filled with zeros).
+    (batch, n_samples) -> (batch, 1, n_features, n_frames); n_frames = 1 + n_samples // hop_length (n_samples - 1
+    for odd n_fft). Frames are centred, the ends reflected or, where a clip is too short for that, filled with zeros.
     """
 
     window: Tensor
@@ -116,7 +117,9 @@ class AdaptiveSTFT(nn.Module):
             self.kernels = None
         mel = None
         if n_mels is not None:
-            mel = torchaudio.functional.melscale_fbanks(n_freqs, f_min, f_max, n_mels, sample_rate)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="At least one mel filterbank has all zero values")
+                mel = torchaudio.functional.melscale_fbanks(n_freqs, f_min, f_max, n_mels, sample_rate)
             if not mel.any(dim=0).all():
                 n_empty = int((~mel.any(dim=0)).sum())
                 raise ValueError(

@@ -1,0 +1,141 @@
+"""What every backbone keeps: any spectrogram in, finite logits out, gradients everywhere."""
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+from torch import Tensor
+
+from adaspec.backbones import BACKBONES, build_backbone
+from adaspec.config import BackboneConfig, load_config
+
+CONFIG = load_config(Path(__file__).parents[2] / "params.yaml")
+N_CLASSES = 3
+
+
+def build(name: str, n_features: int = 16, dropout: float = 0.0) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return BACKBONES[name](n_features=n_features, n_classes=N_CLASSES, dropout=dropout)
+
+
+def spectrogram(batch: int, n_features: int, n_frames: int) -> Tensor:
+    return 5 * torch.rand(batch, 1, n_features, n_frames, generator=torch.Generator().manual_seed(1))
+
+
+def test_backbone_registry_matches_the_configuration() -> None:
+    assert set(BACKBONES) == set(get_args(BackboneConfig.model_fields["name"].annotation))
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("n_features", [1, 2, 5, 64, 129])
+@pytest.mark.parametrize("n_frames", [1, 2, 3, 17, 100])
+def test_backbone_takes_any_height_and_width(name: str, n_features: int, n_frames: int) -> None:
+    backbone = build(name, n_features).eval()
+    logits = backbone(spectrogram(2, n_features, n_frames))
+    assert logits.shape == (2, N_CLASSES)
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbone_trains_on_a_batch_of_one(name: str) -> None:
+    backbone = build(name).train()
+    backbone(spectrogram(1, 16, 20)).sum().backward()
+    for parameter in backbone.parameters():
+        assert isinstance(parameter.grad, Tensor)
+        assert parameter.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbone_gradient_reaches_each_parameter(name: str) -> None:
+    backbone = build(name).train()
+    optimizer = torch.optim.SGD(backbone.parameters(), lr=0.1)
+    inputs, targets = spectrogram(6, 16, 20), torch.arange(6) % N_CLASSES
+    # Some norms start at zero, so that what lies before them gets its first gradient at the second step.
+    for _ in range(2):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(backbone(inputs), targets).backward()
+        optimizer.step()
+    for parameter_name, parameter in backbone.named_parameters():
+        assert isinstance(parameter.grad, Tensor), parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+        assert parameter.grad.any(), parameter_name
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbone_gradient_reaches_the_spectrogram(name: str) -> None:
+    inputs = spectrogram(2, 16, 20).requires_grad_()
+    build(name).eval()(inputs).square().sum().backward()
+    assert isinstance(inputs.grad, Tensor)
+    assert inputs.grad.isfinite().all()
+    assert inputs.grad.any()
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbone_batch_of_one_equals_batch_of_many(name: str) -> None:
+    backbone = build(name, dropout=0.5).eval()
+    inputs = spectrogram(5, 16, 33)
+    with torch.no_grad():
+        together = backbone(inputs)
+        alone = torch.cat([backbone(one[None]) for one in inputs])
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
+    assert (together - together[0]).abs().max() > 1e-4  # the clips do differ
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbone_drops_units_in_training_only(name: str) -> None:
+    backbone = build(name, dropout=0.5)
+    inputs = spectrogram(4, 16, 20)
+    with torch.no_grad():
+        assert not torch.equal(backbone.train()(inputs), backbone(inputs))
+        backbone.eval()
+        torch.testing.assert_close(backbone(inputs), backbone(inputs), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbone_learns_to_tell_high_from_low(name: str) -> None:
+    torch.manual_seed(0)
+    backbone = build(name).train()
+    targets = torch.arange(8) % 2
+    inputs = 0.1 * torch.rand(8, 1, 16, 20)
+    inputs[targets == 0, :, :8] += 1
+    inputs[targets == 1, :, 8:] += 1
+    optimizer = torch.optim.Adam(backbone.parameters(), lr=1e-2)
+    for _ in range(15):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(backbone(inputs), targets).backward()
+        optimizer.step()
+    assert torch.equal(backbone(inputs).argmax(dim=1), targets)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbone_save_and_load(name: str, tmp_path: Path) -> None:
+    trained = build(name).train()
+    trained(spectrogram(4, 16, 20))  # moves the running statistics
+    torch.save(trained.state_dict(), tmp_path / "weights.pt")
+    torch.manual_seed(99)
+    fresh = BACKBONES[name](n_features=16, n_classes=N_CLASSES, dropout=0.0)
+    inputs = spectrogram(3, 16, 25)
+    assert not torch.equal(fresh.eval()(inputs), trained.eval()(inputs))
+    fresh.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    torch.testing.assert_close(fresh(inputs), trained(inputs), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_build_backbone_takes_the_configured_settings(name: str) -> None:
+    section = CONFIG.backbone.model_copy(update={"name": name, "dropout": 0.37})
+    backbone = build_backbone(section, n_features=10, n_classes=7)
+    assert type(backbone) is BACKBONES[name]
+    assert [module.p for module in backbone.modules() if isinstance(module, torch.nn.Dropout)] == [0.37]
+    assert backbone(spectrogram(2, 10, 12)).shape == (2, 7)
+
+
+def test_resnet_starts_as_its_shortcuts() -> None:
+    """The last norm of each residual branch starts at zero, so that its weights do not yet matter."""
+    backbone = build("resnet").eval()
+    inputs = spectrogram(2, 16, 20)
+    before = backbone(inputs)
+    with torch.no_grad():
+        for block in backbone.blocks:
+            block.residual[0].weight.normal_()
+    torch.testing.assert_close(backbone(inputs), before, rtol=0, atol=0)

@@ -1,0 +1,102 @@
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from adaspec.config import Config, load_config
+from adaspec.engine import folds_at_a_time, keep_freed_memory, n_cores, run_tasks
+from adaspec.errors import InputError
+
+CONFIG = load_config(Path(__file__).parents[1] / "params.yaml")
+
+
+def _square_first_one_last(number: int) -> tuple[int, int]:
+    time.sleep(0.2 if number == 0 else 0.0)  # later tasks end before the first
+    return number**2, os.getpid()
+
+
+def _refuse_three(number: int) -> int:
+    if number == 3:
+        raise InputError(f"clip {number}: 'größer' as 1 of 2; repair it")
+    return number
+
+
+def _add(first: int, second: int) -> int:
+    return first + second
+
+
+@pytest.mark.parametrize("n_parallel", [1, 2])
+def test_run_tasks_results_come_in_the_order_of_the_tasks(n_parallel: int) -> None:
+    results = list(run_tasks(_square_first_one_last, ((number,) for number in range(12)), n_parallel))
+    assert [square for square, _ in results] == [number**2 for number in range(12)]
+    own = {process for _, process in results} == {os.getpid()}
+    assert own == (n_parallel == 1)
+
+
+def test_run_tasks_passes_every_argument() -> None:
+    assert list(run_tasks(_add, [(1, 2), (10, 20)], 1)) == [3, 30]
+
+
+@pytest.mark.parametrize("n_parallel", [1, 2])
+def test_run_tasks_without_tasks_gives_nothing(n_parallel: int) -> None:
+    assert list(run_tasks(_add, [], n_parallel)) == []
+
+
+@pytest.mark.parametrize("n_parallel", [1, 2])
+def test_run_tasks_input_error_arrives_as_it_was_raised(n_parallel: int) -> None:
+    with pytest.raises(InputError) as refusal:
+        list(run_tasks(_refuse_three, ((number,) for number in range(8)), n_parallel))
+    assert type(refusal.value) is InputError
+    assert str(refusal.value) == "clip 3: 'größer' as 1 of 2; repair it"
+
+
+def test_run_tasks_works_again_after_an_error() -> None:
+    for n_parallel in (1, 2):
+        with pytest.raises(InputError):
+            list(run_tasks(_refuse_three, [(3,), (4,)], n_parallel))
+        assert list(run_tasks(_refuse_three, [(4,), (5,)], n_parallel)) == [4, 5]
+
+
+def test_run_tasks_takes_tasks_one_by_one() -> None:
+    taken = []
+
+    def tasks():
+        for number in range(50):
+            taken.append(number)
+            yield (number, 0)
+
+    results = run_tasks(_add, tasks(), 1)
+    assert next(results) == 0
+    assert len(taken) < 10
+    results.close()
+
+
+def configure(parallel_folds: int | None, threads_per_fold: int) -> Config:
+    return CONFIG.model_copy(
+        update={
+            "engine": CONFIG.engine.model_copy(update={"parallel_folds": parallel_folds}),
+            "train": CONFIG.train.model_copy(update={"threads_per_fold": threads_per_fold}),
+        }
+    )
+
+
+@pytest.mark.parametrize(("parallel_folds", "n_folds", "expected"), [(3, 5, 3), (1, 5, 1), (8, 5, 5)])
+def test_folds_at_a_time_are_as_configured(parallel_folds: int, n_folds: int, expected: int) -> None:
+    assert folds_at_a_time(configure(parallel_folds, 1), n_folds) == expected
+
+
+def test_folds_at_a_time_share_the_cores() -> None:
+    assert folds_at_a_time(configure(None, 1), 10_000) == n_cores()
+    assert folds_at_a_time(configure(None, n_cores()), 10_000) == 1
+    assert folds_at_a_time(configure(None, 10 * n_cores()), 10_000) == 1
+
+
+def test_n_cores_is_at_least_one_and_at_most_the_machine() -> None:
+    assert 1 <= n_cores() <= (os.cpu_count() or 1)
+
+
+def test_keep_freed_memory_leaves_the_process_working() -> None:
+    keep_freed_memory()
+    blocks = [bytes(2**22) for _ in range(4)]
+    assert sum(len(block) for block in blocks) == 2**24
