@@ -1,0 +1,41 @@
+# Two commands matter: `make repro` and `make test`. Both set up .venv first, once.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+SHELL := /bin/bash
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help setup repro test lint ui clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 14
+
+setup: $(READY)  ## Install the pinned packages into .venv
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1); set PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "setting up $(VENV): about 5 GB, a few minutes"
+	@$(PYTHON) -m venv $(VENV)
+	@python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	@python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+repro: $(READY)  ## Run the pipeline on the embedded data set
+	dvc repro
+	@echo "done: see metrics/, 'dvc metrics show', or 'make ui'"
+
+test: $(READY) lint  ## Check style and types, run the tests
+	pytest
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+	mypy
+
+ui: $(READY)  ## Compare runs in the browser
+	mlflow ui
+
+clean:  ## Remove what the pipeline produced, but not the cache of DVC or MLflow's runs
+	rm -rf data/raw data/features data/*.csv models metrics/*.csv metrics/figures .adaspec
