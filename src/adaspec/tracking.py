@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -103,7 +104,13 @@ class RunLog:
             logging.getLogger(name).setLevel(logging.ERROR)
         from mlflow import MlflowClient
 
-        return MlflowClient(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}")
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+        if uri.startswith("sqlite:///"):
+            # MLflow tries for 100 s to open what cannot be opened.
+            path = Path(uri.removeprefix("sqlite:///"))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sqlite3.connect(path).close()
+        return MlflowClient(uri)
 
     @_never_in_the_way
     def log_epochs(self, fold: int, history: Sequence[dict[str, float]]) -> None:
@@ -129,7 +136,7 @@ class RunLog:
         ]
         for start in range(0, len(metrics), BATCH):
             self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
-        self.n_logged[fold] = len(history)
+        self.n_logged[fold] = max(self.n_logged[fold], len(history))
 
     @_never_in_the_way
     def log_fold(self, fold: int, scores: dict[str, float], model: Path) -> None:
@@ -168,7 +175,8 @@ class RunLog:
         name = f"fold-{fold}"
         if name not in self.ids:
             tags = {"mlflow.parentRunId": parent, "mlflow.runName": name, "adaspec.fold": str(fold)}
-            self.ids[name] = self.client.create_run(self._experiment(), tags=tags).info.run_id
+            experiment = self._experiment()
+            self.ids[name] = self.client.create_run(experiment, tags=tags).info.run_id
             write_json(self.ids_file, self.ids)
         return self.ids[name]
 
@@ -187,9 +195,12 @@ class RunLog:
             ids: dict[str, str] = json.loads(self.ids_file.read_text(encoding="utf-8"))
             for run_id in ids.values():
                 self.client.update_run(run_id, status="RUNNING")
+            logged = self.client.get_run(ids["parent"]).data.params
         except (FileNotFoundError, MlflowException):
             return {}
-        return ids
+        # An evaluation that was cut short has logged its knobs, which MLflow never lets change.
+        evaluate = {key: str(value) for key, value in flatten(self.config).items() if key.startswith("evaluate.")}
+        return ids if all(logged.get(key, value) == value for key, value in evaluate.items()) else {}
 
     def _create_parent(self) -> None:
         from mlflow.entities import Dataset, DatasetInput, Param
@@ -201,7 +212,8 @@ class RunLog:
             tags["mlflow.source.git.commit"] = git.stdout.strip()
         if experiment_name:
             tags["dvc.experiment"] = experiment_name
-        run_id = self.client.create_run(self._experiment(), tags=tags).info.run_id
+        experiment = self._experiment()
+        run_id = self.client.create_run(experiment, tags=tags).info.run_id
         knobs = {key: value for key, value in flatten(self.config).items() if not key.startswith("evaluate.")}
         params = [Param(key, str(value)) for key, value in knobs.items()]
         for start in range(0, len(params), BATCH):

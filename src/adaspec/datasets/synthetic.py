@@ -28,7 +28,7 @@ __all__ = ["CLASSES", "read", "synthesize"]
 
 SAMPLE_RATE = 22_050  # Hz
 N_FOLDS = 5
-CLIPS_PER_GROUP = 3
+CLIPS_PER_GROUP = 2
 SNR_DB = (3.0, 20.0)  # range of the source over the background
 LEVEL_DBFS = (-30.0, -12.0)  # range of a clip's root mean square
 PEAK = 0.98  # a clip that would pass it is made quieter

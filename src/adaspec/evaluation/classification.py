@@ -21,7 +21,7 @@ SCORES = (
     "recall_weighted",
     "f1_weighted",
 )
-CHUNK = 2**22  # confusion cells counted at a time
+CHUNK = 2**22  # clips or confusion cells at a time
 
 
 def confusion_matrix(target: npt.NDArray[Any], predicted: npt.NDArray[Any], n_classes: int) -> Counts:
@@ -89,8 +89,8 @@ def bootstrap_interval(
     B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
     means = {name: np.zeros(n_resamples) for name in SCORES}
-    size = max(1, CHUNK // n_classes**2)
     for target, predicted in folds:
+        size = max(1, CHUNK // max(n_classes**2, len(target)))
         for start in range(0, n_resamples, size):
             part = slice(start, min(start + size, n_resamples))
             drawn = rng.integers(0, len(target), (part.stop - start, len(target)))

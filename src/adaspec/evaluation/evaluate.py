@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 
 from adaspec.config import Config
-from adaspec.engine import folds_at_a_time, run_tasks
 from adaspec.evaluation.classification import (
     bootstrap_interval,
     classification_scores,
@@ -140,10 +139,9 @@ def evaluate(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, features:
     labels = sorted(clips["label"].unique())
     test = folds[folds["role"] == "test"].merge(clips[["clip_id", "label"]], on="clip_id")
     groups = [(int(str(fold)), rows) for fold, rows in test.groupby("fold")]
-    tasks = ((models / f"fold-{fold}", list(rows["clip_id"]), features, config) for fold, rows in groups)
-    scored = run_tasks(score_clips, tasks, folds_at_a_time(config, len(groups)))
     tables: list[pd.DataFrame] = []
-    for (_, rows), scores in zip(groups, scored, strict=True):
+    for fold, rows in groups:
+        scores = score_clips(models / f"fold-{fold}", list(rows["clip_id"]), features, config)
         table = rows[["clip_id", "fold", "label"]].reset_index(drop=True)
         table["predicted"] = [labels[index] for index in scores.argmax(axis=1)]
         columns = [f"score_{label}" for label in labels]

@@ -39,8 +39,8 @@ def draw_confusion(confusion: npt.NDArray[np.int64], labels: list[str], path: Pa
                 colour = "white" if share[row, column] > 0.6 else "black"
                 text = str(confusion[row, column])
                 axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
-    axes.set_xticks(range(n_classes), labels, rotation=90, fontsize=size)
-    axes.set_yticks(range(n_classes), labels, fontsize=size)
+    axes.set_xticks(range(n_classes), labels, rotation=90, fontsize=size, parse_math=False)
+    axes.set_yticks(range(n_classes), labels, fontsize=size, parse_math=False)
     axes.set(xlabel="predicted", ylabel="true", title="Test clips of all folds")
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
     _save(figure, path)

@@ -52,9 +52,8 @@ def mixup(inputs: Tensor, targets: Tensor, config: AugmentConfig) -> tuple[Tenso
     gammas = torch._standard_gamma(torch.full((2, len(inputs)), config.mixup_alpha, device=inputs.device))
     share = (gammas[0] / gammas.sum(dim=0)).nan_to_num(0.5)  # tiny alpha: both gammas may underflow
     partner = torch.randperm(len(inputs), device=inputs.device)
-    wide, share = share.reshape(-1, *[1] * (inputs.ndim - 1)), share[:, None]
-    mixed = wide * inputs + (1 - wide) * inputs[partner]
-    return mixed, share * targets + (1 - share) * targets[partner]
+    wide = share.reshape(-1, *[1] * (inputs.ndim - 1))
+    return torch.lerp(inputs[partner], inputs, wide), torch.lerp(targets[partner], targets, share[:, None])
 
 
 def spec_augment(spectrogram: Tensor, config: AugmentConfig) -> Tensor:
@@ -67,6 +66,7 @@ def spec_augment(spectrogram: Tensor, config: AugmentConfig) -> Tensor:
     for axis, largest in ((2, config.freq_mask), (3, config.time_mask)):
         if largest:
             mean = spectrogram.mean(dim=(1, 2, 3), keepdim=True)
-            masked = torchaudio.functional.mask_along_axis_iid(spectrogram - mean, largest, 0.0, axis)
-            spectrogram = masked + mean
+            # torchaudio's parameter is one more than the longest mask.
+            kept = torchaudio.functional.mask_along_axis_iid(torch.ones_like(spectrogram), largest + 1, 0.0, axis)
+            spectrogram = torch.where(kept.bool(), spectrogram, mean)
     return spectrogram

@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.callbacks import EarlyStopping, WeightAveraging
 from torch import Tensor
 
 from adaspec.training.history import write_history
@@ -75,3 +75,11 @@ class StopIfOrphaned(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if os.getppid() != self.parent:
             os._exit(1)
+
+
+class StopEarly(EarlyStopping):
+    """Early stopping that also holds where training goes on from the checkpoint of the epoch it stopped at."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True

@@ -11,7 +11,7 @@ from typing import Literal
 import lightning.pytorch as pl
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from adaspec.config import Config
 from adaspec.engine import keep_freed_memory
@@ -21,7 +21,7 @@ from adaspec.model import AudioClassifier, save
 from adaspec.seeding import torch_seed
 from adaspec.splits import class_weights
 from adaspec.training.batches import train_batches
-from adaspec.training.callbacks import AverageWeights, History, StopIfOrphaned
+from adaspec.training.callbacks import AverageWeights, History, StopEarly, StopIfOrphaned
 from adaspec.training.history import HISTORY
 from adaspec.training.module import FoldModule
 from adaspec.windows import EvenWindows, window_length
@@ -85,7 +85,7 @@ def fit_fold(
     if config.train.ema_decay is not None:
         callbacks.append(AverageWeights(config.train.ema_decay))
     if config.train.early_stopping_patience is not None:
-        callbacks += [EarlyStopping("validation_loss", patience=config.train.early_stopping_patience), best]
+        callbacks += [StopEarly("validation_loss", patience=config.train.early_stopping_patience), best]
     callbacks.append(ModelCheckpoint(folder, LAST, save_on_train_epoch_end=True, enable_version_counter=False))
 
     trainer = pl.Trainer(
@@ -110,9 +110,9 @@ def fit_fold(
         ckpt_path=last if last.exists() else None,
         weights_only=True,
     )
-    if config.train.early_stopping_patience is not None:
-        checkpoint = torch.load(folder / f"{BEST}.ckpt", weights_only=True)
-        module.load_state_dict(checkpoint["state_dict"])
+    # From the file, which holds the averaged weights: where the last attempt failed at saving, nothing was trained now.
+    kept = LAST if config.train.early_stopping_patience is None else BEST
+    module.load_state_dict(torch.load(folder / f"{kept}.ckpt", weights_only=True)["state_dict"])
     with complete_folder(finished) as partial:
         save(model, partial)
         shutil.copyfile(folder / HISTORY, partial / HISTORY)

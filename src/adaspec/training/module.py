@@ -62,10 +62,11 @@ class FoldModule(pl.LightningModule):
         self.train_losses: list[Tensor] = []
         self.validation_outputs: list[tuple[Tensor, Tensor]] = []
 
-    def on_train_epoch_start(self) -> None:
-        # Reseeded every epoch: training that goes on from a checkpoint draws what it would have drawn without a break.
-        self.train_losses.clear()
-        torch.manual_seed(torch_seed(self.config.seed, self.fold, self.current_epoch, "dropout"))
+    def on_train_batch_start(self, batch: Any, batch_index: int) -> None:
+        # Not on_train_epoch_start, which Lightning leaves out in the epoch after a resume.
+        if batch_index == 0:
+            self.train_losses.clear()
+            torch.manual_seed(torch_seed(self.config.seed, self.fold, self.current_epoch, "dropout"))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         stored, labels = batch

@@ -67,6 +67,11 @@ class FoldMonitor:
         while not self.stop.wait(POLL_S):
             self._look()
         self._look()
+        for fold, rows in self.rows.items():
+            if self.live is None and 0 < len(rows) < self.n_epochs:  # stopped early, or broken off
+                print(
+                    f"fold {fold}  " + "  ".join(self._cells(fold)[:-1]) + "  last epoch", file=sys.stderr, flush=True
+                )
 
     def _look(self) -> None:
         for fold, folder in self.folders.items():

@@ -1,0 +1,27 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from toydata import Toy, make_toy
+
+
+@pytest.fixture(autouse=True)
+def _torch_as_it_was() -> Iterator[None]:
+    """`fit_fold` owns its process and switches PyTorch to deterministic algorithms."""
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Toy, Path]:
+    """A data set with windows much shorter than its clips, and the models of its two folds."""
+    from adaspec.training.fit import fit_fold
+
+    folder = tmp_path_factory.mktemp("trained")
+    knobs = {"audio.window_s": 0.04, "train.epochs": 4, "train.learning_rate": 0.005}
+    toy = make_toy(folder, {"high": 8, "low": 10, "middle": 8}, **knobs)
+    for fold in (1, 2):
+        checkpoints, finished = folder / f"checkpoints-{fold}", folder / "models" / f"fold-{fold}"
+        fit_fold(fold, toy.rows(fold), toy.labels, toy.config, toy.features, checkpoints, finished)
+    return toy, folder / "models"

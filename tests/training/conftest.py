@@ -1,0 +1,44 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from toydata import Fit, Toy, make_toy
+
+from adaspec.config import Config
+from adaspec.training.history import read_history
+
+
+@pytest.fixture(autouse=True)
+def _torch_as_it_was() -> Iterator[None]:
+    """`fit_fold` owns its process and switches PyTorch to deterministic algorithms."""
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    return make_toy(tmp_path_factory.mktemp("toy"), {"high": 8, "low": 8, "middle": 8})
+
+
+@pytest.fixture(scope="session")
+def toy_fbank(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    knobs = {"frontend.name": "fbank", "features.fbank.n_mels": 16}
+    return make_toy(tmp_path_factory.mktemp("toy-fbank"), {"high": 8, "low": 8}, **knobs)
+
+
+@pytest.fixture
+def fit(toy: Toy, tmp_path: Path) -> Fit:
+    """Train fold 1 of the toy data set; returns the bytes of the weights and the history."""
+    from adaspec.training.fit import fit_fold
+
+    n_fitted = 0
+
+    def fitted(config: Config = toy.config, data: Toy = toy) -> tuple[bytes, list[dict[str, float]]]:
+        nonlocal n_fitted
+        n_fitted += 1
+        folder = tmp_path / f"fit-{n_fitted}"
+        fit_fold(1, data.rows(), data.labels, config, data.features, folder, folder / "finished")
+        return (folder / "finished" / "model.safetensors").read_bytes(), read_history(folder / "finished")
+
+    return fitted

@@ -1,0 +1,122 @@
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from toydata import changed, small_config
+
+from adaspec.config import Config, flatten
+from adaspec.training.digest import training_digest
+
+CLIPS = pd.DataFrame({"clip_id": ["a", "b", "c"], "label": ["x", "y", "x"], "digest": ["01", "02", "03"]})
+FOLDS = pd.DataFrame(
+    {"fold": [1, 1, 1], "clip_id": ["a", "b", "c"], "role": ["train", "train", "test"], "weight": [1, 1, 1]}
+)
+CONFIG = small_config(Path("raw"))
+
+DECISIVE: dict[str, Any] = {
+    "seed": 43,
+    "audio.sample_rate": 16_000,
+    "audio.window_s": 0.25,
+    "audio.trim_db": 40.0,
+    "audio.pad": "zeros",
+    "features.fbank.frame_length_ms": 20.0,
+    "features.fbank.frame_shift_ms": 5.0,
+    "features.fbank.n_mels": 64,
+    "features.fbank.normalize": True,
+    "split.balance": "class_weights",
+    "frontend.name": "fbank",
+    "frontend.n_fft": 256,
+    "frontend.win_length": 100,
+    "frontend.hop_length": 32,
+    "frontend.window": "hamming",
+    "frontend.n_mels": None,
+    "frontend.f_min": 50.0,
+    "frontend.f_max": 3000.0,
+    "frontend.log_base": 1.0e5,
+    "frontend.learn_window": True,
+    "frontend.learn_kernels": True,
+    "backbone.name": "cnn",
+    "backbone.dropout": 0.3,
+    "train.epochs": 4,
+    "train.batch_size": 7,
+    "train.optimizer": "sgd",
+    "train.learning_rate": 1.0e-3,
+    "train.frontend_lr_multiplier": 2.0,
+    "train.weight_decay": 0.06,
+    "train.momentum": 0.8,
+    "train.schedule": "exponential",
+    "train.warmup_fraction": 0.2,
+    "train.gamma": 0.9,
+    "train.gradient_clip": None,
+    "train.label_smoothing": 0.2,
+    "train.ema_decay": None,
+    "train.early_stopping_patience": 2,
+    "train.precision": "bf16",
+    "train.threads_per_fold": 2,
+    "augment.gain_db": 3.0,
+    "augment.time_shift": 0.1,
+    "augment.mixup_alpha": 0.3,
+    "augment.freq_mask": 1,
+    "augment.time_mask": 1,
+}
+# The folds and clips carry what these decide, or they decide no weight.
+IRRELEVANT: dict[str, Any] = {
+    "dataset.root": "elsewhere",
+    "dataset.on_bad_clip": "skip",
+    "synthetic.clips_per_class": 31,
+    "synthetic.duration_s": 2.0,
+    "synthetic.seed": 8,
+    "features.clips_per_shard": 9,
+    "split.n_folds": 3,
+    "split.validation_fraction": 0.2,
+    "evaluate.vote": "majority",
+    "evaluate.n_bootstrap": 200,
+    "tracking.experiment": "another",
+    "engine.workers": 2,
+    "engine.parallel_folds": 2,
+}
+CARRIED = {"dataset.name", "dataset.subset", "split.scheme"}  # into clips and folds
+
+
+def digest(config: Config = CONFIG, clips: pd.DataFrame = CLIPS, folds: pd.DataFrame = FOLDS) -> str:
+    return training_digest(config, clips, folds)
+
+
+def test_digest_knobs_are_all_tried() -> None:
+    assert set(DECISIVE) | set(IRRELEVANT) | CARRIED == set(flatten(CONFIG))
+
+
+def test_digest_is_the_same_for_the_same_training() -> None:
+    assert digest() == digest(Config.model_validate(CONFIG.model_dump()), CLIPS.copy(), FOLDS.copy())
+
+
+def test_digest_names_a_folder() -> None:
+    assert digest().isalnum()
+    assert len(digest()) >= 12
+
+
+@pytest.mark.parametrize("knob", DECISIVE)
+def test_digest_changes_with_every_training_knob(knob: str) -> None:
+    assert flatten(CONFIG)[knob] != DECISIVE[knob]
+    assert digest(changed(CONFIG, **{knob: DECISIVE[knob]})) != digest()
+
+
+@pytest.mark.parametrize("knob", IRRELEVANT)
+def test_digest_does_not_change_with_what_decides_no_weight(knob: str) -> None:
+    assert flatten(CONFIG)[knob] != IRRELEVANT[knob]
+    assert digest(changed(CONFIG, **{knob: IRRELEVANT[knob]})) == digest()
+
+
+@pytest.mark.parametrize(("column", "value"), [("digest", "04"), ("label", "y"), ("clip_id", "d")])
+def test_digest_changes_with_a_clip(column: str, value: str) -> None:
+    clips = CLIPS.copy()
+    clips.loc[2, column] = value
+    assert digest(clips=clips) != digest()
+
+
+@pytest.mark.parametrize(("column", "value"), [("role", "validation"), ("fold", 2), ("weight", 2), ("clip_id", "d")])
+def test_digest_changes_with_a_fold_assignment(column: str, value: str | int) -> None:
+    folds = FOLDS.copy()
+    folds.loc[1, column] = value
+    assert digest(folds=folds) != digest()

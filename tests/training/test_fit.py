@@ -1,0 +1,298 @@
+import dataclasses
+import multiprocessing
+import pickle
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import safetensors.torch
+import torch
+from toydata import Fit, Toy, changed, differing, make_toy
+
+from adaspec.config import AugmentConfig, TrainConfig
+from adaspec.features.store import FeatureStore, feature_contract
+from adaspec.model import load
+from adaspec.splits import make_folds
+from adaspec.training.fit import fit_fold, lightning_precision
+from adaspec.training.history import read_history
+from adaspec.windows import EvenWindows, vote, window_length
+
+NO_AUGMENT = {"augment.gain_db": 0.0, "augment.time_shift": 0.0, "augment.mixup_alpha": 0.0}
+EASY = NO_AUGMENT | {"train.epochs": 30, "train.label_smoothing": 0.0}
+STOPPING = {"train.epochs": 40, "train.early_stopping_patience": 2, "train.learning_rate": 0.02}
+
+
+def validation_loss(folder: Path, toy: Toy) -> float:
+    """Of a saved model, computed afresh."""
+    rows = toy.rows()
+    clips = rows[rows["role"] == "validation"]
+    contract = feature_contract(toy.config)
+    n_window = window_length(contract, toy.config.audio.window_s)
+    windows = EvenWindows(FeatureStore(toy.features, contract), list(clips["clip_id"]), n_window, "repeat", 5)
+    model = load(folder)
+    positions, probabilities = [], []
+    for position, stored in windows:
+        positions.append(position)
+        probabilities.append(model.classify(model.input_of(stored)).softmax(dim=1))
+    scores = vote(torch.cat(probabilities), torch.cat(positions), len(clips), "mean")
+    targets = torch.tensor([toy.labels.index(label) for label in clips["label"]])
+    return float(-scores.gather(1, targets[:, None]).log().mean())
+
+
+def test_fit_loss_falls_on_a_learnable_task(fit: Fit, toy: Toy) -> None:
+    _, history = fit(changed(toy.config, **EASY))
+    assert history[-1]["train_loss"] < 0.3 * history[0]["train_loss"]
+    assert history[-1]["validation_loss"] < 0.5 * history[0]["validation_loss"]
+    assert history[-1]["validation_accuracy"] == 1
+
+
+@pytest.mark.parametrize("backbone", ["cnn", "resnet"])
+def test_fit_on_cached_features_learns(fit: Fit, toy_fbank: Toy, backbone: str) -> None:
+    config = changed(toy_fbank.config, **(EASY | {"backbone.name": backbone, "augment.gain_db": 6.0}))
+    _, history = fit(config, toy_fbank)
+    assert history[-1]["train_loss"] < 0.5 * history[0]["train_loss"]
+
+
+def test_fit_history_counts_epochs_from_one(fit: Fit, toy: Toy) -> None:
+    _, history = fit()
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    names = {"epoch", "train_loss", "validation_loss", "validation_accuracy", "learning_rate"}
+    assert all(row.keys() == names for row in history)
+
+
+def test_fit_saved_model_has_the_validation_loss_of_the_last_epoch(toy: Toy, tmp_path: Path) -> None:
+    # EMA is on: what was validated is what is saved.
+    fit_fold(1, toy.rows(), toy.labels, toy.config, toy.features, tmp_path, tmp_path / "finished")
+    last = read_history(tmp_path / "finished")[-1]
+    assert validation_loss(tmp_path / "finished", toy) == pytest.approx(last["validation_loss"], rel=1e-4)
+
+
+def test_fit_leaves_model_and_history_and_no_checkpoint(toy: Toy, tmp_path: Path) -> None:
+    fit_fold(1, toy.rows(), toy.labels, toy.config, toy.features, tmp_path, tmp_path / "finished")
+    assert sorted(path.name for path in (tmp_path / "finished").iterdir()) == [
+        "history.jsonl",
+        "model.json",
+        "model.safetensors",
+    ]
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_fit_twice_gives_the_same_bytes(toy: Toy, tmp_path: Path) -> None:
+    strong = {"augment.time_shift": 0.2, "augment.freq_mask": 4, "augment.time_mask": 8, "frontend.learn_window": True}
+    config = changed(toy.config, **strong)
+    for name in ("first", "second"):
+        torch.manual_seed(len(name))  # whatever the process has drawn before
+        fit_fold(1, toy.rows(), toy.labels, config, toy.features, tmp_path / name, tmp_path / name / "finished")
+    assert differing(tmp_path / "first" / "finished", tmp_path / "second" / "finished") == []
+
+
+def test_fit_differs_between_folds_and_seeds(toy: Toy, tmp_path: Path) -> None:
+    weights = set()
+    for name, fold, seed in (("a", 1, 42), ("b", 2, 42), ("c", 1, 43)):
+        config = changed(toy.config, seed=seed)
+        fit_fold(fold, toy.rows(), toy.labels, config, toy.features, tmp_path / name, tmp_path / name / "finished")
+        weights.add((tmp_path / name / "finished" / "model.safetensors").read_bytes())
+    assert len(weights) == 3
+
+
+def test_fit_killed_and_resumed_gives_the_same_bytes(toy: Toy, tmp_path: Path) -> None:
+    # Dropout, augmentation, averaged weights and the best epoch so far all have to come back.
+    config = changed(toy.config, **{"train.epochs": 30, "train.early_stopping_patience": 30})
+    task = (1, toy.rows(), toy.labels, config, toy.features)
+    fit_fold(*task, tmp_path / "whole", tmp_path / "whole" / "finished")
+
+    folder = tmp_path / "killed"
+    process = multiprocessing.get_context("spawn").Process(target=fit_fold, args=(*task, folder, folder / "finished"))
+    process.start()
+    while len(read_history(folder)) < 2 and process.is_alive():
+        time.sleep(0.005)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert not (folder / "finished").exists()
+    n_before = len(read_history(folder))
+    assert 2 <= n_before < 30
+
+    fit_fold(*task, folder, folder / "finished")
+    assert differing(folder / "finished", tmp_path / "whole" / "finished") == []
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [{"train.ema_decay": None}, {"train.ema_decay": 0.99}, STOPPING],
+    ids=["plain", "averaged", "early-stopping"],
+)
+def test_fit_that_failed_to_save_its_model_is_finished_by_the_next(
+    toy: Toy, tmp_path: Path, knobs: dict[str, Any]
+) -> None:
+    config = changed(toy.config, **knobs)
+    task = (1, toy.rows(), toy.labels, config, toy.features)
+    fit_fold(*task, tmp_path / "whole", tmp_path / "whole" / "finished")
+
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="file"):
+        fit_fold(*task, tmp_path / "failed", tmp_path / "file" / "finished")
+    fit_fold(*task, tmp_path / "failed", tmp_path / "failed" / "finished")
+    assert differing(tmp_path / "failed" / "finished", tmp_path / "whole" / "finished") == []
+
+
+def test_fit_early_stopping_stops_and_keeps_the_best_epoch(toy: Toy, tmp_path: Path) -> None:
+    config = changed(toy.config, **STOPPING)
+    fit_fold(1, toy.rows(), toy.labels, config, toy.features, tmp_path, tmp_path / "finished")
+    losses = [row["validation_loss"] for row in read_history(tmp_path / "finished")]
+    best = min(losses)
+    assert len(losses) < 40
+    assert losses.index(best) == len(losses) - 3  # then two epochs without a lower loss
+    assert best < losses[-1] - 1e-3
+    assert validation_loss(tmp_path / "finished", toy) == pytest.approx(best, rel=1e-4)
+
+
+def test_fit_without_validation_clips_records_no_validation(fit: Fit, toy: Toy) -> None:
+    config = changed(toy.config, **{"split.validation_fraction": 0.0})
+    folds = make_folds(toy.clips, config.split, config.seed)
+    assert "validation" not in set(folds["role"])
+    _, history = fit(config, dataclasses.replace(toy, folds=folds, config=config))
+    assert [set(row) for row in history] == [{"epoch", "train_loss", "learning_rate"}] * 3
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    return make_toy(tmp_path_factory.mktemp("uneven"), {"high": 14, "low": 8, "middle": 6})
+
+
+def test_fit_class_weights_change_uneven_classes(fit: Fit, uneven: Toy) -> None:
+    weighted = changed(uneven.config, **{"split.balance": "class_weights"})
+    assert fit(uneven.config, uneven)[0] != fit(weighted, uneven)[0]
+
+
+def test_fit_class_weights_leave_even_classes_alone(fit: Fit, toy: Toy) -> None:
+    rows = toy.folds.merge(toy.clips[["clip_id", "label"]], on="clip_id")
+    train = rows[(rows["fold"] == 1) & (rows["role"] == "train")]
+    extra = train.index[train.groupby("label").cumcount() >= train["label"].value_counts().min()]
+    even = dataclasses.replace(toy, folds=toy.folds.drop(index=extra))
+    counts = even.rows().query("role == 'train'")["label"].value_counts()
+    assert counts.nunique() == 1
+    weighted = changed(toy.config, **{"split.balance": "class_weights"})
+    assert fit(toy.config, even)[0] == fit(weighted, even)[0]
+
+
+def test_fit_sees_a_clip_of_weight_zero_no_more_than_a_missing_one(fit: Fit, toy: Toy) -> None:
+    unused = toy.rows().query("role == 'train'")["clip_id"].iloc[0]
+    weight = toy.folds["weight"].where(toy.folds["clip_id"] != unused, 0)
+    without = dataclasses.replace(toy, folds=toy.folds[toy.folds["clip_id"] != unused])
+    weightless = dataclasses.replace(toy, folds=toy.folds.assign(weight=weight))
+    assert fit(data=weightless)[0] == fit(data=without)[0] != fit()[0]
+
+
+# knob -> (another value, what must be set for it to matter)
+SGD, EXPONENTIAL, LEARNED = (
+    {"train.optimizer": "sgd"},
+    {"train.schedule": "exponential"},
+    {"frontend.learn_window": True},
+)
+KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "train.epochs": (4, {}),
+    "train.batch_size": (3, {}),
+    "train.optimizer": ("sgd", {}),
+    "train.learning_rate": (1.0e-3, {}),
+    "train.frontend_lr_multiplier": (3.0, LEARNED),
+    "train.weight_decay": (0.5, {}),
+    "train.momentum": (0.5, SGD),
+    "train.schedule": ("exponential", {}),
+    "train.warmup_fraction": (0.5, {}),
+    "train.gamma": (0.5, EXPONENTIAL),
+    "train.gradient_clip": (0.01, {}),
+    "train.label_smoothing": (0.0, {}),
+    "train.ema_decay": (0.2, {}),
+    "train.early_stopping_patience": (2, STOPPING | {"train.early_stopping_patience": None, "train.epochs": 25}),
+    "train.precision": ("bf16", {}),
+    "augment.gain_db": (0.0, {}),
+    "augment.time_shift": (0.3, {}),
+    "augment.mixup_alpha": (0.0, {}),
+    "augment.freq_mask": (6, {}),
+    "augment.time_mask": (12, {}),
+}
+
+
+def test_fit_knobs_are_all_tried() -> None:
+    train = {f"train.{name}" for name in TrainConfig.model_fields} - {"train.threads_per_fold"}
+    assert set(KNOBS) == train | {f"augment.{name}" for name in AugmentConfig.model_fields}
+
+
+@pytest.mark.parametrize("knob", KNOBS)
+def test_fit_knob_changes_the_result(fit: Fit, toy: Toy, knob: str) -> None:
+    value, needed = KNOBS[knob]
+    base = changed(toy.config, **needed)
+    assert getattr(getattr(base, knob.split(".")[0]), knob.split(".")[1]) != value
+    assert fit(base)[0] != fit(changed(base, **{knob: value}))[0]
+
+
+@pytest.mark.parametrize("knob", ["gain_db", "time_shift", "mixup_alpha", "freq_mask", "time_mask"])
+def test_fit_augmentation_knob_changes_training_on_features(fit: Fit, toy_fbank: Toy, knob: str) -> None:
+    config = changed(toy_fbank.config, **NO_AUGMENT)
+    value = {"gain_db": 6.0, "time_shift": 0.5, "mixup_alpha": 0.4, "freq_mask": 6, "time_mask": 8}[knob]
+    assert fit(config, toy_fbank)[0] != fit(changed(config, **{f"augment.{knob}": value}), toy_fbank)[0]
+
+
+@pytest.mark.parametrize(("knob", "value"), [("ema_decay", None), ("gradient_clip", None)])
+def test_fit_knob_can_be_switched_off(fit: Fit, toy: Toy, knob: str, value: None) -> None:
+    base = changed(toy.config, **{"train.gradient_clip": 0.01})
+    assert fit(base)[0] != fit(changed(base, **{f"train.{knob}": value}))[0]
+
+
+def test_fit_precision_auto_is_one_of_the_two(fit: Fit, toy: Toy) -> None:
+    names: dict[Any, str] = {32: "32-true", "bf16": "bf16-mixed"}
+    assert {precision: lightning_precision(precision) for precision in names} == names
+    weights = {names[p]: fit(changed(toy.config, **{"train.precision": p}))[0] for p in names}
+    assert fit(changed(toy.config, **{"train.precision": "auto"}))[0] == weights[lightning_precision("auto")]
+
+
+def test_fit_weights_are_float32_whatever_the_precision(toy: Toy, tmp_path: Path) -> None:
+    config = changed(toy.config, **{"train.precision": "bf16"})
+    fit_fold(1, toy.rows(), toy.labels, config, toy.features, tmp_path, tmp_path / "finished")
+    weights = safetensors.torch.load_file(tmp_path / "finished" / "model.safetensors")
+    assert {tensor.dtype for tensor in weights.values() if tensor.is_floating_point()} == {torch.float32}
+
+
+class Intruder:
+    """Writes a file as soon as it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.write_text, (self.marker, "unpickled")
+
+
+@pytest.mark.parametrize("container", ["torch", "pickle"])
+def test_fit_refuses_a_checkpoint_that_is_an_arbitrary_pickle(toy: Toy, tmp_path: Path, container: str) -> None:
+    marker, folder = tmp_path / "marker", tmp_path / "fold"
+    folder.mkdir()
+    content = {"epoch": 1, "state_dict": Intruder(marker)}
+    if container == "torch":
+        torch.save(content, folder / "last.ckpt")
+    else:
+        (folder / "last.ckpt").write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(pickle.UnpicklingError):
+        fit_fold(1, toy.rows(), toy.labels, toy.config, toy.features, folder, folder / "finished")
+    assert not marker.exists()
+    assert not (folder / "finished").exists()
+    with (folder / "last.ckpt").open("rb") as file:  # the intruder works where it is let in
+        pickle.load(file) if container == "pickle" else torch.load(file, weights_only=False)
+    assert marker.read_text() == "unpickled"
+
+
+def test_fit_reads_the_rows_of_its_fold_alone(fit: Fit, toy: Toy) -> None:
+    test = toy.rows().query("role == 'test'")["clip_id"]
+    others = toy.folds[~((toy.folds["fold"] == 1) & toy.folds["clip_id"].isin(test))]
+    assert fit(data=dataclasses.replace(toy, folds=pd.DataFrame(others)))[0] == fit()[0]
+
+
+def test_fit_config_is_saved_with_the_model(toy: Toy, tmp_path: Path) -> None:
+    fit_fold(1, toy.rows(), toy.labels, toy.config, toy.features, tmp_path, tmp_path / "finished")
+    model = load(tmp_path / "finished")
+    assert (model.config.frontend, model.config.backbone) == (toy.config.frontend, toy.config.backbone)
+    assert model.labels == ["high", "low", "middle"]

@@ -1,0 +1,200 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from toydata import changed, small_config
+
+from adaspec.config import Config, TrainConfig
+from adaspec.frontends.stft import dft_basis
+from adaspec.model import AudioClassifier
+from adaspec.training.callbacks import AverageWeights
+from adaspec.training.module import FoldModule, learning_rate_factor
+
+# Lightning's advice on the number of loader processes and on a loop left out: neither is meant for tensors in memory.
+# The third: Lightning itself uses what PyTorch is about to drop.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The '(train|val)_dataloader' does not have many workers"),
+    pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no `val_dataloader`"),
+    pytest.mark.filterwarnings(r"ignore:`isinstance\(treespec, LeafSpec\)` is deprecated:FutureWarning"),
+]
+
+
+def train_config(**knobs: Any) -> TrainConfig:
+    return small_config(Path("raw"), **{f"train.{name}": value for name, value in knobs.items()}).train
+
+
+def factors(n_steps: int, n_epoch_steps: int, **knobs: Any) -> np.ndarray:
+    config = train_config(**knobs)
+    return np.array([learning_rate_factor(step, n_steps, n_epoch_steps, config) for step in range(n_steps)])
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "exponential"])
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.33, 0.9])
+def test_learning_rate_warms_up_linearly(schedule: str, fraction: float) -> None:
+    curve = factors(200, 10, schedule=schedule, warmup_fraction=fraction)
+    n_warmup = math.ceil(fraction * 200)
+    rises = np.diff(curve[:n_warmup])
+    assert curve[0] > 0
+    np.testing.assert_allclose(rises, rises[0], rtol=1e-9)
+    assert rises[0] > 0
+    assert 0.85 < curve.max() <= 1
+    assert curve.argmax() in (n_warmup - 1, n_warmup)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "exponential"])
+def test_learning_rate_without_warmup_starts_at_its_highest(schedule: str) -> None:
+    curve = factors(50, 10, schedule=schedule, warmup_fraction=0.0)
+    assert curve[0] == 1
+    assert (np.diff(curve) < 0).all()
+
+
+def test_learning_rate_cosine_falls_to_nearly_zero() -> None:
+    curve = factors(200, 10, schedule="cosine", warmup_fraction=0.1)
+    assert (np.diff(curve[20:]) < 0).all()
+    assert 0 <= curve[-1] < 1e-3
+    assert curve[110] == pytest.approx(0.5, abs=1e-9)  # half of it at the middle of what follows the warm-up
+    assert learning_rate_factor(200, 200, 10, train_config(schedule="cosine")) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 0.97, 1.0])
+def test_learning_rate_exponential_falls_by_gamma_per_epoch(gamma: float) -> None:
+    curve = factors(100, 10, schedule="exponential", gamma=gamma, warmup_fraction=0.2)
+    np.testing.assert_allclose(curve[30:] / curve[20:-10], gamma, rtol=1e-9)
+    assert curve[20] == pytest.approx(1)
+
+
+def trained(config: Config, n_epochs: int = 2, ema_decay: float | None = None) -> tuple[FoldModule, pl.Trainer]:
+    """A module after a few steps on noise."""
+    torch.manual_seed(0)
+    module = FoldModule(AudioClassifier(config, ["a", "b"]), config, 1, torch.ones(2), torch.zeros(0))
+    waveforms = (torch.randn(8, 1600) * 8000).short()
+    batches = [(waveforms[:4], torch.tensor([0, 1, 0, 1])), (waveforms[4:], torch.tensor([1, 0, 1, 0]))]
+    trainer = pl.Trainer(
+        max_epochs=n_epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[] if ema_decay is None else [AverageWeights(ema_decay)],
+    )
+    trainer.fit(module, DataLoader(batches, batch_size=None))
+    return module, trainer
+
+
+LEARNING = {"frontend.learn_window": True, "frontend.learn_kernels": True}
+
+
+def groups_of(config: Config) -> tuple[FoldModule, dict[int, dict[str, Any]]]:
+    """The optimiser's group of every parameter, by the parameter's identity."""
+    module, trainer = trained(config, n_epochs=1)
+    return module, {id(p): group for group in trainer.optimizers[0].param_groups for p in group["params"]}
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("backbone", ["cnn", "resnet"])
+def test_optimizer_groups_decay_matrices_alone(optimizer: str, backbone: str) -> None:
+    knobs = {"train.optimizer": optimizer, "backbone.name": backbone, "train.weight_decay": 0.07}
+    config = small_config(Path("raw"), **LEARNING, **knobs, **{"train.frontend_lr_multiplier": 0.25})
+    module, group_of = groups_of(config)
+    rate = config.train.learning_rate
+    assert type(module.optimizers().optimizer).__name__.lower() == optimizer
+    parameters = dict(module.model.named_parameters())
+    assert set(group_of) == {id(parameter) for parameter in parameters.values()}, "each is in a group"
+    for name, parameter in parameters.items():
+        group = group_of[id(parameter)]
+        decayed = name.startswith("backbone.") and parameter.ndim > 1
+        assert group["weight_decay"] == (0.07 if decayed else 0), name
+        assert group["initial_lr"] == (rate * 0.25 if name.startswith("frontend.") else rate), name
+        assert group.get("momentum", config.train.momentum) == config.train.momentum
+    assert any(name.startswith("frontend.") for name in parameters)
+    assert any(parameter.ndim == 1 for parameter in parameters.values())
+
+
+def test_optimizer_groups_leave_out_a_fixed_frontend() -> None:
+    module, group_of = groups_of(small_config(Path("raw")))
+    assert list(module.model.frontend.parameters()) == []
+    assert set(group_of) == {id(parameter) for parameter in module.model.backbone.parameters()}
+
+
+def start_of(config: Config) -> tuple[Tensor, Tensor]:
+    window = torch.from_numpy(scipy.signal.get_window(config.frontend.window, config.frontend.win_length)).float()
+    return window, dft_basis(config.frontend.n_fft)
+
+
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
+@pytest.mark.parametrize("learn_window", [False, True])
+@pytest.mark.parametrize("learn_kernels", [False, True])
+def test_training_moves_what_is_learned_and_nothing_else(
+    learn_window: bool, learn_kernels: bool, ema_decay: float | None
+) -> None:
+    knobs = {"frontend.learn_window": learn_window, "frontend.learn_kernels": learn_kernels}
+    config = small_config(Path("raw"), **knobs)
+    window, basis = start_of(config)
+    frontend = trained(config, ema_decay=ema_decay)[0].model.frontend
+    assert torch.equal(frontend.window, window) is not learn_window
+    assert isinstance(frontend.window, nn.Parameter) is learn_window
+    if learn_kernels:
+        assert not torch.equal(frontend.kernels, basis)
+        assert (frontend.kernels - basis).abs().max() < 0.1  # moved, not replaced
+    else:
+        assert frontend.kernels is None
+    fresh = AudioClassifier(config, ["a", "b"]).frontend
+    assert torch.equal(frontend.mel, fresh.mel)
+
+
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
+def test_training_with_multiplier_zero_keeps_the_learned_window_bit_identical(ema_decay: float | None) -> None:
+    config = small_config(Path("raw"), **LEARNING, **{"train.frontend_lr_multiplier": 0.0})
+    window, basis = start_of(config)
+    frontend = trained(config, ema_decay=ema_decay)[0].model.frontend
+    assert torch.equal(frontend.window, window)
+    assert torch.equal(frontend.kernels, basis)
+
+
+def test_training_with_larger_multiplier_moves_the_window_further() -> None:
+    config = small_config(Path("raw"), **{"frontend.learn_window": True})
+    window, _ = start_of(config)
+
+    def distance(multiplier: float) -> float:
+        config_of = changed(config, **{"train.frontend_lr_multiplier": multiplier})
+        return float((trained(config_of)[0].model.frontend.window - window).detach().norm())
+
+    assert distance(5.0) > 2 * distance(1.0) > 2 * distance(0.1) > 0
+
+
+def test_average_weights_lag_behind_the_weights() -> None:
+    config = small_config(Path("raw"), **{"train.learning_rate": 0.01})
+    torch.manual_seed(0)
+    start = AudioClassifier(config, ["a", "b"]).backbone.head.weight.detach().clone()
+    raw = trained(config)[0].model.backbone.head.weight
+    averaged = trained(config, ema_decay=0.99)[0].model.backbone.head.weight
+    none = trained(config, ema_decay=0.0)[0].model.backbone.head.weight
+    torch.testing.assert_close(none, raw, atol=1e-6, rtol=1e-5)
+    assert 0 < float((averaged - start).detach().norm()) < float((raw - start).detach().norm())
+
+
+def test_validation_scores_clips_by_the_mean_of_their_windows() -> None:
+    config = small_config(Path("raw"))
+    torch.manual_seed(0)
+    module = FoldModule(AudioClassifier(config, ["a", "b"]), config, 1, torch.ones(2), torch.tensor([0, 1, 1]))
+    module.eval()
+    windows = (torch.randn(5, 1600) * 8000).short()
+    positions = torch.tensor([0, 0, 1, 2, 2])
+    batches = [(positions[:1], windows[:1]), (positions[1:], windows[1:])]
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    (logged,) = trainer.validate(module, DataLoader(batches, batch_size=None), verbose=False)
+    with torch.no_grad():
+        own = module.model(windows.float() / 32768).softmax(dim=1)
+    means = torch.stack([own[:2].mean(dim=0), own[2], own[3:].mean(dim=0)])
+    expected = -(means[0, 0].log() + means[1, 1].log() + means[2, 1].log()) / 3
+    assert logged["validation_loss"] == pytest.approx(float(expected), rel=1e-5)
+    correct = (means.argmax(dim=1) == torch.tensor([0, 1, 1])).float().mean()
+    assert logged["validation_accuracy"] == pytest.approx(float(correct))
