@@ -25,9 +25,8 @@ import soundfile
 import soxr
 from joblib.externals.loky import get_reusable_executor
 
-from adaspec.audio import AUDIO_SUFFIXES, read_bytes
+from adaspec.audio import AUDIO_SUFFIXES, clip_digest, read_bytes
 from adaspec.config import Config, load_config
-from adaspec.datasets.clips import clip_digest
 from adaspec.engine import n_cores, run_tasks
 from adaspec.features import extract
 

@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 from adaspec.config import load_config
-from adaspec.datasets.clips import read_clips
 from adaspec.errors import exit_on_input_error
 from adaspec.evaluation.evaluate import evaluate as evaluate_folds
 from adaspec.resolve import resolve
-from adaspec.splits import read_folds
+from adaspec.tables import read_clips, read_folds
 from adaspec.tracking import RunLog, repository_root
 from adaspec.training.digest import training_digest
 from adaspec.training.history import read_history

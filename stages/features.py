@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from adaspec.config import load_config
-from adaspec.datasets.clips import read_clips
 from adaspec.engine import n_cores
 from adaspec.errors import exit_on_input_error
 from adaspec.features import extract
 from adaspec.resolve import resolve
+from adaspec.tables import read_clips
 
 
 def features(clips_csv: Path, folder: Path) -> None:

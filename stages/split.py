@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from adaspec.config import load_config
-from adaspec.datasets.clips import read_clips
 from adaspec.errors import exit_on_input_error
 from adaspec.files import write_csv
 from adaspec.resolve import resolve
 from adaspec.splits import describe_folds, make_folds
+from adaspec.tables import read_clips
 
 
 def split(clips_csv: Path, folds_csv: Path) -> None:

@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 from adaspec.config import load_config
-from adaspec.datasets.clips import read_clips
 from adaspec.errors import exit_on_input_error
 from adaspec.resolve import resolve
-from adaspec.splits import read_folds
+from adaspec.tables import read_clips, read_folds
 from adaspec.tracking import repository_root
 from adaspec.training.crossvalidate import cross_validate
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from adaspec.config import SplitConfig
 from adaspec.errors import InputError
 from adaspec.files import write_csv
-from adaspec.splits import check_leakage, class_weights, describe_folds, make_folds, read_folds
+from adaspec.splits import check_leakage, class_weights, describe_folds, make_folds
+from adaspec.tables import read_folds
 
 
 def config(**changes: Any) -> SplitConfig:

@@ -5,6 +5,7 @@ soundfile (libsndfile) reads WAV, FLAC, Ogg Vorbis/Opus, MP3, AIFF and AU; soxr 
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 
@@ -13,7 +14,16 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-__all__ = ["AUDIO_SUFFIXES", "BadClipError", "decode", "read_bytes", "resample", "to_int16", "trim_silence"]
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "BadClipError",
+    "clip_digest",
+    "decode",
+    "read_bytes",
+    "resample",
+    "to_int16",
+    "trim_silence",
+]
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".oga", ".mp3", ".aiff", ".aif", ".au", ".snd"})
 
@@ -40,6 +50,11 @@ class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
 
 class BadClipError(ValueError):
     """A file that cannot be used as audio; the message is the reason alone, the caller adds which file."""
+
+
+def clip_digest(content: bytes) -> str:
+    """Fingerprint of a file's bytes."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def decode(content: bytes) -> tuple[Waveform, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,18 +10,12 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from adaspec.config import SplitConfig
 from adaspec.errors import InputError
-from adaspec.files import read_csv
 from adaspec.seeding import generator
 
-__all__ = ["ROLES", "check_leakage", "class_weights", "describe_folds", "make_folds", "read_folds"]
+__all__ = ["ROLES", "check_leakage", "class_weights", "describe_folds", "make_folds"]
 
 ROLES = ("train", "validation", "test")
 OFFICIAL_ROLE = {"train": "train", "dev": "validation", "eval": "test"}
-
-
-def read_folds(path: Path) -> pd.DataFrame:
-    """Read folds.csv: integers for `fold` and `weight`."""
-    return read_csv(path, fold="int64", weight="int64")
 
 
 def make_folds(clips: pd.DataFrame, config: SplitConfig, seed: int) -> pd.DataFrame:

@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 import soundfile
 
-from adaspec.datasets.clips import CLIP_COLUMNS, clip_digest, examine_clips, read_clips
+from adaspec.audio import clip_digest
+from adaspec.datasets.clips import CLIP_COLUMNS, examine_clips
 from adaspec.errors import InputError
 from adaspec.files import write_csv
+from adaspec.tables import read_clips
 
 
 def tone(n_samples: int = 800, channels: int = 1, seed: int = 0) -> np.ndarray:

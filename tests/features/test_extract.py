@@ -6,8 +6,8 @@ import pytest
 import soundfile
 import torch
 
+from adaspec.audio import clip_digest
 from adaspec.config import Config, load_config
-from adaspec.datasets.clips import clip_digest
 from adaspec.errors import InputError
 from adaspec.features import FeatureStore, extract, feature_contract
 from adaspec.frontends import Fbank

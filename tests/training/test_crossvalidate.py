@@ -93,8 +93,7 @@ SCRIPT = """
 import json, os, sys
 from pathlib import Path
 from adaspec.config import Config
-from adaspec.datasets.clips import read_clips
-from adaspec.splits import read_folds
+from adaspec.tables import read_clips, read_folds
 from adaspec.training.crossvalidate import cross_validate
 
 if __name__ == "__main__":

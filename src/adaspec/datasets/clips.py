@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
-from adaspec.audio import BadClipError, decode, read_bytes
+from adaspec.audio import BadClipError, clip_digest, decode, read_bytes
 from adaspec.engine import run_tasks
 from adaspec.errors import InputError
-from adaspec.files import read_csv
 from adaspec.progress import ClipProgress
 
-__all__ = ["CLIP_COLUMNS", "clip_digest", "examine_clips", "read_clips"]
+__all__ = ["CLIP_COLUMNS", "examine_clips"]
 
 CLIP_COLUMNS = ("clip_id", "path", "digest", "label", "group", "fold", "subset", "n_samples", "sample_rate")
 CHUNK = 16  # clips per task: large enough to hide the cost of a task, small enough for a smooth progress bar
 N_NAMED = 5  # bad clips named in an error; the rest are counted
-
-
-def clip_digest(content: bytes) -> str:
-    """Fingerprint of a file's bytes."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def read_clips(path: Path) -> pd.DataFrame:
-    """Read clips.csv: text, but integers for `n_samples` and `sample_rate`."""
-    return read_csv(path, n_samples="int64", sample_rate="int64")
 
 
 def examine_clips(

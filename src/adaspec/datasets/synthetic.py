@@ -43,7 +43,7 @@ def _partials(time: Array, source: np.random.Generator, take: np.random.Generato
     since_strike = (time + take.uniform(0, strike_s)) % strike_s
     signal = np.zeros_like(time)
     for centre_hz in source.uniform(2_500, 7_500, 4):
-        decay = np.exp(-since_strike * source.uniform(2, 6))
+        decay = np.exp(-since_strike * source.uniform(6, 12))
         for sign in (-0.5, 0.5):
             frequency_hz = centre_hz + sign * spacing_hz
             signal += decay * np.sin(2 * np.pi * (frequency_hz * time + take.uniform()))

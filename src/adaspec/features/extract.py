@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from adaspec.audio import BadClipError, decode, read_bytes, resample, to_int16, trim_silence
+from adaspec.audio import BadClipError, clip_digest, decode, read_bytes, resample, to_int16, trim_silence
 from adaspec.config import Config
-from adaspec.datasets.clips import clip_digest
 from adaspec.engine import run_tasks
 from adaspec.errors import InputError
 from adaspec.features.store import Contract, Values, feature_contract, write_shard

@@ -1,0 +1,21 @@
+"""The two tables that the stages hand on, read with their types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from adaspec.files import read_csv
+
+__all__ = ["read_clips", "read_folds"]
+
+
+def read_clips(path: Path) -> pd.DataFrame:
+    """Read clips.csv: text, but integers for `n_samples` and `sample_rate`."""
+    return read_csv(path, n_samples="int64", sample_rate="int64")
+
+
+def read_folds(path: Path) -> pd.DataFrame:
+    """Read folds.csv: text, but integers for `fold` and `weight`."""
+    return read_csv(path, fold="int64", weight="int64")
