@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pandas as pd
 
-__all__ = ["complete_file", "complete_folder", "read_csv", "write_csv", "write_json"]
+__all__ = ["complete_file", "complete_folder", "is_printable", "only_one", "read_csv", "write_csv", "write_json"]
 
 
 @contextmanager
@@ -40,6 +42,27 @@ def complete_folder(path: Path) -> Iterator[Path]:
         os.replace(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def is_printable(text: str) -> bool:
+    """Whether text survives a CSV file: no control characters, and no bytes that the file system could not decode."""
+    return not any(character < " " or "\ud800" <= character <= "\udfff" for character in text)
+
+
+@contextmanager
+def only_one(lock: Path) -> Iterator[None]:
+    """Hold the file `lock` while the block runs; another process that wants it says so and waits."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = filelock.FileLock(lock)
+    try:
+        held.acquire(blocking=False)
+    except filelock.Timeout:
+        print(f"waiting for another process that does the same ({lock})", file=sys.stderr, flush=True)
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def write_json(path: Path, content: Any) -> None:

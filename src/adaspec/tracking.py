@@ -152,8 +152,7 @@ class RunLog:
         from mlflow.entities import Param
 
         parent = self._parent_run()
-        evaluate = {key: value for key, value in flatten(self.config).items() if key.startswith("evaluate.")}
-        self.client.log_batch(parent, params=[Param(key, str(value)) for key, value in evaluate.items()])
+        self.client.log_batch(parent, params=[Param(key, value) for key, value in self._evaluation_knobs().items()])
         for name, values in summary.items():
             for statistic, value in values.items():
                 self.client.log_metric(parent, f"cv/{name}_{statistic}", value)
@@ -193,14 +192,22 @@ class RunLog:
 
         try:
             ids: dict[str, str] = json.loads(self.ids_file.read_text(encoding="utf-8"))
-            for run_id in ids.values():
-                self.client.update_run(run_id, status="RUNNING")
-            logged = self.client.get_run(ids["parent"]).data.params
+            parent = self.client.get_run(ids["parent"])
         except (FileNotFoundError, MlflowException):
             return {}
-        # An evaluation that was cut short has logged its knobs, which MLflow never lets change.
-        evaluate = {key: str(value) for key, value in flatten(self.config).items() if key.startswith("evaluate.")}
-        return ids if all(logged.get(key, value) == value for key, value in evaluate.items()) else {}
+        # The same training may belong to two experiments that differ in their evaluation only; and an evaluation that
+        # was cut short has logged its knobs, which MLflow never lets change.
+        another = parent.data.tags.get("dvc.experiment", "") != os.environ.get("DVC_EXP_NAME", "")
+        if another and parent.info.status == "FINISHED":
+            return {}
+        if any(parent.data.params.get(key, value) != value for key, value in self._evaluation_knobs().items()):
+            return {}
+        for run_id in ids.values():
+            self.client.update_run(run_id, status="RUNNING")
+        return ids
+
+    def _evaluation_knobs(self) -> dict[str, str]:
+        return {key: str(value) for key, value in flatten(self.config).items() if key.startswith("evaluate.")}
 
     def _create_parent(self) -> None:
         from mlflow.entities import Dataset, DatasetInput, Param
@@ -214,8 +221,8 @@ class RunLog:
             tags["dvc.experiment"] = experiment_name
         experiment = self._experiment()
         run_id = self.client.create_run(experiment, tags=tags).info.run_id
-        knobs = {key: value for key, value in flatten(self.config).items() if not key.startswith("evaluate.")}
-        params = [Param(key, str(value)) for key, value in knobs.items()]
+        knobs = flatten(self.config)
+        params = [Param(key, str(value)) for key, value in knobs.items() if key not in self._evaluation_knobs()]
         for start in range(0, len(params), BATCH):
             self.client.log_batch(run_id, params=params[start : start + BATCH])
         digest = hashlib.sha256(self.clips.to_csv(index=False).encode()).hexdigest()[:16]

@@ -13,6 +13,7 @@ import torch
 from toydata import Fit, Toy, changed, differing, make_toy
 
 from adaspec.config import AugmentConfig, TrainConfig
+from adaspec.errors import InputError
 from adaspec.features.store import FeatureStore, feature_contract
 from adaspec.model import load
 from adaspec.splits import make_folds
@@ -296,3 +297,12 @@ def test_fit_config_is_saved_with_the_model(toy: Toy, tmp_path: Path) -> None:
     model = load(tmp_path / "finished")
     assert (model.config.frontend, model.config.backbone) == (toy.config.frontend, toy.config.backbone)
     assert model.labels == ["high", "low", "middle"]
+
+
+def test_fit_that_diverges_ends_in_one_line_and_saves_no_model(fit, toy, tmp_path: Path) -> None:
+    knobs = {"train.learning_rate": 1e20, "train.gradient_clip": None, "train.ema_decay": None}
+    diverging = changed(toy.config, **knobs)
+    with pytest.raises(InputError, match=r"training diverged in epoch \d \(.*; lower train\.learning_rate") as caught:
+        fit(diverging)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.rglob("model.safetensors"))

@@ -65,8 +65,9 @@ def spec_augment(spectrogram: Tensor, config: AugmentConfig) -> Tensor:
     """
     for axis, largest in ((2, config.freq_mask), (3, config.time_mask)):
         if largest:
+            longest = min(largest, spectrogram.shape[axis] - 1)
             mean = spectrogram.mean(dim=(1, 2, 3), keepdim=True)
             # torchaudio's parameter is one more than the longest mask.
-            kept = torchaudio.functional.mask_along_axis_iid(torch.ones_like(spectrogram), largest + 1, 0.0, axis)
+            kept = torchaudio.functional.mask_along_axis_iid(torch.ones_like(spectrogram), longest + 1, 0.0, axis)
             spectrogram = torch.where(kept.bool(), spectrogram, mean)
     return spectrogram

@@ -1,7 +1,8 @@
-"""Lightning callbacks: averaged weights, the history file, and an end to workers that nobody waits for."""
+"""Lightning callbacks: averaged weights, the history file, early stopping, an end to workers nobody waits for."""
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, WeightAveraging
 from torch import Tensor
 
+from adaspec.errors import InputError
 from adaspec.training.history import write_history
 
-__all__ = ["AverageWeights", "History", "StopIfOrphaned"]
+__all__ = ["AverageWeights", "History", "StopEarly", "StopIfOrphaned"]
 
 
 class AverageWeights(WeightAveraging):
@@ -37,7 +39,7 @@ class AverageWeights(WeightAveraging):
 
 
 class History(pl.Callback):
-    """Write a row per epoch.
+    """Write a row per epoch, and refuse to go on from one that is not finite.
 
     The rows are part of the checkpoint, so that a run that goes on after a break ends with the same file.
 
@@ -61,6 +63,12 @@ class History(pl.Callback):
         losses: list[Tensor] = pl_module.train_losses  # type: ignore[assignment]
         row = {"epoch": trainer.current_epoch + 1, "train_loss": float(torch.stack(losses).mean())}
         row |= {name: float(value) for name, value in trainer.callback_metrics.items()}
+        infinite = [f"{name}={value}" for name, value in row.items() if not math.isfinite(value)]
+        if infinite:
+            raise InputError(
+                f"training diverged in epoch {trainer.current_epoch + 1} ({', '.join(infinite)}); lower "
+                "train.learning_rate or augment.gain_db, or set frontend.log_base"
+            )
         row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
         self.rows.append(row)
         write_history(self.folder, self.rows)

@@ -11,7 +11,8 @@ import pandas as pd
 
 from adaspec.config import Config
 from adaspec.engine import folds_at_a_time, run_tasks
-from adaspec.files import complete_folder
+from adaspec.files import complete_folder, only_one
+from adaspec.frontends import check_frontend
 from adaspec.tracking import RunLog
 from adaspec.training.digest import training_digest
 from adaspec.training.monitor import FoldMonitor
@@ -38,12 +39,34 @@ def cross_validate(
         Gets one folder `fold-K` per fold, all or none.
     root : Path
         The repository that keeps checkpoints and run ids under `.adaspec`, also when DVC works in a copy of it.
+
+    Raises
+    ------
+    InputError
+        The settings of the front end contradict each other, or a loss is not finite.
     """
+    check_frontend(config)
     labels = sorted(clips["label"].unique())
     rows = folds.merge(clips[["clip_id", "label"]], on="clip_id")
     digest = training_digest(config, clips, folds)
     checkpoints = root / ".adaspec" / "checkpoints" / digest
-    folders = {fold: checkpoints / f"fold-{fold}" for fold in sorted(folds["fold"].unique())}
+    with only_one(root / ".adaspec" / "locks" / f"{digest}.lock"):
+        _train_open_folds(rows, labels, config, features, checkpoints, RunLog(root, digest, config, clips))
+        with complete_folder(models) as partial:
+            for folder in checkpoints.iterdir():
+                shutil.copytree(folder / FINISHED, partial / folder.name)
+        shutil.rmtree(checkpoints)
+
+
+def _train_open_folds(
+    rows: pd.DataFrame,
+    labels: list[str],
+    config: Config,
+    features: Path,
+    checkpoints: Path,
+    run: RunLog,
+) -> None:
+    folders = {fold: checkpoints / f"fold-{fold}" for fold in sorted(rows["fold"].unique())}
     n_parallel = folds_at_a_time(config, len(folders))
     n_begun = sum(folder.exists() for folder in folders.values())
     if n_begun:
@@ -54,13 +77,9 @@ def cross_validate(
         for fold, folder in folders.items()
         if not (folder / FINISHED).exists()
     )
-    with RunLog(root, digest, config, clips) as run, FoldMonitor(folders, config.train.epochs, run.log_epochs):
+    with run, FoldMonitor(folders, config.train.epochs, run.log_epochs):
         for _ in run_tasks(_fit_fold, tasks, n_parallel):
             pass
-    with complete_folder(models) as partial:
-        for fold, folder in folders.items():
-            shutil.copytree(folder / FINISHED, partial / f"fold-{fold}")
-    shutil.rmtree(checkpoints)
 
 
 def _fit_fold(*task: Any) -> None:

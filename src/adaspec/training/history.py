@@ -15,7 +15,8 @@ HISTORY = "history.jsonl"  # one JSON object per epoch
 def write_history(folder: Path, rows: list[dict[str, float]]) -> None:
     """Write all rows so far: epoch (from 1), train_loss, validation_loss, validation_accuracy, learning_rate."""
     with complete_file(folder / HISTORY) as partial:
-        partial.write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows), encoding="utf-8")
+        lines = (json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows)
+        partial.write_text("".join(lines), encoding="utf-8")
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:

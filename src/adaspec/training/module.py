@@ -9,7 +9,7 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from adaspec.config import Config
+from adaspec.config import Config, TrainConfig
 from adaspec.model import AudioClassifier
 from adaspec.seeding import torch_seed
 from adaspec.training.augment import gain, mixup, spec_augment, time_shift
@@ -18,7 +18,7 @@ from adaspec.windows import vote
 __all__ = ["FoldModule", "learning_rate_factor"]
 
 
-def learning_rate_factor(step: int, n_steps: int, n_epoch_steps: int, config: Any) -> float:
+def learning_rate_factor(step: int, n_steps: int, n_epoch_steps: int, config: TrainConfig) -> float:
     """Learning rate at `step` over its highest: linear warm-up, then half a cosine to 0, or gamma per epoch.
 
     Parameters

@@ -5,6 +5,7 @@ The histories are files, so it makes no difference whether a fold runs in this p
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -64,7 +65,11 @@ class FoldMonitor:
             self.live.stop()
 
     def _follow(self) -> None:
+        parent = os.getppid()
         while not self.stop.wait(POLL_S):
+            if os.getppid() != parent:
+                # DVC was killed: nobody waits for this process, and the next run must find the machine free.
+                os._exit(1)
             self._look()
         self._look()
         for fold, rows in self.rows.items():
