@@ -1,4 +1,4 @@
-"""A small residual network for log-mel spectrograms: 0.32 M parameters."""
+"""A small residual network for log-mel spectrograms: 0.31 M parameters."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 __all__ = ["ResNet"]
 
 WIDTHS = (16, 32, 64, 128)
+MIN_FRAMES = 32
 
 
 class _Block(nn.Module):
@@ -40,7 +41,8 @@ class ResNet(nn.Module):
     Parameters
     ----------
     n_features : int
-        Height of the spectrogram. Any is taken, and any width: the network is fully convolutional.
+        Height of the spectrogram. Any is taken, and any width: the network is fully convolutional. Fewer than 32 frames
+        are filled up with zeros, the mean.
     n_classes : int
     dropout : float
         Before the linear layer, 0 <= p < 1.
@@ -69,6 +71,9 @@ class ResNet(nn.Module):
         self.head = nn.Linear(WIDTHS[-1], n_classes)
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        maps = self.blocks(self.stem(self.normalize(spectrogram)))  # (batch, 128, n_rows, n_columns)
+        normal = self.normalize(spectrogram)
+        # Strided bf16 convolutions over maps one or two frames wide read beyond them on the CPU (torch 2.14): NaN.
+        n_missing = max(0, MIN_FRAMES - normal.shape[3])
+        maps = self.blocks(self.stem(nn.functional.pad(normal, (0, n_missing))))  # (batch, 128, n_rows, n_columns)
         over_time = maps.mean(dim=2)
         return self.head(self.dropout(over_time.mean(dim=2) + over_time.amax(dim=2)))
