@@ -10,10 +10,14 @@ from pathlib import Path
 from adaspec.config import load_config
 from adaspec.datasets.root import check_dataset_root
 from adaspec.errors import exit_on_input_error
+from adaspec.frontends import check_frontend
 
 
 def validate(params: Path) -> None:
-    check_dataset_root(load_config(params), Path(os.environ.get("DVC_ROOT", ".")))
+    config = load_config(params)
+    check_dataset_root(config, Path(os.environ.get("DVC_ROOT", ".")))
+    if config.audio.sample_rate is not None:
+        check_frontend(config)
 
 
 if __name__ == "__main__":

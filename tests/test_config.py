@@ -366,13 +366,18 @@ def test_load_config_refuses_a_date_for_a_number(params: dict[str, Any], tmp_pat
 
 def stage_params() -> dict[str, list[str]]:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    return {name: stage.get("params", []) for name, stage in stages.items()}
+    return {name: stage.get("params", []) for name, stage in stages.items() if name != "validate"}  # whole sections
 
 
 def test_stages_list_every_knob(params: dict[str, Any]) -> None:
     listed = {key for keys in stage_params().values() for key in keys}
     told_elsewhere = {"dataset.root"} | {key for key in leaves(params) if key.startswith("engine.")}
     assert set(leaves(params)) - listed == told_elsewhere
+
+
+def test_validate_depends_on_every_section_but_the_engine(params: dict[str, Any]) -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert set(stages["validate"]["params"]) == set(params) - {"engine"}
 
 
 def test_stages_list_only_knobs_that_exist(params: dict[str, Any]) -> None:
@@ -384,3 +389,10 @@ def test_stages_list_only_knobs_that_exist(params: dict[str, Any]) -> None:
 def test_stages_depend_on_the_dataset_root() -> None:
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     assert "${dataset.root}" in stages["prepare"]["deps"]
+
+
+@pytest.mark.parametrize("name", ["a/../../evil", "/absolute", "..", ".hidden", ""])
+def test_tracking_experiment_names_no_path(params: dict[str, Any], name: str) -> None:
+    params["tracking"]["experiment"] = name
+    with pytest.raises(ValueError, match="experiment"):
+        Config.model_validate(params)

@@ -7,6 +7,7 @@ filled in by `adaspec.resolve`, the only place that does so.
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -193,7 +194,7 @@ class TrainConfig(Section):
 class AugmentConfig(Section):
     """Random changes to training clips."""
 
-    gain_db: NonNegative
+    gain_db: Annotated[Real, Field(ge=0, le=60)]
     time_shift: Annotated[Real, Field(ge=0, le=1)]
     mixup_alpha: NonNegative
     freq_mask: Annotated[int, Field(ge=0, strict=True)]
@@ -215,6 +216,8 @@ class TrackingConfig(Section):
     @field_validator("experiment")
     @classmethod
     def _check_experiment(cls, name: str) -> str:
+        if not re.fullmatch(r"\w[\w .-]*", name):
+            raise ValueError(f"{name!r} also names a folder; use letters, digits, '_', '-', '.' and spaces")
         if name == "Default":
             raise ValueError("'Default' belongs to MLflow, whose user interface may bind it elsewhere; name another")
         return name

@@ -435,3 +435,11 @@ def test_sources_are_official_and_encrypted_in_transit() -> None:
     for source in SOURCES.values():
         assert source.url.startswith("https://")
         assert source.licence
+
+
+def test_fetch_refuses_a_file_beside_the_top_folder(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "flat.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("readme.txt", "no folder")
+    server.answers.content = path.read_bytes()
+    assert "'readme.txt' lies beside the top folder" in refusal(tmp_path / "to", server.url)

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,14 @@ def test_folder_refuses_a_root_without_class_folders(tmp_path: Path, paths: list
     assert str(caught.value).startswith(f"dataset.root={tmp_path} has no class folder with audio files; ")
     assert f"{tmp_path}/LABEL/FILE" in str(caught.value)
     assert ".wav" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.wav", b"a\rb.wav", b"a\tb.wav"])
+def test_file_names_that_a_table_cannot_hold_are_refused(tmp_path: Path, name: bytes) -> None:
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "fine.wav").touch()
+    (tmp_path / "a" / os.fsdecode(name)).touch()
+    config = DatasetConfig(name="folder", root=str(tmp_path), subset=None, on_bad_clip="fail")
+    with pytest.raises(InputError, match="control character or a byte that is not UTF-8; rename it"):
+        read_dataset(config)

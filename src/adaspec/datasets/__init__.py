@@ -9,6 +9,8 @@ import pandas as pd
 
 from adaspec.config import DatasetConfig
 from adaspec.datasets import esc50, folder, manifest, synthetic
+from adaspec.errors import InputError
+from adaspec.files import is_printable
 
 __all__ = ["DATASETS", "read_dataset"]
 
@@ -35,5 +37,12 @@ def read_dataset(config: DatasetConfig) -> pd.DataFrame:
         The folder is not laid out as the data set's module expects.
     """
     table = DATASETS[config.name](Path(config.root), config)
+    for column in table:
+        strange = table[~table[column].map(is_printable)]
+        if len(strange):
+            raise InputError(
+                f"{column}={strange[column].iloc[0]!a} in {config.root} holds a control character or a byte that is "
+                "not UTF-8; rename it"
+            )
     table = table.assign(group=table["group"].where(table["group"] != "", table["path"]))
     return table.sort_values("path", ignore_index=True)

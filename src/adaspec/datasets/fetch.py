@@ -188,6 +188,8 @@ def _unpack(archive: Path, folder: Path) -> None:
                 unsafe = path.is_absolute() or ".." in path.parts or "\\" in member.filename
                 if unsafe or stat.S_ISLNK(member.external_attr >> 16):
                     raise InputError(f"it holds the unsafe member {member.filename!r}")
+                if len(path.parts) < 2:
+                    raise InputError(f"{member.filename!r} lies beside the top folder that everything should be in")
             for member in members:
                 target = folder.joinpath(*PurePosixPath(member.filename).parts[1:])
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ import pandas as pd
 from adaspec.audio import AUDIO_SUFFIXES
 from adaspec.config import DatasetConfig
 from adaspec.errors import InputError
+from adaspec.files import is_printable
 
 __all__ = ["read"]
 
@@ -26,6 +27,11 @@ def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
         for path in sorted(label_folder.rglob("*")):
             relative = path.relative_to(root)
             hidden = any(part.startswith(".") for part in relative.parts)
+            if not is_printable(str(relative)):
+                raise InputError(
+                    f"{root}: the file name {str(relative)!a} holds a control character or a byte that is not UTF-8; "
+                    "rename it"
+                )
             if path.suffix.lower() in AUDIO_SUFFIXES and not hidden and not path.is_dir():
                 rows.append({"path": relative.as_posix(), "label": label_folder.name})
     if not rows:

@@ -75,7 +75,10 @@ def _extract_shard(rows: list[tuple[str, str, str]], root: Path, contract: Contr
         from adaspec.frontends.fbank import Fbank
 
         torch.set_num_threads(1)
-        fbank = Fbank.from_contract(contract)
+        try:
+            fbank = Fbank.from_contract(contract)
+        except ValueError as error:
+            raise InputError(f"params.yaml features.fbank: {error}") from None
         clips = ((clip_id, fbank.to_store(waveform)) for clip_id, waveform in waveforms())
     write_shard(path, contract, clips)
     return len(rows), n_saturated

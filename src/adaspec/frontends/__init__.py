@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from adaspec.errors import InputError
 from adaspec.frontends.fbank import Fbank
 from adaspec.frontends.stft import AdaptiveSTFT
 
 if TYPE_CHECKING:
     from adaspec.config import ModelConfig
 
-__all__ = ["FRONTENDS", "AdaptiveSTFT", "Fbank", "build_frontend"]
+__all__ = ["FRONTENDS", "AdaptiveSTFT", "Fbank", "build_frontend", "check_frontend"]
 
 FRONTENDS: dict[str, type[AdaptiveSTFT] | type[Fbank]] = {"stft": AdaptiveSTFT, "fbank": Fbank}
 
@@ -29,5 +30,21 @@ def build_frontend(config: ModelConfig) -> AdaptiveSTFT | Fbank:
     sample_rate = config.audio.sample_rate
     assert sample_rate is not None
     if config.frontend.name == "fbank":
-        return Fbank(sample_rate=sample_rate, **config.features.fbank.model_dump())
-    return AdaptiveSTFT(sample_rate=sample_rate, **config.frontend.model_dump(exclude={"name"}))
+        settings = config.features.fbank.model_dump()
+    else:
+        settings = config.frontend.model_dump(exclude={"name"})
+    return FRONTENDS[config.frontend.name](sample_rate=sample_rate, **settings)
+
+
+def check_frontend(config: ModelConfig) -> None:
+    """Make sure that the configured front end can be built.
+
+    Raises
+    ------
+    InputError
+        Its settings contradict each other or the sample rate.
+    """
+    try:
+        build_frontend(config)
+    except ValueError as error:
+        raise InputError(f"params.yaml, front end {config.frontend.name}: {error}") from None
