@@ -42,7 +42,7 @@ class AudioClassifier(nn.Module):
             raise ValueError("audio.sample_rate is null: resolve it first")
         self.config, self.labels, self.sample_rate = config, labels, config.audio.sample_rate
         self.frontend = build_frontend(config)
-        self.backbone = build_backbone(config.backbone, self.frontend.n_features, len(labels))
+        self.backbone = build_backbone(config.backbone, self.frontend.n_channels, self.frontend.n_features, len(labels))
 
     def forward(self, waveform: Tensor, sample_rate: int | None = None) -> Tensor:
         """Logits of waveforms.

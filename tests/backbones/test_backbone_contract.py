@@ -14,13 +14,13 @@ CONFIG = load_config(Path(__file__).parents[2] / "params.yaml")
 N_CLASSES = 3
 
 
-def build(name: str, n_features: int = 16, dropout: float = 0.0) -> torch.nn.Module:
+def build(name: str, n_features: int = 16, dropout: float = 0.0, n_channels: int = 1) -> torch.nn.Module:
     torch.manual_seed(0)
-    return BACKBONES[name](n_features=n_features, n_classes=N_CLASSES, dropout=dropout)
+    return BACKBONES[name](n_channels=n_channels, n_features=n_features, n_classes=N_CLASSES, dropout=dropout)
 
 
-def spectrogram(batch: int, n_features: int, n_frames: int) -> Tensor:
-    return 5 * torch.rand(batch, 1, n_features, n_frames, generator=torch.Generator().manual_seed(1))
+def spectrogram(batch: int, n_features: int, n_frames: int, n_channels: int = 1) -> Tensor:
+    return 5 * torch.rand(batch, n_channels, n_features, n_frames, generator=torch.Generator().manual_seed(1))
 
 
 def test_backbone_registry_matches_the_configuration() -> None:
@@ -35,6 +35,18 @@ def test_backbone_takes_any_height_and_width(name: str, n_features: int, n_frame
     logits = backbone(spectrogram(2, n_features, n_frames))
     assert logits.shape == (2, N_CLASSES)
     assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_backbone_sees_every_channel(name: str) -> None:
+    backbone = build(name, n_channels=3).eval()
+    inputs = spectrogram(2, 16, 40, n_channels=3)
+    logits = backbone(inputs)
+    assert logits.shape == (2, N_CLASSES)
+    for channel in range(3):
+        other = inputs.clone()
+        other[:, channel] += 1 + other[:, channel].flip(-1)
+        assert not torch.allclose(backbone(other), logits)
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -114,7 +126,7 @@ def test_backbone_save_and_load(name: str, tmp_path: Path) -> None:
     trained(spectrogram(4, 16, 20))  # moves the running statistics
     torch.save(trained.state_dict(), tmp_path / "weights.pt")
     torch.manual_seed(99)
-    fresh = BACKBONES[name](n_features=16, n_classes=N_CLASSES, dropout=0.0)
+    fresh = build(name)
     inputs = spectrogram(3, 16, 25)
     assert not torch.equal(fresh.eval()(inputs), trained.eval()(inputs))
     fresh.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
@@ -124,7 +136,7 @@ def test_backbone_save_and_load(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", BACKBONES)
 def test_build_backbone_takes_the_configured_settings(name: str) -> None:
     section = CONFIG.backbone.model_copy(update={"name": name, "dropout": 0.37})
-    backbone = build_backbone(section, n_features=10, n_classes=7)
+    backbone = build_backbone(section, n_channels=1, n_features=10, n_classes=7)
     assert type(backbone) is BACKBONES[name]
     assert [module.p for module in backbone.modules() if isinstance(module, torch.nn.Dropout)] == [0.37]
     assert backbone(spectrogram(2, 10, 12)).shape == (2, 7)
@@ -146,7 +158,7 @@ def test_resnet_starts_as_its_shortcuts() -> None:
 def test_backbone_is_finite_in_bf16_on_narrow_spectrograms(name: str, n_frames: int) -> None:
     freed = [torch.full((2**size,), float("nan")) for size in range(8, 22)]
     del freed  # what reads memory that is not its own may now find NaN
-    backbone = BACKBONES[name](n_features=16, n_classes=3, dropout=0.0).to(memory_format=torch.channels_last)
+    backbone = build(name).to(memory_format=torch.channels_last)
     for seed in range(3):
         torch.manual_seed(seed)
         spectrogram = torch.randn(16, 1, 16, n_frames)

@@ -9,18 +9,20 @@ import pytest
 import torch
 from torch import Tensor
 
+import adaspec
 from adaspec.config import FrontendConfig, load_config
 from adaspec.frontends import FRONTENDS, build_frontend
 
 CONFIG = load_config(Path(__file__).parents[2] / "params.yaml")
 RATE = 8000
+LEARNED = "learn_window", "learn_kernels", "learn_mel"
 SETTINGS: dict[str, dict[str, Any]] = {
-    "stft": {"n_fft": 256, "hop_length": 100, "n_mels": 20, "learn_window": True, "learn_kernels": True},
+    "stft": {"n_fft": 256, "hop_length": 100, "n_mels": 20, **dict.fromkeys(LEARNED, True)},
     "fbank": {"frame_length_ms": 25.0, "frame_shift_ms": 10.0, "n_mels": 20, "normalize": False},
 }
 PIPELINE_ONLY = (
     *("dvc", "mlflow", "lightning", "pydantic", "pandas", "sklearn", "pyarrow", "yaml", "joblib", "typer"),
-    *("safetensors", "soundfile", "soxr", "matplotlib", "rich", "requests"),
+    *("safetensors", "soundfile", "soxr", "matplotlib", "rich", "requests", "onnx", "onnxruntime", "onnxscript"),
 )
 
 
@@ -43,7 +45,7 @@ def test_frontend_registry_matches_the_configuration() -> None:
 def test_frontend_shape_and_finite(name: str, n_samples: int, batch: int) -> None:
     frontend = build(name)
     output = frontend(noise(batch, n_samples))
-    assert output.shape[:3] == (batch, 1, frontend.n_features)
+    assert output.shape[:3] == (batch, frontend.n_channels, frontend.n_features)
     assert output.shape[3] >= 1
     assert output.dtype == torch.float32
     assert output.isfinite().all()
@@ -119,28 +121,51 @@ def test_build_frontend_takes_the_configured_settings(name: str) -> None:
     assert (frontend.n_features, frontend.hop_length, frontend.sample_rate) == (24, 160, 16_000)
 
 
-def run_python(program: str) -> str:
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+BLOCK = f"""
+import sys
+for name in {PIPELINE_ONLY!r}:
+    sys.modules[name] = None  # importing it raises ModuleNotFoundError
+"""
+
+
+def run_python(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
 
 
 def test_layers_import_nothing_of_the_pipeline() -> None:
-    program = "import sys, adaspec.frontends, adaspec.backbones; print(*sys.modules)"
-    assert set(PIPELINE_ONLY) & set(run_python(program).split()) == set()
+    done = run_python("import sys, adaspec.frontends, adaspec.backbones, adaspec.linalg; print(*sys.modules)")
+    assert done.returncode == 0, done.stderr
+    assert set(PIPELINE_ONLY) & set(done.stdout.split()) == set()
 
 
 def test_layers_work_where_the_pipeline_is_not_installed() -> None:
-    program = f"""
-import sys
-for name in {PIPELINE_ONLY!r}:
-    sys.modules[name] = None  # importing it raises ImportError
+    program = """
 import torch
 from adaspec.backbones import ResNet
 from adaspec.frontends import AdaptiveSTFT, Fbank
-frontend = AdaptiveSTFT(sample_rate=16000, n_mels=32, learn_window=True)
-logits = ResNet(n_features=32, n_classes=5, dropout=0.0)(frontend(torch.zeros(2, 8000)))
+from adaspec.linalg.qr import orthonormalize
+frontend = AdaptiveSTFT(
+    sample_rate=16000, n_fft=64, n_mels=8, learn_window=True, learn_kernels=True, kernel_constraint="orthonormal"
+)
+clips = torch.randn(2, 1000)
+spectrogram = frontend(clips)
+spectrogram.sum().backward()
+assert frontend.window.grad.any() and frontend.kernels.grad.any()
+assert torch.allclose(frontend.bake()(clips), spectrogram.detach(), atol=1e-5)
+ResNet(n_channels=1, n_features=8, n_classes=5, dropout=0.0)(spectrogram)
 Fbank(sample_rate=16000, frame_length_ms=25.0, frame_shift_ms=10.0, n_mels=40, normalize=True)(torch.zeros(1, 800))
-print(tuple(logits.shape))
+print(tuple(frontend.filters().shape), tuple(orthonormalize(torch.eye(3)).shape))
 """
-    assert run_python(program) == "(2, 5)\n"
+    done = run_python(BLOCK + program)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "(1, 33, 64) (3, 3)\n", "")
+
+
+def test_command_tells_in_one_line_that_the_pipeline_is_not_installed() -> None:
+    done = run_python(BLOCK + "from adaspec.__main__ import main; main()")
+    told = "error: the command needs the pipeline's packages, but typer is missing: pip install '.[pipeline]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
+
+
+def test_command_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "adaspec", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{adaspec.__version__}\n")

@@ -1,327 +1,221 @@
-import math
+"""Before learning, every form gives the numbers of torch.stft, torchaudio and librosa."""
+
 from typing import Any
 
 import numpy as np
 import pytest
-import scipy.signal
 import torch
 import torchaudio
+from stft_forms import FORMS, LEARN_ALL, RATE, build, cut_frames, deviation, noise, torch_stft
 from torch import Tensor
 
 from adaspec.frontends import AdaptiveSTFT
-from adaspec.frontends.stft import dft_basis
-
-RATE = 16_000
-
-
-def noise(batch: int, n_samples: int, seed: int = 0) -> Tensor:
-    return 0.3 * torch.randn(batch, n_samples, generator=torch.Generator().manual_seed(seed))
-
-
-def reference_power(waveform: Tensor, n_fft: int, win_length: int, hop_length: int, window: Any) -> Tensor:
-    """|X|^2 of torch.stft in float64: (batch, n_fft//2 + 1, n_frames)."""
-    spectrum = torch.stft(
-        waveform.double(),
-        n_fft,
-        hop_length=hop_length,
-        win_length=win_length,
-        window=torch.from_numpy(scipy.signal.get_window(window, win_length)),
-        center=True,
-        pad_mode="reflect",
-        return_complex=True,
-    )
-    return spectrum.abs().square()
-
 
 GRID = [
     # n_fft, win_length, hop_length, window, n_samples
-    (1024, 1024, 512, "hann", 5000),
-    (1024, 1000, 160, "hamming", 4001),
     (512, 400, 160, "hann", 1601),
     (512, 401, 512, ("kaiser", 14.0), 3333),
+    (512, 500, 700, "nuttall", 4001),
     (256, 1, 64, "boxcar", 1000),
     (64, 63, 7, "blackman", 333),
     (255, 255, 100, "hann", 1001),
     (255, 200, 33, "hamming", 777),
     (401, 401, 160, "hann", 1600),
-    (63, 64 - 2, 16, ("gaussian", 9.0), 500),
+    (63, 62, 16, ("gaussian", 9.0), 500),
     (5, 4, 2, "boxcar", 31),
     (4, 4, 1, "hann", 9),
-    (2048, 2048, 512, "hann", 4096),
+    (4, 3, 9, "hamming", 50),
+    (3, 3, 1, "hann", 8),
+    (2, 2, 1, "boxcar", 7),
 ]
+LARGE = [(1024, 1024, 512, "hann", 5000), (1024, 1000, 160, "hamming", 4001), (2048, 2048, 512, "hann", 6000)]
 
 
-@pytest.mark.parametrize("learn_kernels", [False, True])
-@pytest.mark.parametrize(("n_fft", "win_length", "hop_length", "window", "n_samples"), GRID)
-def test_stft_power_equals_torch_stft(
-    n_fft: int, win_length: int, hop_length: int, window: Any, n_samples: int, learn_kernels: bool
-) -> None:
-    frontend = AdaptiveSTFT(
-        sample_rate=RATE,
-        n_fft=n_fft,
-        win_length=win_length,
-        hop_length=hop_length,
-        window=window,
-        n_mels=None,
-        log_base=None,
-        learn_kernels=learn_kernels,
-    )
+def assert_spectrogram(layer: AdaptiveSTFT, waveform: Tensor, expected: Tensor) -> None:
+    found = layer(waveform).detach()
+    assert found.dtype == torch.float32
+    for channel in range(layer.n_channels):
+        assert deviation(found[:, channel], expected) <= 1e-5
+
+
+def check_linear(form: str, case: tuple[int, int, int, Any, int], center: bool, power: Any) -> None:
+    n_fft, win_length, hop_length, window, n_samples = case
+    frame: dict[str, Any] = {"n_fft": n_fft, "win_length": win_length, "hop_length": hop_length}
+    frame |= {"window": window, "center": center}
+    layer = build(form, **frame, power=power, n_mels=None, log_base=None, learn_window=True)
     waveform = noise(2, n_samples)
-    expected = reference_power(waveform, n_fft, win_length, hop_length, window)
-    power = frontend(waveform)[:, 0].detach().double()
-    assert power.shape == expected.shape
-    assert (power - expected).abs().max() <= 1e-5 * expected.max()
+    assert_spectrogram(layer, waveform, torch_stft(waveform, **frame).abs() ** power)
 
 
-def test_stft_win_length_defaults_to_n_fft() -> None:
-    waveform = noise(1, 2000)
-    settings: dict[str, Any] = {"sample_rate": RATE, "n_fft": 256, "hop_length": 64, "n_mels": None}
-    torch.testing.assert_close(
-        AdaptiveSTFT(**settings)(waveform), AdaptiveSTFT(**settings, win_length=256)(waveform), rtol=0, atol=0
-    )
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("center", [False, True])
+@pytest.mark.parametrize("case", GRID, ids=str)
+@pytest.mark.parametrize("form", FORMS)
+def test_stft_power_and_magnitude_equal_torch_stft(form: str, case: Any, center: bool, power: int) -> None:
+    check_linear(form, case, center, power)
 
 
-@pytest.mark.parametrize("learn_kernels", [False, True])
+@pytest.mark.parametrize("case", LARGE, ids=str)
+@pytest.mark.parametrize("form", FORMS)
+def test_stft_large_power_equals_torch_stft(form: str, case: Any) -> None:
+    check_linear(form, case, center=True, power=2)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("center", [False, True])
+@pytest.mark.parametrize(("scale", "norm"), [("htk", None), ("htk", "slaney"), ("slaney", None), ("slaney", "slaney")])
 @pytest.mark.parametrize(
-    ("sample_rate", "n_fft", "n_mels", "f_min", "f_max"),
-    [(16_000, 512, 40, 0.0, None), (22_050, 1024, 64, 0.0, None), (8000, 401, 20, 50.0, 3800.0)],
+    ("sample_rate", "n_fft", "win_length", "n_mels", "f_min", "f_max"),
+    [(16_000, 512, 400, 40, 0.0, None), (22_050, 512, 512, 26, 30.0, 8000.0), (8000, 401, 401, 20, 50.0, 3800.0)],
 )
+@pytest.mark.parametrize("form", FORMS)
 def test_stft_mel_equals_torchaudio(
-    sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float | None, learn_kernels: bool
+    form: str,
+    sample_rate: int,
+    n_fft: int,
+    win_length: int,
+    n_mels: int,
+    f_min: float,
+    f_max: float | None,
+    scale: Any,
+    norm: Any,
+    center: bool,
+    power: Any,
 ) -> None:
-    frontend = AdaptiveSTFT(
-        sample_rate=sample_rate,
-        n_fft=n_fft,
-        hop_length=200,
-        n_mels=n_mels,
-        f_min=f_min,
-        f_max=f_max,
-        log_base=None,
-        learn_kernels=learn_kernels,
-    )
-    reference = torchaudio.transforms.MelSpectrogram(
-        sample_rate, n_fft, hop_length=200, f_min=f_min, f_max=f_max, n_mels=n_mels, norm=None, mel_scale="htk"
-    )
-    waveform = noise(2, 4001)
-    expected = reference(waveform)
-    found = frontend(waveform)[:, 0].detach()
-    assert found.shape == expected.shape
-    assert (found - expected).abs().max() <= 1e-5 * expected.max()
+    shared: dict[str, Any] = {"sample_rate": sample_rate, "n_fft": n_fft, "win_length": win_length, "n_mels": n_mels}
+    shared |= {"hop_length": 200, "f_min": f_min, "f_max": f_max, "mel_scale": scale, "center": center, "power": power}
+    reference = torchaudio.transforms.MelSpectrogram(**shared, norm=norm).double()
+    waveform = noise(2, 3001)
+    layer = build(form, **shared, mel_norm=norm, log_base=None, **LEARN_ALL)
+    assert_spectrogram(layer, waveform, reference(waveform.double()))
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("form", FORMS)
+def test_stft_db_equals_torchaudio(form: str, power: Any) -> None:
+    shared: dict[str, Any] = {"n_fft": 512, "hop_length": 200, "n_mels": 30, "power": power}
+    mel = torchaudio.transforms.MelSpectrogram(RATE, norm=None, mel_scale="htk", **shared)
+    # 10 log10(max(E, 1e-10)), of magnitudes 20 log10
+    decibels = torchaudio.transforms.AmplitudeToDB("power" if power == 2 else "magnitude", top_db=None)
+    waveform = noise(2, 4000)
+    if power == 2:  # silence is at the floor; in a magnitude it is at 1e-6 already
+        waveform[1, 1500:] = 0
+    expected = decibels(mel(waveform))
+    assert (expected == -100).any() == (power == 2)
+    assert_spectrogram(build(form, **shared, compression="db", log_base=1e10), waveform, expected)
 
 
 @pytest.mark.parametrize("n_mels", [None, 20])
 @pytest.mark.parametrize("log_base", [1.0, 1e6])
-def test_stft_compression_is_the_logarithm_of_one_plus_scaled_power(n_mels: int | None, log_base: float) -> None:
-    settings: dict[str, Any] = {"sample_rate": RATE, "n_fft": 256, "hop_length": 100, "n_mels": n_mels}
-    waveform = noise(2, 1500)
-    power = AdaptiveSTFT(**settings, log_base=None)(waveform).double()
-    expected = torch.log10(1 + log_base * power).float()
-    torch.testing.assert_close(AdaptiveSTFT(**settings, log_base=log_base)(waveform), expected, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("n_fft", [256, 64, 255, 5])
-@pytest.mark.parametrize("n_samples", [1, 2, 63, 64, 65, 640, 641, 703, 704])
-def test_stft_number_of_frames(n_fft: int, n_samples: int) -> None:
-    frontend = AdaptiveSTFT(sample_rate=RATE, n_fft=n_fft, hop_length=64, n_mels=None)
-    # n_fft//2 samples are added at either end, of which an odd n_fft leaves one frame position less.
-    n_frames = 1 + (n_samples - n_fft % 2) // 64
-    assert frontend(noise(3, n_samples)).shape == (3, 1, n_fft // 2 + 1, n_frames)
-
-
-def test_stft_short_clip_is_filled_with_zeros() -> None:
-    frontend = AdaptiveSTFT(sample_rate=RATE, n_fft=64, hop_length=16, n_mels=None, log_base=None)
-    clip = noise(1, 20)
-    padded = torch.nn.functional.pad(clip, (32, 32)).double()
-    expected = torch.stft(
-        padded, 64, 16, window=torch.hann_window(64, dtype=torch.float64), center=False, return_complex=True
-    )
-    torch.testing.assert_close(frontend(clip)[:, 0].double(), expected.abs().square(), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("n_fft", [2, 3, 4, 5, 255, 256, 2048])
-def test_dft_basis_equals_the_transform(n_fft: int) -> None:
-    basis = dft_basis(n_fft)
-    expected = np.fft.rfft(np.eye(n_fft)).T  # (n_fft//2 + 1, n_fft)
-    assert basis.shape == (n_fft, n_fft)
-    assert basis.dtype == torch.float32
-    np.testing.assert_allclose(basis[: n_fft // 2 + 1], expected.real, rtol=0, atol=1e-7)
-    np.testing.assert_allclose(basis[n_fft // 2 + 1 :], expected.imag[1 : 1 + (n_fft - 1) // 2], rtol=0, atol=1e-7)
-
-
-@pytest.mark.parametrize("n_fft", [8, 9])
-@pytest.mark.parametrize("learn_kernels", [False, True])
-@pytest.mark.parametrize("log_base", [None, 10.0])
-def test_stft_gradients_are_those_of_the_function(n_fft: int, learn_kernels: bool, log_base: float | None) -> None:
-    frontend = AdaptiveSTFT(
-        sample_rate=RATE,
-        n_fft=n_fft,
-        win_length=7,
-        hop_length=3,
-        window="hamming",
-        n_mels=2,
-        log_base=log_base,
-        learn_window=True,
-        learn_kernels=learn_kernels,
-    ).double()
-    names = [name for name, _ in frontend.named_parameters()]
-    assert names == (["window", "kernels"] if learn_kernels else ["window"])
-
-    def function(waveform: Tensor, *values: Tensor) -> Tensor:
-        output = torch.func.functional_call(frontend, dict(zip(names, values, strict=True)), (waveform,))
-        assert isinstance(output, Tensor)
-        return output
-
-    inputs = [noise(2, 14).double(), *(value.detach().clone() for value in frontend.parameters())]
-    assert torch.autograd.gradcheck(function, [value.requires_grad_() for value in inputs])
-
-
-HARD_CLIPS = {
-    "silence": torch.zeros(1, 3000),
-    "dc": torch.ones(1, 3000),
-    "impulse": torch.nn.functional.one_hot(torch.tensor([1500]), 3000).float(),
-    "square": torch.tensor([1.0, -1.0]).repeat_interleave(20).repeat(75)[None],
-    "faint": torch.full((1, 3000), 1e-30),
-    "one sample": torch.ones(1, 1),
-    "one silent sample": torch.zeros(1, 1),
-}
-
-
-@pytest.mark.parametrize("clip", HARD_CLIPS)
-@pytest.mark.parametrize("n_mels", [None, 32])
-@pytest.mark.parametrize("log_base", [None, 1e6])
-@pytest.mark.parametrize("learn_kernels", [False, True])
-def test_stft_output_and_gradients_are_finite(
-    clip: str, n_mels: int | None, log_base: float | None, learn_kernels: bool
+@pytest.mark.parametrize(("compression", "divisor"), [("log10", np.log(10)), ("log1p", 1.0)])
+def test_stft_compression_is_the_logarithm_of_one_plus_scaled_energy(
+    n_mels: int | None, log_base: float, compression: str, divisor: float
 ) -> None:
-    frontend = AdaptiveSTFT(
-        sample_rate=RATE,
-        n_fft=512,
-        win_length=400,
-        hop_length=160,
-        n_mels=n_mels,
-        log_base=log_base,
-        learn_window=True,
-        learn_kernels=learn_kernels,
-    )
-    waveform = HARD_CLIPS[clip].clone().requires_grad_()
-    output = frontend(waveform)
-    assert output.isfinite().all()
-    assert (output >= 0).all()
-    output.sum().backward()
-    for gradient in (waveform.grad, *(parameter.grad for parameter in frontend.parameters())):
-        assert isinstance(gradient, Tensor)
-        assert gradient.isfinite().all()
+    settings: dict[str, Any] = {"n_fft": 256, "hop_length": 100, "n_mels": n_mels}
+    waveform = noise(2, 1500)
+    energy = build("fft", **settings, log_base=None)(waveform).double()
+    found = build("fft", **settings, compression=compression, log_base=log_base)(waveform)
+    torch.testing.assert_close(found.double(), (1 + log_base * energy).log() / divisor, rtol=1e-5, atol=1e-6)
 
 
-def test_stft_silence_is_zero() -> None:
-    assert not AdaptiveSTFT(sample_rate=RATE)(torch.zeros(2, 5000)).any()
+# 1500 samples at 8 kHz: a tone, a rising one, an impulse. Made by librosa 0.11.0 (numpy 2.4.6, scipy 1.17.1), in a
+# virtual environment of its own (`pip install librosa==0.11.0`), with
+#   frame = dict(n_fft=256, win_length=200, hop_length=128, window="hann", center=True, pad_mode="reflect")
+#   librosa.stft(x, **frame, dtype=complex)[np.ix_([0, 1, 14, 60, 128], [0, 5, 11])]
+#   librosa.feature.melspectrogram(y=x, sr=8000, **frame, n_mels=8, fmin=50.0, fmax=3800.0, htk=htk, power=power,
+#                                  norm=None if htk else "slaney")[:, [0, 5, 11]]
+LIBROSA_FRAMES = [0, 5, 11]
+LIBROSA_BINS = [0, 1, 14, 60, 128]
+LIBROSA_STFT = [
+    [6.7020477, 3.4541419e-01, 3.2426723e-02],
+    [-6.8270400, -3.2335668e-02 + 3.4151874e-01j, 2.2390516e-02 + 3.1310293e-02j],
+    [4.5949949e-01, 2.3649470e01 - 8.0449131j, 9.1976504 + 2.3164407e01j],
+    [-2.5393578e-01, 3.3727513e-01 - 1.3737958e-01j, -9.6713252e-04 + 2.0618682e-03j],
+    [-1.1087740e-01, 3.4548225e-01, 1.1537100e-02],
+]
+LIBROSA_MEL = {
+    # (htk, power) -> mels x frames, and the maximum of all frames
+    (True, 2): (
+        1213.4173382755546,
+        [
+            [3.8026700e02, 1.5659560e01, 1.4266350e01],
+            [7.8722596e02, 1.0639926e03, 1.0610304e03],
+            [2.1050845e02, 1.2294603e02, 1.2470176e02],
+            [1.2563033e01, 1.5068650e00, 2.6370475e-03],
+            [3.3449185e00, 2.8397898e02, 6.1106484e-04],
+            [1.3024921e00, 1.4206476e02, 1.2392539e-04],
+            [6.4852777e-01, 2.3162265e00, 8.3765203e00],
+            [4.1512712e-01, 2.8226963e00, 4.0168690e02],
+        ],
+    ),
+    (True, 1): (
+        74.94018056461903,
+        [
+            [4.3407974e01, 3.5611075e00, 1.9110059e00],
+            [6.3448677e01, 5.7980807e01, 5.7374477e01],
+            [3.1924997e01, 1.0017444e01, 7.9515686e00],
+            [1.0878958e01, 3.8428996e00, 1.5645978e-01],
+            [6.3817445e00, 4.3566893e01, 8.3694906e-02],
+            [4.4556319e00, 2.4638769e01, 4.1644338e-02],
+            [3.5016384e00, 6.6992199e00, 2.3969023e00],
+            [3.1169544e00, 8.1701123e00, 5.9427696e01],
+        ],
+    ),
+    (False, 2): (
+        3.327494620235588,
+        [
+            [2.6271207e00, 2.1162206e00, 2.0990009e00],
+            [2.4206625e00, 2.7031189e00, 2.7126788e00],
+            [1.1943843e-01, 3.8623230e-03, 4.1619581e-05],
+            [2.2281021e-02, 6.8622793e-03, 4.6423522e-06],
+            [7.1028755e-03, 8.3880702e-01, 1.2283738e-06],
+            [2.6500527e-03, 2.8195910e-01, 2.4843725e-07],
+            [1.1248944e-03, 3.8230426e-03, 3.0205000e-03],
+            [5.7765704e-04, 3.8209372e-03, 5.1024687e-01],
+        ],
+    ),
+    (False, 1): (
+        0.24998581920861335,
+        [
+            [2.4998582e-01, 1.2432036e-01, 1.1742145e-01],
+            [2.2540419e-01, 1.5453058e-01, 1.5127556e-01],
+            [5.6705330e-02, 1.1102718e-02, 9.3340639e-04],
+            [2.5884404e-02, 1.2713522e-02, 3.7258769e-04],
+            [1.4739029e-02, 1.2557650e-01, 1.8887954e-04],
+            [9.0491521e-03, 4.9299704e-02, 8.4398228e-05],
+            [5.9250026e-03, 1.1057929e-02, 1.7172548e-03],
+            [4.2745750e-03, 1.1059454e-02, 7.6351204e-02],
+        ],
+    ),
+}
+LIBROSA_FRAME: dict[str, Any] = {"n_fft": 256, "win_length": 200, "hop_length": 128, "sample_rate": 8000}
 
 
-@pytest.mark.parametrize("learn_kernels", [False, True])
-def test_stft_clip_is_independent_of_its_batch(learn_kernels: bool) -> None:
-    frontend = AdaptiveSTFT(sample_rate=RATE, n_fft=256, hop_length=128, n_mels=32, learn_kernels=learn_kernels).eval()
-    clips = noise(5, 2000)
-    clips[2] *= 1000
-    with torch.no_grad():
-        together = frontend(clips)
-        alone = torch.cat([frontend(clip[None]) for clip in clips])
-        shuffled = frontend(clips.flip(0)).flip(0)
-    torch.testing.assert_close(together, alone, rtol=1e-6, atol=1e-6)
-    torch.testing.assert_close(together, shuffled, rtol=1e-6, atol=1e-6)
+def librosa_clip() -> Tensor:
+    t = np.arange(1500) / 8000
+    clip = 0.5 * np.sin(2 * np.pi * 440 * t) + 0.3 * np.sin(2 * np.pi * (200 + 8000 * t) * t)
+    clip[700] += 1
+    return torch.from_numpy(clip)[None]
 
 
-@pytest.mark.parametrize(
-    ("learn_window", "learn_kernels", "names"),
-    [(False, False, []), (True, False, ["window"]), (False, True, ["kernels"]), (True, True, ["window", "kernels"])],
-)
-def test_stft_learn_flags_decide_the_parameters(learn_window: bool, learn_kernels: bool, names: list[str]) -> None:
-    frontend = AdaptiveSTFT(
-        sample_rate=RATE, n_fft=256, win_length=200, n_mels=20, learn_window=learn_window, learn_kernels=learn_kernels
-    )
-    assert [name for name, _ in frontend.named_parameters()] == names
-    shapes = {"window": (200,), "kernels": (256, 256)}
-    assert [tuple(value.shape) for value in frontend.parameters()] == [shapes[name] for name in names]
-    assert f"learn_window={learn_window}, learn_kernels={learn_kernels}" in repr(frontend)
+@pytest.mark.parametrize("form", FORMS)
+def test_stft_filters_give_the_spectrum_of_librosa(form: str) -> None:
+    layer = build(form, **LIBROSA_FRAME, n_mels=None)
+    frames = cut_frames(librosa_clip(), 256, 128, center=True)
+    found = torch.einsum("bfn,tkn->btkf", frames.to(torch.complex64), layer.filters().detach())
+    for channel in found[0]:
+        chosen = channel[LIBROSA_BINS][:, LIBROSA_FRAMES]
+        assert float((chosen - torch.tensor(LIBROSA_STFT)).abs().max() / channel.abs().max()) <= 1e-5
 
 
-@pytest.mark.parametrize(("learn_window", "learn_kernels"), [(True, False), (False, True), (True, True)])
-def test_stft_output_follows_every_optimiser_step(learn_window: bool, learn_kernels: bool) -> None:
-    frontend = AdaptiveSTFT(
-        sample_rate=RATE, n_fft=128, hop_length=64, n_mels=16, learn_window=learn_window, learn_kernels=learn_kernels
-    )
-    optimizer = torch.optim.SGD(frontend.parameters(), lr=1e-2)
-    waveform = noise(2, 1000)
-    losses = []
-    for _ in range(4):
-        optimizer.zero_grad()
-        loss = frontend(waveform).mean()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses == sorted(losses, reverse=True)
-    assert len(set(losses)) == 4
-    # In evaluation mode, and through the very same object, the last step counts too.
-    with torch.no_grad():
-        before = frontend.eval()(waveform)
-        for parameter in frontend.parameters():
-            parameter.mul_(2)
-        factor = 4.0 ** (learn_window + learn_kernels)
-        power, power_before = (torch.pow(10, value.double()) - 1 for value in (frontend(waveform), before))
-    torch.testing.assert_close(power, factor * power_before, rtol=1e-4, atol=1e-3)
-
-
-@pytest.mark.parametrize("learn", [False, True])
-def test_stft_state_dict_round_trip(learn: bool) -> None:
-    settings: dict[str, Any] = {"sample_rate": RATE, "n_fft": 128, "n_mels": 16, "hop_length": 64}
-    settings |= {"learn_window": learn, "learn_kernels": learn}
-    trained, fresh = AdaptiveSTFT(**settings), AdaptiveSTFT(**settings, window="boxcar")
-    with torch.no_grad():
-        trained.window.add_(0.1)
-        if trained.kernels is not None:
-            trained.kernels.add_(0.1)
-    waveform = noise(2, 700)
-    assert not torch.equal(fresh(waveform), trained(waveform))
-    fresh.load_state_dict(trained.state_dict())
-    torch.testing.assert_close(fresh(waveform), trained(waveform), rtol=0, atol=0)
-
-
-def test_stft_keeps_float32_under_autocast() -> None:
-    frontend = AdaptiveSTFT(sample_rate=RATE, n_fft=256, learn_kernels=True, n_mels=16)
-    waveform = noise(2, 1000)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        output = frontend(waveform)
-    assert output.dtype == torch.float32
-    torch.testing.assert_close(output, frontend(waveform), rtol=0, atol=0)
-
-
-@pytest.mark.parametrize(
-    ("settings", "told"),
-    [
-        ({"n_fft": 256, "win_length": 257}, "win_length=257 must be between 1 and n_fft=256"),
-        ({"n_fft": 256, "win_length": 0}, "win_length=0 must be between 1 and n_fft=256"),
-        ({"hop_length": 0}, "hop_length=0 must be at least 1"),
-        ({"f_max": 9000.0}, "f_min=0.0 and f_max=9000.0 must satisfy 0 <= f_min < f_max <= 8000.0 Hz"),
-        ({"f_min": 8000.0}, "f_min=8000.0 and f_max=8000.0 must satisfy 0 <= f_min < f_max <= 8000.0 Hz"),
-        ({"f_min": -1.0}, "f_min=-1.0 and f_max=8000.0 must satisfy 0 <= f_min < f_max <= 8000.0 Hz"),
-        ({"f_min": math.nan}, "f_min=nan and f_max=8000.0 must satisfy 0 <= f_min < f_max <= 8000.0 Hz"),
-    ],
-)
-def test_stft_unusable_settings_are_refused(settings: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match="must ") as refusal:
-        AdaptiveSTFT(sample_rate=RATE, **settings)
-    assert str(refusal.value) == told
-
-
-def test_stft_empty_mel_bands_are_refused_without_a_second_warning() -> None:
-    with pytest.raises(
-        ValueError, match=r"^\d+ of n_mels=64 bands between 0\.0 and 8000\.0 Hz hold no bin of"
-    ) as refusal:
-        AdaptiveSTFT(sample_rate=RATE, n_fft=64, n_mels=64)
-    assert str(refusal.value).endswith("n_fft=64 at 16000 Hz; lower n_mels or raise n_fft")
-
-
-@pytest.mark.parametrize("shape", [(100,), (2, 1, 100)])
-def test_stft_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="must have shape") as refusal:
-        AdaptiveSTFT(sample_rate=RATE)(torch.zeros(shape))
-    assert str(refusal.value) == f"waveform must have shape (batch, n_samples), got {shape}"
+@pytest.mark.parametrize(("htk", "power"), LIBROSA_MEL)
+@pytest.mark.parametrize("form", FORMS)
+def test_stft_mel_equals_librosa(form: str, htk: bool, power: Any) -> None:
+    kind: dict[str, Any] = {"mel_scale": "htk"} if htk else {"mel_scale": "slaney", "mel_norm": "slaney"}
+    layer = build(form, **LIBROSA_FRAME, **kind, power=power, n_mels=8, f_min=50.0, f_max=3800.0, log_base=None)
+    maximum, expected = LIBROSA_MEL[htk, power]
+    found = layer(librosa_clip().float()).detach()[0]
+    assert found.shape == (layer.n_channels, 8, 12)
+    assert found.max().item() == pytest.approx(maximum, rel=1e-5)
+    for channel in found:
+        assert (channel[:, LIBROSA_FRAMES] - torch.tensor(expected)).abs().max() <= 1e-5 * maximum

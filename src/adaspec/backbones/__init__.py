@@ -17,6 +17,8 @@ __all__ = ["BACKBONES", "CNN", "ResNet", "build_backbone"]
 BACKBONES: dict[str, type[CNN] | type[ResNet]] = {"cnn": CNN, "resnet": ResNet}
 
 
-def build_backbone(config: BackboneConfig, n_features: int, n_classes: int) -> nn.Module:
-    """Build the configured backbone for spectrograms of one channel."""
-    return BACKBONES[config.name](n_features=n_features, n_classes=n_classes, dropout=config.dropout)
+def build_backbone(config: BackboneConfig, n_channels: int, n_features: int, n_classes: int) -> nn.Module:
+    """Build the configured backbone for spectrograms of n_channels x n_features x any number of frames."""
+    return BACKBONES[config.name](
+        n_channels=n_channels, n_features=n_features, n_classes=n_classes, dropout=config.dropout
+    )

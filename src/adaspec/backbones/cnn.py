@@ -14,6 +14,8 @@ class CNN(nn.Module):
 
     Parameters
     ----------
+    n_channels : int
+        Transforms of the front end.
     n_features : int
         Height of the spectrogram; any width is taken.
     n_classes : int
@@ -22,14 +24,14 @@ class CNN(nn.Module):
 
     Shapes
     ------
-    (batch, 1, n_features, n_frames) -> (batch, n_classes)
+    (batch, n_channels, n_features, n_frames) -> (batch, n_classes)
     """
 
-    def __init__(self, *, n_features: int, n_classes: int, dropout: float) -> None:
+    def __init__(self, *, n_channels: int, n_features: int, n_classes: int, dropout: float) -> None:
         super().__init__()
-        self.normalize = nn.BatchNorm2d(1)  # brings log power to unit scale; fixed statistics once trained
+        self.normalize = nn.BatchNorm2d(n_channels)  # brings log power to unit scale; fixed statistics once trained
         self.convolutions = nn.Sequential(
-            nn.Conv2d(1, 32, 5, padding=2),
+            nn.Conv2d(n_channels, 32, 5, padding=2),
             nn.ReLU(),
             nn.MaxPool2d(2, ceil_mode=True),
             nn.Conv2d(32, 64, 5, padding=2),

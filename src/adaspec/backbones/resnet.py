@@ -40,6 +40,8 @@ class ResNet(nn.Module):
 
     Parameters
     ----------
+    n_channels : int
+        Transforms of the front end.
     n_features : int
         Height of the spectrogram. Any is taken, and any width: the network is fully convolutional. Fewer than 32 frames
         are filled up with zeros, the mean.
@@ -49,7 +51,7 @@ class ResNet(nn.Module):
 
     Shapes
     ------
-    (batch, 1, n_features, n_frames) -> (batch, n_classes)
+    (batch, n_channels, n_features, n_frames) -> (batch, n_classes)
 
     References
     ----------
@@ -57,11 +59,11 @@ class ResNet(nn.Module):
     zero-initialised last norm: P. Goyal et al., 2017, section 5.1, https://arxiv.org/abs/1706.02677
     """
 
-    def __init__(self, *, n_features: int, n_classes: int, dropout: float) -> None:
+    def __init__(self, *, n_channels: int, n_features: int, n_classes: int, dropout: float) -> None:
         super().__init__()
-        self.normalize = nn.BatchNorm2d(1)  # brings log power to unit scale; fixed statistics once trained
+        self.normalize = nn.BatchNorm2d(n_channels)  # brings log power to unit scale; fixed statistics once trained
         self.stem = nn.Sequential(
-            nn.Conv2d(1, WIDTHS[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU()
+            nn.Conv2d(n_channels, WIDTHS[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU()
         )
         widths = (WIDTHS[0], *WIDTHS)
         self.blocks = nn.Sequential(

@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adaspec.errors import InputError
+from adaspec.frontends.baked import BakedSTFT
 from adaspec.frontends.fbank import Fbank
 from adaspec.frontends.stft import AdaptiveSTFT
 
 if TYPE_CHECKING:
     from adaspec.config import ModelConfig
 
-__all__ = ["FRONTENDS", "AdaptiveSTFT", "Fbank", "build_frontend", "check_frontend"]
+__all__ = ["FRONTENDS", "AdaptiveSTFT", "BakedSTFT", "Fbank", "build_frontend", "check_frontend"]
 
 FRONTENDS: dict[str, type[AdaptiveSTFT] | type[Fbank]] = {"stft": AdaptiveSTFT, "fbank": Fbank}
 

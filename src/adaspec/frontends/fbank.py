@@ -48,7 +48,7 @@ class Fbank(nn.Module):
         super().__init__()
         self.sample_rate = sample_rate
         self.frame_length_ms, self.frame_shift_ms = frame_length_ms, frame_shift_ms
-        self.n_features, self.normalize = n_mels, normalize
+        self.n_channels, self.n_features, self.normalize = 1, n_mels, normalize
         self.frame_length = int(sample_rate * frame_length_ms * 0.001)  # samples, rounded down as Kaldi does
         self.hop_length = int(sample_rate * frame_shift_ms * 0.001)
         if self.frame_length < 2 or self.hop_length < 1:

@@ -1,81 +1,98 @@
-"""Short-time Fourier transform whose window and kernels can be learned."""
+"""Short-time Fourier transform whose window, kernels and mel bands can be learned."""
 
 from __future__ import annotations
 
 import math
-import warnings
-from typing import Any
+from typing import Any, Literal
 
 import scipy.signal
 import torch
-import torchaudio
 from torch import Tensor, nn
 
-__all__ = ["AdaptiveSTFT", "dft_basis"]
+from adaspec.frontends.baked import BakedSTFT, refuse_onnx_export
+from adaspec.frontends.bands import Compression, MelNorm, MelScale, compress, mel_bands
+from adaspec.frontends.constraints import KernelConstraint, constrain_kernels, nonnegative, symmetric
+from adaspec.frontends.dft import complex_rows, dft_basis
+from adaspec.frontends.energies import Framing, Transform, band_energies
+from adaspec.frontends.mixing import identity_mixing, mixing_blocks
 
-
-def dft_basis(n_fft: int) -> Tensor:
-    """Real basis of the discrete Fourier transform.
-
-    Rows cos(2 pi k n / N) for k = 0 .. N//2, then -sin(2 pi k n / N) without the rows that are zero (DC, and Nyquist
-    where N is even). The phase is reduced modulo N in integers: computed in float32 it is off by 6e-4 at N = 2048.
-
-    Parameters
-    ----------
-    n_fft : int
-        N, in samples.
-
-    Returns
-    -------
-    Tensor of shape (n_fft, n_fft), float32
-        First the N//2 + 1 cosine rows, then the (N - 1)//2 sine rows.
-    """
-    n = torch.arange(n_fft, dtype=torch.int64)
-    k = torch.arange(n_fft // 2 + 1, dtype=torch.int64)
-    phase = 2 * math.pi / n_fft * ((k[:, None] * n[None, :]) % n_fft).double()
-    sine_rows = slice(1, 1 + (n_fft - 1) // 2)
-    return torch.cat([phase.cos(), -phase[sine_rows].sin()]).float()
+__all__ = ["AdaptiveSTFT"]
 
 
 class AdaptiveSTFT(nn.Module):
-    """Power (or log-mel) spectrogram that starts as the STFT and can learn its window and its kernels.
+    """Power, magnitude or (log-)mel spectrogram that starts as the STFT and can learn.
 
-    Where the kernels are fixed the transform is an FFT; where they are learned, one matrix product with the real basis
-    of `dft_basis`. At the start both give the same numbers. The power is |X|^2 = Re^2 + Im^2, free of a square root,
-    and the compression log10(1 + log_base * power) has a finite gradient on digital silence.
+    What can be learned: the window, the kernels (the rows of the DFT matrix) and the mel bands, in one transform or in
+    several side by side. Before any learning the layer is the STFT, whatever is to be learned and however it is
+    constrained. Where the kernels are fixed it is computed by FFT; where they are learned, by one matrix product
+    ("dense") or by an FFT whose neighbouring bins are then mixed ("banded").
 
     Parameters
     ----------
     sample_rate : int
         In Hz.
-    n_fft, win_length, hop_length : int
-        In samples; win_length <= n_fft, the window is centred within n_fft.
+    n_fft, hop_length : int
+        In samples.
+    win_length : int or None
+        In samples, at most n_fft, within which the window is centred; None is n_fft.
     window : str or tuple
         As `scipy.signal.get_window` takes it; periodic.
+    center : bool
+        Centre frame i on sample i * hop_length and reflect the waveform's ends; otherwise the first frame begins with
+        the first sample and the last ends within the waveform.
+    power : {1, 2}
+        Magnitude or power; of the magnitude the root is taken of |X|^2 + 1e-12.
     n_mels : int or None
-        Mel bands (HTK scale, triangles of height 1); None keeps the n_fft//2 + 1 linear bins.
+        Mel bands; None keeps the n_fft//2 + 1 linear bins.
     f_min, f_max : float, float or None
         Range of the mel bands in Hz; None is half the sample rate.
+    mel_scale : {"htk", "slaney"}
+    mel_norm : {"slaney"} or None
+        Bands of area 1 (in Hz), or of height 1.
+    compression : {"log10", "log1p", "db"}
+        Of the energies E: log10(1 + c E), ln(1 + c E), or decibels with a floor, 10 log10(max(E, 1/c)), which with
+        power=1 are 20 log10(max(E, 1/c)).
     log_base : float or None
-        Factor within the logarithm; None leaves the power.
-    learn_window, learn_kernels : bool
-        Make the window (win_length numbers) and the kernels (n_fft x n_fft) parameters.
+        c; None leaves the energies.
+    n_transforms : int
+        Transforms side by side: channels of the output.
+    window_ratio : float
+        Window length of each further transform to that of the one before it, 0 < ratio <= 1.
+    learn_window, learn_kernels, learn_mel : bool
+        What is learned. Attributes of these names switch it on or off later; what was learned until then stays.
+    kernel_form : {"dense", "banded"}
+        Learned kernels: n_fft x n_fft numbers, or for every bin the complex weights of its neighbours after the FFT.
+    band_width : int
+        Banded kernels: bins that are mixed into one, itself included; odd.
+    kernel_constraint : {"free", "unit_norm", "orthonormal"}
+        Dense kernels: rows kept to the DFT's norms, or besides at right angles to each other. The window comes after.
+    window_nonnegative, window_symmetric : bool
+        Constraints of the window.
+    precision : {32, "bf16"}
+        Of the matrix product with dense learned kernels; its sums are float32. All else is computed in float32, or
+        float64 where waveform or layer are.
 
     Attributes
     ----------
-    n_features : int
-        n_mels, or n_fft//2 + 1.
-    hop_length : int
+    n_channels, n_features, hop_length : int
 
     Shapes
     ------
-    (batch, n_samples) -> (batch, 1, n_features, n_frames); n_frames = 1 + n_samples // hop_length (n_samples - 1
-    for odd n_fft). Frames are centred, the ends reflected or, where a clip is too short for that, filled with zeros.
-    """
+    (batch, n_samples) -> (batch, n_transforms, n_features, n_frames). n_frames = 1 + n_samples // hop_length (n_samples
+    - 1 for odd n_fft) if centred, else 1 + (n_samples - n_fft) // hop_length. Waveforms too short for reflection or for
+    a frame are filled up with zeros.
 
-    window: Tensor
-    kernels: Tensor | None
-    mel: Tensor | None
+    Raises
+    ------
+    ValueError
+        Settings contradict each other.
+
+    Examples
+    --------
+    >>> layer = AdaptiveSTFT(sample_rate=22050, n_mels=64, learn_window=True)
+    >>> layer(torch.zeros(2, 22050)).shape
+    torch.Size([2, 1, 64, 44])
+    """
 
     def __init__(
         self,
@@ -85,81 +102,206 @@ class AdaptiveSTFT(nn.Module):
         win_length: int | None = None,
         hop_length: int = 512,
         window: str | tuple[Any, ...] = "hann",
+        center: bool = True,
+        power: Literal[1, 2] = 2,
         n_mels: int | None = 64,
         f_min: float = 0.0,
         f_max: float | None = None,
+        mel_scale: MelScale = "htk",
+        mel_norm: MelNorm | None = None,
+        compression: Compression = "log10",
         log_base: float | None = 1e6,
+        n_transforms: int = 1,
+        window_ratio: float = 1.0,
         learn_window: bool = False,
         learn_kernels: bool = False,
+        learn_mel: bool = False,
+        kernel_form: Literal["dense", "banded"] = "dense",
+        band_width: int = 9,
+        kernel_constraint: KernelConstraint = "free",
+        window_nonnegative: bool = False,
+        window_symmetric: bool = False,
+        precision: Literal[32, "bf16"] = 32,
     ) -> None:
         super().__init__()
         win_length = n_fft if win_length is None else win_length
-        if not 1 <= win_length <= n_fft:
-            raise ValueError(f"win_length={win_length} must be between 1 and n_fft={n_fft}")
-        if hop_length < 1:
-            raise ValueError(f"hop_length={hop_length} must be at least 1")
         f_max = sample_rate / 2 if f_max is None else f_max
+        n_freqs = n_fft // 2 + 1
+        _check("win_length", win_length, 1 <= win_length <= n_fft, f"between 1 and n_fft={n_fft}")
+        _check("hop_length", hop_length, hop_length >= 1, "at least 1")
+        _check("power", power, power in (1, 2), "1 or 2")
+        _check("n_transforms", n_transforms, n_transforms >= 1, "at least 1")
+        _check("window_ratio", window_ratio, 0 < window_ratio <= 1, "above 0 and at most 1")
+        _check("n_mels", n_mels, n_mels is None or n_mels >= 1, "None or at least 1")
+        _check("log_base", log_base, log_base is None or 0 < log_base < math.inf, "None or above 0")
+        _check("mel_scale", mel_scale, mel_scale in ("htk", "slaney"), "htk or slaney")
+        _check("mel_norm", mel_norm, mel_norm in (None, "slaney"), "None or slaney")
+        _check("compression", compression, compression in ("log10", "log1p", "db"), "log10, log1p or db")
+        _check("kernel_form", kernel_form, kernel_form in ("dense", "banded"), "dense or banded")
+        _check("precision", precision, precision in (32, "bf16"), "32 or bf16")
+        allowed = "free, unit_norm or orthonormal; free where kernel_form=banded"
+        constraints = ("free",) if kernel_form == "banded" else ("free", "unit_norm", "orthonormal")
+        _check("kernel_constraint", kernel_constraint, kernel_constraint in constraints, allowed)
+        fits = band_width % 2 == 1 and 1 <= band_width <= n_freqs
+        _check("band_width", band_width, kernel_form == "dense" or fits, f"odd and at most n_fft//2 + 1 = {n_freqs}")
         if not 0 <= f_min < f_max <= sample_rate / 2:
             raise ValueError(f"f_min={f_min} and f_max={f_max} must satisfy 0 <= f_min < f_max <= {sample_rate / 2} Hz")
-        self.sample_rate, self.n_fft, self.win_length, self.hop_length = sample_rate, n_fft, win_length, hop_length
-        self.log_base = log_base
-        n_freqs = n_fft // 2 + 1
-        self.n_features = n_freqs if n_mels is None else n_mels
 
-        values = torch.from_numpy(scipy.signal.get_window(window, win_length)).float()
-        if learn_window:
-            self.window = nn.Parameter(values)
-        else:
-            self.register_buffer("window", values)
-        if learn_kernels:
-            self.kernels = nn.Parameter(dft_basis(n_fft))
-        else:
-            self.kernels = None
-        mel = None
+        self.sample_rate, self.n_fft, self.win_length, self.hop_length = sample_rate, n_fft, win_length, hop_length
+        self.framing = Framing(n_fft, hop_length, center, power == 1, precision == "bf16")
+        self.compression, self.log_base = compression, log_base
+        self.n_channels, self.n_features = n_transforms, n_freqs if n_mels is None else n_mels
+        self.kernel_form, self.band_width, self.kernel_constraint = kernel_form, band_width, kernel_constraint
+        self.window_nonnegative, self.window_symmetric = window_nonnegative, window_symmetric
+
+        # All that learning could change is a parameter from the start, and saved: fixed ones ask for no gradient.
+        lengths = [_window_length(win_length, window_ratio**position) for position in range(n_transforms)]
+        self.window = nn.Parameter(torch.stack([_centred_window(window, length, win_length) for length in lengths]))
+        self.kernels: nn.Parameter | None = None  # (n_transforms, ...), once they are learned
+        self.mel: nn.Parameter | None = None
         if n_mels is not None:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="At least one mel filterbank has all zero values")
-                mel = torchaudio.functional.melscale_fbanks(n_freqs, f_min, f_max, n_mels, sample_rate)
-            if not mel.any(dim=0).all():
-                n_empty = int((~mel.any(dim=0)).sum())
-                raise ValueError(
-                    f"{n_empty} of n_mels={n_mels} bands between {f_min} and {f_max} Hz hold no bin of n_fft={n_fft} "
-                    f"at {sample_rate} Hz; lower n_mels or raise n_fft"
-                )
-        self.register_buffer("mel", mel, persistent=False)  # (n_freqs, n_mels)
+            bands = mel_bands(sample_rate, n_fft, n_mels, f_min, f_max, mel_scale, mel_norm)
+            self.mel = nn.Parameter(bands.repeat(n_transforms, 1, 1))
+        if (self.effective_window() - self.window).abs().max() > 1e-6:
+            hint = ", or set window_ratio to 1" if len(set(lengths)) > 1 else ""
+            raise ValueError(
+                f"window={window!r} of length {' and '.join(map(str, lengths))} is not what window_nonnegative="
+                f"{window_nonnegative} and window_symmetric={window_symmetric} ask for; switch off the one it violates"
+                f"{hint}"
+            )
+        self.learn_window, self.learn_kernels, self.learn_mel = learn_window, learn_kernels, learn_mel
+
+    @property
+    def learn_window(self) -> bool:
+        """Whether the window is learned."""
+        return self.window.requires_grad
+
+    @learn_window.setter
+    def learn_window(self, on: bool) -> None:
+        self.window.requires_grad_(on)
+
+    @property
+    def learn_kernels(self) -> bool:
+        """Whether the kernels are learned."""
+        return self.kernels is not None and self.kernels.requires_grad
+
+    @learn_kernels.setter
+    def learn_kernels(self, on: bool) -> None:
+        if on and self.kernels is None:
+            if self.kernel_form == "dense":
+                start = dft_basis(self.n_fft)
+            else:
+                start = identity_mixing(self.n_fft // 2 + 1, self.band_width)
+            self.kernels = nn.Parameter(start.to(self.window).repeat(self.n_channels, 1, *[1] * (start.ndim - 1)))
+        if self.kernels is not None:
+            self.kernels.requires_grad_(on)
+
+    @property
+    def learn_mel(self) -> bool:
+        """Whether the mel bands are learned."""
+        return self.mel is not None and self.mel.requires_grad
+
+    @learn_mel.setter
+    def learn_mel(self, on: bool) -> None:
+        if self.mel is not None:
+            self.mel.requires_grad_(on)
+        elif on:
+            raise ValueError("learn_mel=True needs mel bands, but n_mels is None")
 
     def extra_repr(self) -> str:
         return (
             f"n_fft={self.n_fft}, win_length={self.win_length}, hop_length={self.hop_length}, "
-            f"n_features={self.n_features}, learn_window={isinstance(self.window, nn.Parameter)}, "
-            f"learn_kernels={self.kernels is not None}"
+            f"n_channels={self.n_channels}, n_features={self.n_features}, learn_window={self.learn_window}, "
+            f"learn_kernels={self.learn_kernels}, learn_mel={self.learn_mel}"
         )
 
-    def power_spectrogram(self, waveform: Tensor) -> Tensor:
-        """Squared magnitude: (batch, n_samples) -> (batch, n_frames, n_fft//2 + 1)."""
-        half = self.n_fft // 2
-        mode = "reflect" if waveform.shape[1] > half else "constant"
-        padded = nn.functional.pad(waveform.unsqueeze(1), (half, half), mode=mode).squeeze(1)
-        frames = padded.unfold(1, self.n_fft, self.hop_length)  # (batch, n_frames, n_fft)
-        left = (self.n_fft - self.win_length) // 2
-        window = nn.functional.pad(self.window, (left, self.n_fft - self.win_length - left))
-        if self.kernels is None:
-            spectrum = torch.fft.rfft(frames * window)
-            return spectrum.real.square() + spectrum.imag.square()
-        projected = frames @ (self.kernels * window).T  # (batch, n_frames, n_fft)
-        n_cosines = half + 1
-        cosine, sine = projected[..., :n_cosines], projected[..., n_cosines:]
-        # The sine rows of DC and Nyquist are left out of the basis: their power is that of the cosine alone.
-        return cosine.square() + nn.functional.pad(sine.square(), (1, n_cosines - 1 - sine.shape[-1]))
+    def effective_window(self) -> Tensor:
+        """Window with its constraints: (n_transforms, win_length)."""
+        window: Tensor = symmetric(self.window) if self.window_symmetric else self.window
+        return nonnegative(window) if self.window_nonnegative else window
+
+    def effective_mel(self) -> Tensor | None:
+        """Mel bands (n_transforms, n_fft//2 + 1, n_mels), never negative."""
+        return None if self.mel is None else nonnegative(self.mel)
+
+    def filters(self, *, windowed: bool = True) -> Tensor:
+        """Filters that the layer applies to a frame, with their constraints.
+
+        Parameters
+        ----------
+        windowed : bool
+            With the window; otherwise the kernels alone.
+
+        Returns
+        -------
+        Tensor of shape (n_transforms, n_fft//2 + 1, n_fft), complex
+            The spectrum's bin k is row k times the frame.
+        """
+        window = self._padded_window() if windowed else self.window.new_ones(self.n_channels, self.n_fft)
+        window = window.to(torch.promote_types(window.dtype, torch.float32))  # as in `forward`
+        kernels = None if self.kernels is None else self.kernels.to(window.dtype)
+        if kernels is not None and self.kernel_form == "dense":
+            return complex_rows(constrain_kernels(kernels, self.kernel_constraint)) * window[:, None]
+        # The DFT's kernels, which go on beyond DC and Nyquist as far as they are mixed.
+        half, n_freqs = 0 if kernels is None else self.band_width // 2, self.n_fft // 2 + 1
+        bins, n = torch.arange(-half, n_freqs + half)[:, None], torch.arange(self.n_fft)
+        phase = (-2 * torch.pi / self.n_fft) * ((bins * n) % self.n_fft).double()
+        rows = torch.polar(torch.ones_like(phase), phase).to(window.device, window.dtype.to_complex())
+        if kernels is None:
+            return rows * window[:, None]
+        weights = torch.view_as_complex(kernels.contiguous())  # (n_transforms, n_freqs, band_width)
+        mixed = sum(weights[:, :, j, None] * rows[j : j + n_freqs] for j in range(self.band_width))
+        return mixed * window[:, None]
+
+    def bake(self) -> BakedSTFT:
+        """Return a module of one plain Conv1d that gives the same output, for use where learning is over."""
+        with torch.no_grad():
+            return BakedSTFT(self.filters(), self.effective_mel(), self.framing, self.compression, self.log_base)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        if waveform.ndim != 2:
-            raise ValueError(f"waveform must have shape (batch, n_samples), got {tuple(waveform.shape)}")
-        # bf16 holds 8 bits: the transform keeps the dtype of the waveform under autocast.
+        if waveform.ndim != 2 or 0 in waveform.shape:
+            raise ValueError(
+                f"waveform must have shape (batch, n_samples), neither of them 0, got {tuple(waveform.shape)}"
+            )
+        # bf16 holds 8 bits: under autocast too, only the product with the kernels may be computed in it.
         with torch.autocast(waveform.device.type, enabled=False):
-            power = self.power_spectrogram(waveform)
-            if self.mel is not None:
-                power = power @ self.mel
-            if self.log_base is not None:
-                power = torch.log1p(self.log_base * power) / math.log(10)
-        return power.transpose(1, 2).unsqueeze(1)
+            dtype = torch.promote_types(torch.promote_types(waveform.dtype, self.window.dtype), torch.float32)
+            waveform = waveform.to(dtype)
+            transforms = self._transforms(dtype)
+            energies = torch.stack([band_energies(waveform, transform, self.framing) for transform in transforms], 1)
+            magnitude = self.framing.magnitude
+            return compress(energies, self.compression, self.log_base, magnitude=magnitude).transpose(2, 3)
+
+    def _padded_window(self) -> Tensor:
+        left = (self.n_fft - self.win_length) // 2
+        return nn.functional.pad(self.effective_window(), (left, self.n_fft - self.win_length - left))
+
+    def _transforms(self, dtype: torch.dtype) -> list[Transform]:
+        """Tensors of each transform, computed anew for every call: none can be out of date."""
+        windows, mel = self._padded_window().to(dtype), self.effective_mel()
+        mels = [None] * self.n_channels if mel is None else list(mel.to(dtype))
+        if self.kernels is None:
+            return [Transform(window, None, None, mel) for window, mel in zip(windows, mels, strict=True)]
+        if self.kernel_form == "banded":
+            blocks = [mixing_blocks(weights) for weights in self.kernels.to(dtype)]
+            return [Transform(*tensors[:1], None, *tensors[1:]) for tensors in zip(windows, blocks, mels, strict=True)]
+        refuse_onnx_export("kernel_constraint=orthonormal", self.kernel_constraint == "orthonormal")
+        refuse_onnx_export("precision=bf16", self.framing.bf16)
+        kernels = constrain_kernels(self.kernels.to(dtype), self.kernel_constraint)
+        parts = zip(windows, kernels, mels, strict=True)
+        return [Transform(window, kernel, None, mel) for window, kernel, mel in parts]
+
+
+def _check(name: str, value: object, ok: bool, allowed: str) -> None:
+    if not ok:
+        raise ValueError(f"{name}={value} must be {allowed}")
+
+
+def _window_length(win_length: int, ratio: float) -> int:
+    """Shorter window length of the same parity, so that both have the same centre."""
+    return max(win_length - 2 * round(win_length * (1 - ratio) / 2), 2 - win_length % 2)
+
+
+def _centred_window(window: str | tuple[Any, ...], length: int, win_length: int) -> Tensor:
+    values = torch.from_numpy(scipy.signal.get_window(window, length)).float()
+    return nn.functional.pad(values, ((win_length - length) // 2, (win_length - length) // 2))

@@ -1,0 +1,88 @@
+import math
+from typing import Any
+
+import pytest
+import torch
+import torchaudio
+
+from adaspec.frontends.bands import compress, mel_bands
+
+
+@pytest.mark.parametrize("scale", ["htk", "slaney"])
+def test_mel_bands_peak_where_the_scale_says(scale: Any) -> None:
+    bands = mel_bands(16_000, 4096, 10, 100.0, 6000.0, scale, None)
+    assert bands.shape == (2049, 10)
+    if scale == "htk":  # 2595 log10(1 + f / 700)
+        low, high = (2595 * math.log10(1 + hz / 700) for hz in (100.0, 6000.0))
+        centres = [700 * (10 ** ((low + (high - low) * (i + 1) / 11) / 2595) - 1) for i in range(10)]
+    else:  # f / 66.67 below 1 kHz = mel 15, from there 27 mels for a factor of 6.4
+        low, high = 100 / (200 / 3), 15 + 27 * math.log(6) / math.log(6.4)
+        mels = [low + (high - low) * (i + 1) / 11 for i in range(10)]
+        centres = [200 / 3 * mel if mel < 15 else 1000 * 6.4 ** ((mel - 15) / 27) for mel in mels]
+    found = bands.argmax(0) * 16_000 / 4096
+    assert (found - torch.tensor(centres)).abs().max() <= 16_000 / 4096
+
+
+def test_mel_bands_have_height_1_or_area_1() -> None:
+    width = 16_000 / 16_384  # Hz between bins
+    for scale in ("htk", "slaney"):
+        plain, normed = (mel_bands(16_000, 16_384, 12, 0.0, 8000.0, scale, norm) for norm in (None, "slaney"))
+        torch.testing.assert_close(plain.amax(0), torch.ones(12), rtol=0, atol=0.02)
+        torch.testing.assert_close(normed.sum(0) * width, torch.ones(12), rtol=1e-3, atol=0)
+        assert plain.min() == normed.min() == 0
+
+
+@pytest.mark.parametrize("norm", [None, "slaney"])
+@pytest.mark.parametrize("scale", ["htk", "slaney"])
+def test_mel_bands_equal_torchaudio(scale: Any, norm: Any) -> None:
+    expected = torchaudio.functional.melscale_fbanks(201, 20.0, 7000.0, 24, 16_000, norm, scale)
+    torch.testing.assert_close(mel_bands(16_000, 400, 24, 20.0, 7000.0, scale, norm), expected, rtol=0, atol=0)
+
+
+def test_mel_bands_without_a_bin_are_refused_without_a_second_warning() -> None:
+    with pytest.raises(ValueError, match="hold no bin") as refusal:
+        mel_bands(8000, 64, 30, 0.0, 4000.0, "htk", None)
+    n_empty = int(str(refusal.value).split()[0])
+    assert 0 < n_empty < 30
+    assert str(refusal.value) == (
+        f"{n_empty} of n_mels=30 bands between 0.0 and 4000.0 Hz hold no bin of n_fft=64 at 8000 Hz; "
+        "lower n_mels or raise n_fft"
+    )
+
+
+ENERGIES = torch.tensor([0.0, 1e-30, 1e-7, 0.5, 3.0, 1e20], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("magnitude", [False, True])
+@pytest.mark.parametrize("log_base", [1.0, 1e6, 1e10])
+@pytest.mark.parametrize(
+    ("compression", "formula"),
+    [
+        ("log10", lambda energy, c, _: math.log1p(c * energy) / math.log(10)),
+        ("log1p", lambda energy, c, _: math.log1p(c * energy)),
+        ("db", lambda energy, c, magnitude: (20 if magnitude else 10) * math.log10(max(energy, 1 / c))),
+    ],
+)
+def test_compress_equals_its_formula(compression: Any, formula: Any, log_base: float, magnitude: bool) -> None:
+    expected = torch.tensor([formula(energy, log_base, magnitude) for energy in ENERGIES.tolist()], dtype=torch.float64)
+    torch.testing.assert_close(
+        compress(ENERGIES, compression, log_base, magnitude=magnitude), expected, rtol=1e-12, atol=0
+    )
+    single = compress(ENERGIES.float(), compression, log_base, magnitude=magnitude)
+    torch.testing.assert_close(single.double(), expected)
+
+
+@pytest.mark.parametrize("compression", ["log10", "log1p", "db"])
+def test_compress_without_a_base_leaves_the_energies(compression: Any) -> None:
+    assert compress(ENERGIES, compression, None, magnitude=False) is ENERGIES
+
+
+@pytest.mark.parametrize("compression", ["log10", "log1p", "db"])
+def test_compress_gradient_is_finite_on_silence(compression: Any) -> None:
+    energy = ENERGIES.float().requires_grad_()
+    compress(energy, compression, 1e6, magnitude=False).sum().backward()
+    assert energy.grad is not None
+    assert energy.grad.isfinite().all()
+    assert (energy.grad >= 0).all()
+    inner = torch.tensor([0.01, 0.5, 3.0], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda e: compress(e, compression, 1e6, magnitude=False), [inner])
