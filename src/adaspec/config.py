@@ -126,12 +126,26 @@ class FrontendConfig(Section):
     win_length: Annotated[int, Field(ge=2, le=65_536, strict=True)]
     hop_length: Count
     window: str | tuple[str | float, ...]
+    center: Switch
+    power: Annotated[int, Field(ge=1, le=2, strict=True)]
     n_mels: Annotated[int, Field(ge=4, le=1024, strict=True)] | None
     f_min: NonNegative
     f_max: Positive | None
+    mel_scale: Literal["htk", "slaney"]
+    mel_norm: Literal["slaney"] | None
+    compression: Literal["log10", "log1p", "db"]
     log_base: Positive | None
+    n_transforms: Literal[1, 3]
+    window_ratio: Annotated[Real, Field(gt=0, le=1)]
     learn_window: Switch
     learn_kernels: Switch
+    learn_mel: Switch
+    kernel_form: Literal["dense", "banded"]
+    band_width: Count
+    kernel_constraint: Literal["free", "unit_norm", "orthonormal"]
+    window_nonnegative: Switch
+    window_symmetric: Switch
+    precision: Literal[32, "bf16"]
 
     @field_validator("window", mode="before")
     @classmethod
@@ -158,7 +172,7 @@ class FrontendConfig(Section):
             )
         if self.f_max is not None and self.f_min >= self.f_max:
             raise ValueError(f"f_min={self.f_min} must be below f_max={self.f_max}")
-        if self.name == "fbank" and (self.learn_window or self.learn_kernels):
+        if self.name == "fbank" and (self.learn_window or self.learn_kernels or self.learn_mel):
             raise ValueError("name=fbank is computed once and cannot learn; set name=stft, or learn_* to false")
         return self
 
@@ -178,6 +192,9 @@ class TrainConfig(Section):
     optimizer: Literal["adamw", "sgd"]
     learning_rate: Positive
     frontend_lr_multiplier: NonNegative
+    frontend_freeze_epochs: Annotated[int, Field(ge=0, strict=True)]
+    frontend_pull: NonNegative
+    frontend_gradient_clip: Positive | None
     weight_decay: NonNegative
     momentum: Fraction
     schedule: Literal["cosine", "exponential"]
@@ -189,6 +206,21 @@ class TrainConfig(Section):
     early_stopping_patience: Count | None
     precision: Literal["auto", 32, "bf16"]
     threads_per_fold: Count
+
+    @model_validator(mode="after")
+    def _check_frontend(self) -> Self:
+        if self.frontend_freeze_epochs >= self.epochs:
+            raise ValueError(
+                f"frontend_freeze_epochs={self.frontend_freeze_epochs} leaves the front end none of "
+                f"epochs={self.epochs} to learn in; lower it"
+            )
+        rate = self.learning_rate * self.frontend_lr_multiplier
+        if rate * self.frontend_pull > 1:
+            raise ValueError(
+                f"frontend_pull={self.frontend_pull} at a learning rate of {rate:g} would overshoot the start; "
+                "keep learning_rate * frontend_lr_multiplier * frontend_pull at 1 or below"
+            )
+        return self
 
 
 class AugmentConfig(Section):

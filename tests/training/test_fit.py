@@ -99,9 +99,12 @@ def test_fit_differs_between_folds_and_seeds(toy: Toy, tmp_path: Path) -> None:
     assert len(weights) == 3
 
 
-def test_fit_killed_and_resumed_gives_the_same_bytes(toy: Toy, tmp_path: Path) -> None:
-    # Dropout, augmentation, averaged weights and the best epoch so far all have to come back.
-    config = changed(toy.config, **{"train.epochs": 30, "train.early_stopping_patience": 30})
+@pytest.mark.parametrize("n_frozen", [0, 15], ids=["learning", "frozen"])
+def test_fit_killed_and_resumed_gives_the_same_bytes(toy: Toy, tmp_path: Path, n_frozen: int) -> None:
+    # Dropout, augmentation, averaged weights, the best epoch so far, and whether the front end learns: all come back.
+    knobs = {"train.epochs": 30, "train.early_stopping_patience": 30, "train.frontend_freeze_epochs": n_frozen}
+    learned = {"frontend.learn_window": True, "frontend.learn_kernels": True, "train.frontend_pull": 1.0}
+    config = changed(toy.config, **knobs, **learned)
     task = (1, toy.rows(), toy.labels, config, toy.features)
     fit_fold(*task, tmp_path / "whole", tmp_path / "whole" / "finished")
 
@@ -200,6 +203,9 @@ KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
     "train.optimizer": ("sgd", {}),
     "train.learning_rate": (1.0e-3, {}),
     "train.frontend_lr_multiplier": (3.0, LEARNED),
+    "train.frontend_freeze_epochs": (1, LEARNED),
+    "train.frontend_pull": (10.0, LEARNED),
+    "train.frontend_gradient_clip": (1e-9, LEARNED),
     "train.weight_decay": (0.5, {}),
     "train.momentum": (0.5, SGD),
     "train.schedule": ("exponential", {}),

@@ -5,14 +5,12 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import pytest
-import scipy.signal
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 from toydata import changed, small_config
 
 from adaspec.config import Config, TrainConfig
-from adaspec.frontends.stft import dft_basis
 from adaspec.model import AudioClassifier
 from adaspec.training.callbacks import AverageWeights
 from adaspec.training.module import FoldModule, learning_rate_factor
@@ -74,7 +72,11 @@ def trained(config: Config, n_epochs: int = 2, ema_decay: float | None = None) -
     """A module after a few steps on noise."""
     torch.manual_seed(0)
     module = FoldModule(AudioClassifier(config, ["a", "b"]), config, 1, torch.ones(2), torch.zeros(0))
-    waveforms = (torch.randn(8, 1600) * 8000).short()
+    return module, run(module, n_epochs, ema_decay)
+
+
+def run(module: FoldModule, n_epochs: int, ema_decay: float | None = None) -> pl.Trainer:
+    waveforms = (torch.randn(8, 1600, generator=torch.Generator().manual_seed(1)) * 8000).short()
     batches = [(waveforms[:4], torch.tensor([0, 1, 0, 1])), (waveforms[4:], torch.tensor([1, 0, 1, 0]))]
     trainer = pl.Trainer(
         max_epochs=n_epochs,
@@ -86,10 +88,10 @@ def trained(config: Config, n_epochs: int = 2, ema_decay: float | None = None) -
         callbacks=[] if ema_decay is None else [AverageWeights(ema_decay)],
     )
     trainer.fit(module, DataLoader(batches, batch_size=None))
-    return module, trainer
+    return trainer
 
 
-LEARNING = {"frontend.learn_window": True, "frontend.learn_kernels": True}
+LEARNING = {"frontend.learn_window": True, "frontend.learn_kernels": True, "frontend.learn_mel": True}
 
 
 def groups_of(config: Config) -> tuple[FoldModule, dict[int, dict[str, Any]]]:
@@ -120,52 +122,109 @@ def test_optimizer_groups_decay_matrices_alone(optimizer: str, backbone: str) ->
 
 def test_optimizer_groups_leave_out_a_fixed_frontend() -> None:
     module, group_of = groups_of(small_config(Path("raw")))
-    assert list(module.model.frontend.parameters()) == []
+    assert not any(parameter.requires_grad for parameter in module.model.frontend.parameters())
     assert set(group_of) == {id(parameter) for parameter in module.model.backbone.parameters()}
 
 
-def start_of(config: Config) -> tuple[Tensor, Tensor]:
-    window = torch.from_numpy(scipy.signal.get_window(config.frontend.window, config.frontend.win_length)).float()
-    return window, dft_basis(config.frontend.n_fft)
+def learned(config: Config, **options: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Tensors of the front end before and after training."""
+    start = AudioClassifier(config, ["a", "b"]).frontend.state_dict()
+    return start, trained(config, **options)[0].model.frontend.state_dict()
 
 
 @pytest.mark.parametrize("ema_decay", [None, 0.9])
 @pytest.mark.parametrize("learn_window", [False, True])
 @pytest.mark.parametrize("learn_kernels", [False, True])
+@pytest.mark.parametrize("learn_mel", [False, True])
 def test_training_moves_what_is_learned_and_nothing_else(
-    learn_window: bool, learn_kernels: bool, ema_decay: float | None
+    learn_window: bool, learn_kernels: bool, learn_mel: bool, ema_decay: float | None
 ) -> None:
-    knobs = {"frontend.learn_window": learn_window, "frontend.learn_kernels": learn_kernels}
-    config = small_config(Path("raw"), **knobs)
-    window, basis = start_of(config)
-    frontend = trained(config, ema_decay=ema_decay)[0].model.frontend
-    assert torch.equal(frontend.window, window) is not learn_window
-    assert isinstance(frontend.window, nn.Parameter) is learn_window
-    if learn_kernels:
-        assert not torch.equal(frontend.kernels, basis)
-        assert (frontend.kernels - basis).abs().max() < 0.1  # moved, not replaced
-    else:
-        assert frontend.kernels is None
-    fresh = AudioClassifier(config, ["a", "b"]).frontend
-    assert torch.equal(frontend.mel, fresh.mel)
+    switches = {"window": learn_window, "kernels": learn_kernels, "mel": learn_mel}
+    config = small_config(Path("raw"), **{f"frontend.learn_{name}": on for name, on in switches.items()})
+    start, end = learned(config, ema_decay=ema_decay)
+    assert set(end) == set(start) == {name for name in switches if name != "kernels" or learn_kernels}
+    for name, tensor in end.items():
+        assert torch.equal(tensor, start[name]) is not switches[name]
+        assert (tensor - start[name]).abs().max() < 0.1  # moved, not replaced
+
+
+@pytest.mark.parametrize("constraint", ["free", "unit_norm", "orthonormal"])
+@pytest.mark.parametrize("form", ["dense", "banded"])
+def test_training_moves_kernels_of_every_form(form: str, constraint: str) -> None:
+    if form == "banded" and constraint != "free":
+        pytest.skip("banded kernels have no constraint")
+    knobs = {"frontend.kernel_form": form, "frontend.kernel_constraint": constraint, "frontend.learn_kernels": True}
+    start, end = learned(small_config(Path("raw"), **knobs, **{"frontend.n_transforms": 3}))
+    for transform in range(3):
+        assert not torch.equal(end["kernels"][transform], start["kernels"][transform])
 
 
 @pytest.mark.parametrize("ema_decay", [None, 0.9])
-def test_training_with_multiplier_zero_keeps_the_learned_window_bit_identical(ema_decay: float | None) -> None:
-    config = small_config(Path("raw"), **LEARNING, **{"train.frontend_lr_multiplier": 0.0})
-    window, basis = start_of(config)
-    frontend = trained(config, ema_decay=ema_decay)[0].model.frontend
-    assert torch.equal(frontend.window, window)
-    assert torch.equal(frontend.kernels, basis)
+@pytest.mark.parametrize("frozen", [{"train.frontend_lr_multiplier": 0.0}, {"train.frontend_freeze_epochs": 2}])
+def test_training_keeps_what_it_does_not_move_bit_identical(frozen: dict[str, Any], ema_decay: float | None) -> None:
+    start, end = learned(small_config(Path("raw"), **LEARNING, **frozen), ema_decay=ema_decay, n_epochs=2)
+    for name, tensor in end.items():
+        assert torch.equal(tensor, start[name]), name
+
+
+def test_training_learns_once_the_frozen_epochs_are_over() -> None:
+    config = small_config(Path("raw"), **LEARNING, **{"train.frontend_freeze_epochs": 1})
+    start, end = learned(config, n_epochs=2)
+    for name, tensor in end.items():
+        assert not torch.equal(tensor, start[name]), name
+
+
+def test_training_with_pull_stays_nearer_to_the_start() -> None:
+    knobs = {"train.learning_rate": 0.01, "train.optimizer": "sgd", "train.frontend_lr_multiplier": 1.0}
+    distances = []
+    for pull in (0.0, 50.0, 100.0):
+        config = small_config(Path("raw"), **LEARNING, **knobs, **{"train.frontend_pull": pull})
+        start, end = learned(config, n_epochs=6)
+        distances.append([float((end[name] - start[name]).norm()) for name in start])
+    for free, pulled, pulled_more in zip(*distances, strict=True):
+        assert free > pulled > pulled_more
+
+
+def test_pull_is_a_step_towards_the_start() -> None:
+    """With gradients switched off by a rate that serves the pull alone: theta -= rate * pull * (theta - start)."""
+    knobs = {"train.optimizer": "sgd", "train.momentum": 0.0, "train.schedule": "exponential", "train.gamma": 1.0}
+    knobs |= {"train.warmup_fraction": 0.0, "train.frontend_gradient_clip": 1e-12, "train.frontend_pull": 50.0}
+    config = small_config(Path("raw"), **{"frontend.learn_window": True, "train.learning_rate": 0.01}, **knobs)
+    torch.manual_seed(0)
+    module = FoldModule(AudioClassifier(config, ["a", "b"]), config, 1, torch.ones(2), torch.zeros(0))
+    window = module.model.frontend.window
+    start = window.detach().clone()
+    with torch.no_grad():
+        window += 1
+    run(module, n_epochs=1)  # two steps, each of which halves the distance
+    torch.testing.assert_close(window.detach(), start + 0.25)
+
+
+def test_gradients_are_clipped_per_group() -> None:
+    def norms(**knobs: Any) -> tuple[float, float]:
+        config = small_config(Path("raw"), **LEARNING, **knobs)
+        module = trained(config, n_epochs=1)[0]
+        return tuple(  # type: ignore[return-value]
+            float(torch.cat([p.grad.flatten() for p in part.parameters() if p.grad is not None]).norm())
+            for part in (module.model.frontend, module.model.backbone)
+        )
+
+    frontend, backbone = norms(**{"train.gradient_clip": None, "train.frontend_gradient_clip": None})
+    assert min(frontend, backbone) > 1e-3
+    clipped = norms(**{"train.gradient_clip": None, "train.frontend_gradient_clip": 1e-3})
+    assert clipped[0] == pytest.approx(1e-3, rel=1e-3)
+    assert clipped[1] > 1e-2
+    clipped = norms(**{"train.gradient_clip": 1e-3, "train.frontend_gradient_clip": None})
+    assert clipped[1] == pytest.approx(1e-3, rel=1e-3)
+    assert clipped[0] > 1e-2
 
 
 def test_training_with_larger_multiplier_moves_the_window_further() -> None:
     config = small_config(Path("raw"), **{"frontend.learn_window": True})
-    window, _ = start_of(config)
 
     def distance(multiplier: float) -> float:
-        config_of = changed(config, **{"train.frontend_lr_multiplier": multiplier})
-        return float((trained(config_of)[0].model.frontend.window - window).detach().norm())
+        start, end = learned(changed(config, **{"train.frontend_lr_multiplier": multiplier}))
+        return float((end["window"] - start["window"]).norm())
 
     assert distance(5.0) > 2 * distance(1.0) > 2 * distance(0.1) > 0
 

@@ -93,7 +93,6 @@ def fit_fold(
         accelerator="auto",
         devices=1,
         precision=lightning_precision(config.train.precision),
-        gradient_clip_val=config.train.gradient_clip,
         callbacks=callbacks,
         logger=False,
         enable_progress_bar=False,

@@ -59,6 +59,8 @@ class FoldModule(pl.LightningModule):
         self.model, self.config, self.fold = model, config, fold
         self.register_buffer("class_weight", class_weight, persistent=False)
         self.validation_targets = validation_targets
+        self.learned = [parameter for parameter in model.frontend.parameters() if parameter.requires_grad]
+        self.start = [parameter.detach().clone() for parameter in self.learned]
         self.train_losses: list[Tensor] = []
         self.validation_outputs: list[tuple[Tensor, Tensor]] = []
 
@@ -67,6 +69,9 @@ class FoldModule(pl.LightningModule):
         if batch_index == 0:
             self.train_losses.clear()
             torch.manual_seed(torch_seed(self.config.seed, self.fold, self.current_epoch, "dropout"))
+            learning = self.current_epoch >= self.config.train.frontend_freeze_epochs
+            for parameter in self.learned:
+                parameter.requires_grad_(learning)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         stored, labels = batch
@@ -104,15 +109,14 @@ class FoldModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         train = self.config.train
-        learned = list(self.model.frontend.parameters())
         rest = [parameter for parameter in self.model.backbone.parameters() if parameter.requires_grad]
         groups = [
             {"params": [parameter for parameter in rest if parameter.ndim > 1], "weight_decay": train.weight_decay},
             {"params": [parameter for parameter in rest if parameter.ndim <= 1], "weight_decay": 0.0},
         ]
-        if learned:
+        if self.learned:
             rate = train.learning_rate * train.frontend_lr_multiplier
-            groups.append({"params": learned, "weight_decay": 0.0, "lr": rate})
+            groups.append({"params": self.learned, "weight_decay": 0.0, "lr": rate})
         optimizer: torch.optim.Optimizer
         if train.optimizer == "sgd":
             optimizer = torch.optim.SGD(groups, lr=train.learning_rate, momentum=train.momentum)
@@ -124,3 +128,20 @@ class FoldModule(pl.LightningModule):
             optimizer, lambda step: learning_rate_factor(step, n_steps, n_epoch_steps, train)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any) -> None:
+        train = self.config.train
+        for parameters, largest in (
+            (self.model.backbone.parameters(), train.gradient_clip),
+            (self.learned, train.frontend_gradient_clip),
+        ):
+            if largest is not None:
+                nn.utils.clip_grad_norm_(parameters, largest)
+
+    def optimizer_step(self, epoch: int, batch_index: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        super().optimizer_step(epoch, batch_index, optimizer, optimizer_closure)
+        if self.learned and self.config.train.frontend_pull > 0:
+            rate = optimizer.param_groups[-1]["lr"]
+            with torch.no_grad():
+                for parameter, start in zip(self.learned, self.start, strict=True):
+                    parameter.lerp_(start.to(parameter.device), rate * self.config.train.frontend_pull)
