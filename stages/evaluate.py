@@ -26,9 +26,10 @@ def evaluate(clips_csv: Path, folds_csv: Path, features: Path, models: Path, met
     run = RunLog(repository_root(), training_digest(config, clips, folds), config, clips)
     for fold, scores in evaluation.folds.items():
         run.log_epochs(fold, read_history(models / f"fold-{fold}"))
-        run.log_fold(fold, scores, models / f"fold-{fold}")
-    names = ("summary.json", "predictions.csv", "per_class.csv", "figures")
-    run.complete(evaluation.summary, [metrics / name for name in names])
+        run.log_fold(fold, scores, models / f"fold-{fold}", evaluation.learned.folds.get(fold))
+    names = ["summary.json", "predictions.csv", "per_class.csv", "figures"]
+    names += ["frontend.json", "frontend_bins.csv"] if evaluation.learned.folds else []
+    run.complete(evaluation.summary, [metrics / name for name in names], evaluation.learned.mean)
 
 
 if __name__ == "__main__":

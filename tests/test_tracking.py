@@ -396,3 +396,21 @@ def test_tracking_and_engine_are_the_only_importers(package: str, owner: str) ->
             if any(name.split(".")[0] == package for name in names):
                 importers.add(path.relative_to(source).as_posix())
     assert importers == {owner}
+
+
+def test_tracking_logs_what_was_learned_by_folds_and_on_average(root: Path) -> None:
+    train(root)
+    model = root / "models"
+    model.mkdir()
+    run = run_log(root)
+    for fold in (1, 2):
+        learned = {"window_change": fold / 10, "transform-2/center_drift_median_hz": -1.5} if fold == 2 else None
+        run.log_fold(fold, {"accuracy": 0.5}, model, learned)
+    run.complete(SUMMARY, [], {"window_change": 0.15, "dead_bins": 0.0})
+    store = Store(root)
+    named = {name: value for name, value in store.parent.data.metrics.items() if not name.startswith("cv/")}
+    assert named == {"frontend/window_change": 0.15, "frontend/dead_bins": 0.0}
+    children = store.children(store.parent)
+    assert not [name for name in children["fold-1"].data.metrics if name.startswith("frontend/")]
+    assert children["fold-2"].data.metrics["frontend/window_change"] == 0.2
+    assert children["fold-2"].data.metrics["frontend/transform-2/center_drift_median_hz"] == -1.5

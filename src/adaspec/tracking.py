@@ -139,16 +139,25 @@ class RunLog:
         self.n_logged[fold] = max(self.n_logged[fold], len(history))
 
     @_never_in_the_way
-    def log_fold(self, fold: int, scores: dict[str, float], model: Path) -> None:
-        """Log the test scores and the model of a fold."""
+    def log_fold(
+        self, fold: int, scores: dict[str, float], model: Path, learned: dict[str, float] | None = None
+    ) -> None:
+        """Log the test scores and the model of a fold, and in numbers what its front end learned."""
         run_id = self._fold_run(fold)
+        for name, value in (learned or {}).items():
+            self.client.log_metric(run_id, f"frontend/{name}", value)
         for name, value in scores.items():
             self.client.log_metric(run_id, f"test_{name}", value)
         self.client.log_artifacts(run_id, str(model), "model")
 
     @_never_in_the_way
-    def complete(self, summary: dict[str, dict[str, float]], artifacts: Sequence[Path]) -> None:
-        """Log the summary over folds, figures and tables, and close the runs."""
+    def complete(
+        self,
+        summary: dict[str, dict[str, float]],
+        artifacts: Sequence[Path],
+        learned: dict[str, float] | None = None,
+    ) -> None:
+        """Log the summary over folds and what their front ends learned, figures and tables, and close the runs."""
         from mlflow.entities import Param
 
         parent = self._parent_run()
@@ -156,6 +165,8 @@ class RunLog:
         for name, values in summary.items():
             for statistic, value in values.items():
                 self.client.log_metric(parent, f"cv/{name}_{statistic}", value)
+        for name, value in (learned or {}).items():
+            self.client.log_metric(parent, f"frontend/{name}", value)
         for path in artifacts:
             if path.is_dir():
                 self.client.log_artifacts(parent, str(path), path.name)

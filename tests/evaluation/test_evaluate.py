@@ -46,6 +46,9 @@ def test_evaluate_writes_what_it_says(metrics: Path) -> None:
         "predictions.csv",
         "per_class.csv",
         "curves.csv",
+        "frontend.json",
+        "frontend_bins.csv",
+        "frontend_window.csv",
         "figures/confusion.png",
         "figures/curves.png",
     }

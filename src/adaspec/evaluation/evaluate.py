@@ -16,6 +16,7 @@ from adaspec.evaluation.classification import (
     per_class_scores,
 )
 from adaspec.evaluation.figures import draw_confusion, draw_curves
+from adaspec.evaluation.learned import Learned
 from adaspec.features.store import FeatureStore, feature_contract
 from adaspec.files import complete_folder, write_csv, write_json
 from adaspec.model import load
@@ -37,12 +38,20 @@ class Evaluation:
         Score -> mean, std (over folds, n - 1), ci_low, ci_high (95 %).
     folds : dict of int to dict
         Fold -> score -> value.
+    learned : Learned
+        What the front end learned.
     """
 
     def __init__(
-        self, predictions: pd.DataFrame, labels: list[str], histories: dict[int, pd.DataFrame], config: Config
+        self,
+        predictions: pd.DataFrame,
+        labels: list[str],
+        histories: dict[int, pd.DataFrame],
+        config: Config,
+        learned: Learned | None = None,
     ) -> None:
         self.predictions, self.labels, self.histories = predictions, labels, histories
+        self.learned = Learned({}) if learned is None else learned
         index = {label: position for position, label in enumerate(labels)}
         pairs = {
             int(str(fold)): (rows["label"].map(index).to_numpy(), rows["predicted"].map(index).to_numpy())
@@ -64,21 +73,24 @@ class Evaluation:
             self.summary[name] = {"mean": round(float(values.mean()), 6), **spread, **interval}
 
     def write(self, folder: Path) -> None:
-        """Write summary.json, folds/, predictions.csv, per_class.csv, curves.csv and figures/."""
+        """Write summary.json, folds/, predictions.csv, per_class.csv, curves.csv, frontend*.* and figures/."""
         write_json(folder / "summary.json", self.summary)
         with complete_folder(folder / "folds") as partial:
             for fold, scores in self.folds.items():
-                write_json(partial / f"fold-{fold}.json", scores)
+                found = self.learned.folds.get(fold)
+                write_json(partial / f"fold-{fold}.json", scores | ({"frontend": found} if found else {}))
         write_csv(folder / "predictions.csv", self.predictions)
         write_csv(folder / "per_class.csv", pd.DataFrame({"label": self.labels, **per_class_scores(self.confusion)}))
         curves = pd.concat(self.histories.values()).groupby("epoch", as_index=False).mean()
         write_csv(folder / "curves.csv", curves)
+        self.learned.write(folder)
         with complete_folder(folder / "figures") as partial:
             draw_confusion(self.confusion, self.labels, partial / "confusion.png")
             draw_curves(self.histories, partial / "curves.png")
+            self.learned.draw(partial)
 
     def table(self) -> str:
-        """Accuracy and F1 of the folds and over them, for a terminal."""
+        """Accuracy and F1 of the folds and over them, and what the front end learned, for a terminal."""
         lines = [f"{'':10}{'accuracy':>10}{'F1 macro':>10}"]
         for fold, scores in self.folds.items():
             lines.append(f"{f'fold {fold}':10}{scores['accuracy']:>10.3f}{scores['f1_macro']:>10.3f}")
@@ -86,7 +98,7 @@ class Evaluation:
             values = [self.summary[name].get(statistic) for name in ("accuracy", "f1_macro")]
             cells = (f"{value:>10.3f}" if value is not None else f"{'-':>10}" for value in values)
             lines.append(f"{title:10}{''.join(cells)}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.learned.lines()])
 
 
 def score_clips(folder: Path, clip_ids: list[str], features: Path, config: Config) -> np.ndarray:
@@ -147,4 +159,5 @@ def evaluate(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, features:
         columns = [f"score_{label}" for label in labels]
         tables.append(pd.concat([table, pd.DataFrame(scores, columns=columns)], axis=1))
     histories = {fold: pd.DataFrame(read_history(models / f"fold-{fold}")) for fold, _ in groups}
-    return Evaluation(pd.concat(tables, ignore_index=True), labels, histories, config)
+    learned = Learned({fold: load(models / f"fold-{fold}") for fold, _ in groups})
+    return Evaluation(pd.concat(tables, ignore_index=True), labels, histories, config, learned)

@@ -9,11 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-__all__ = ["draw_confusion", "draw_curves"]
+__all__ = ["draw_confusion", "draw_curves", "save_figure"]
 
 
-def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, dpi=120, metadata={"Software": None})  # without it, equal figures are equal bytes
+def save_figure(figure: Figure, path: Path) -> None:
+    """Save as PNG; equal figures are equal bytes."""
+    figure.savefig(path, dpi=120, metadata={"Software": None})  # which would name a version
 
 
 def draw_confusion(confusion: npt.NDArray[np.int64], labels: list[str], path: Path) -> None:
@@ -43,7 +44,7 @@ def draw_confusion(confusion: npt.NDArray[np.int64], labels: list[str], path: Pa
     axes.set_yticks(range(n_classes), labels, fontsize=size, parse_math=False)
     axes.set(xlabel="predicted", ylabel="true", title="Test clips of all folds")
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_curves(histories: dict[int, pd.DataFrame], path: Path) -> None:
@@ -67,4 +68,4 @@ def draw_curves(histories: dict[int, pd.DataFrame], path: Path) -> None:
         axes.set(title=name.replace("_", " "), xlabel="epoch")
         axes.grid(alpha=0.3)
     panels[0].legend(fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
