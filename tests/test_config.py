@@ -208,6 +208,32 @@ def test_config_explains_numbers_that_yaml_reads_as_text(
             "frontend: name=fbank is computed once and cannot learn; set name=stft, or learn_* to false",
         ),
         (
+            {"frontend.learn_mel": True, "frontend.n_mels": None},
+            "frontend: learn_mel=true needs mel bands, but n_mels=null; set n_mels",
+        ),
+        (
+            {"frontend.kernel_constraint": "orthonormal"},
+            "frontend: kernel_constraint=orthonormal has no effect where learn_kernels=false; set learn_kernels=true, "
+            "or kernel_constraint=free",
+        ),
+        (
+            {"frontend.precision": "bf16", "frontend.learn_window": True},
+            "frontend: precision=bf16 has no effect where learn_kernels=false; set learn_kernels=true, or precision=32",
+        ),
+        (
+            {"frontend.window_symmetric": True, "frontend.learn_kernels": True},
+            "frontend: window_symmetric=true has no effect where learn_window=false; set learn_window=true, "
+            "or window_symmetric=false",
+        ),
+        (
+            {
+                "frontend.kernel_form": "banded",
+                "frontend.kernel_constraint": "unit_norm",
+                "frontend.learn_kernels": True,
+            },
+            "frontend: kernel_constraint=unit_norm is for kernel_form=dense; set it to free, or the form to dense",
+        ),
+        (
             {"train.frontend_freeze_epochs": 20, "train.epochs": 20},
             "train: frontend_freeze_epochs=20 leaves the front end none of epochs=20 to learn in; lower it",
         ),

@@ -174,6 +174,26 @@ class FrontendConfig(Section):
             raise ValueError(f"f_min={self.f_min} must be below f_max={self.f_max}")
         if self.name == "fbank" and (self.learn_window or self.learn_kernels or self.learn_mel):
             raise ValueError("name=fbank is computed once and cannot learn; set name=stft, or learn_* to false")
+        if self.learn_mel and self.n_mels is None:
+            raise ValueError("learn_mel=true needs mel bands, but n_mels=null; set n_mels")
+        for switch, key, unused in (
+            ("learn_window", "window_nonnegative", False),
+            ("learn_window", "window_symmetric", False),
+            ("learn_kernels", "kernel_form", "dense"),
+            ("learn_kernels", "kernel_constraint", "free"),
+            ("learn_kernels", "precision", 32),
+        ):
+            value = getattr(self, key)
+            if value != unused and not getattr(self, switch):
+                shown, to_unset = (str(each).lower() for each in (value, unused))
+                raise ValueError(
+                    f"{key}={shown} has no effect where {switch}=false; set {switch}=true, or {key}={to_unset}"
+                )
+        if self.kernel_form == "banded" and self.kernel_constraint != "free":
+            raise ValueError(
+                f"kernel_constraint={self.kernel_constraint} is for kernel_form=dense; set it to free, or the form to "
+                "dense"
+            )
         return self
 
 
