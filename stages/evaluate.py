@@ -28,7 +28,7 @@ def evaluate(clips_csv: Path, folds_csv: Path, features: Path, models: Path, met
         run.log_epochs(fold, read_history(models / f"fold-{fold}"))
         run.log_fold(fold, scores, models / f"fold-{fold}", evaluation.learned.folds.get(fold))
     names = ["summary.json", "predictions.csv", "per_class.csv", "figures"]
-    names += ["frontend.json", "frontend_bins.csv"] if evaluation.learned.folds else []
+    names += ["frontend.json", "frontend_bins.csv", "frontend_window.csv"] if evaluation.learned.folds else []
     run.complete(evaluation.summary, [metrics / name for name in names], evaluation.learned.mean)
 
 

@@ -165,6 +165,7 @@ def test_config_refuses_booleans_for_numbers(params: dict[str, Any], tmp_path: P
 def test_config_keeps_numbers_within_bounds(
     params: dict[str, Any], tmp_path: Path, key: str, inside: list[Any], outside: list[Any]
 ) -> None:
+    put(params, "frontend.learn_window", True)
     for value in inside:
         put(params, key, value)
         assert flatten(Config.model_validate(params))[key] == value
@@ -226,6 +227,37 @@ def test_config_explains_numbers_that_yaml_reads_as_text(
             "or window_symmetric=false",
         ),
         (
+            {"frontend.kernel_form": "banded", "frontend.precision": "bf16", "frontend.learn_kernels": True},
+            "frontend: precision=bf16 is for kernel_form=dense; set it to 32, or the form to dense",
+        ),
+        (
+            {"frontend.band_width": 4},
+            "frontend: band_width=4 must be odd: a bin and as many neighbours on either side",
+        ),
+        (
+            {"frontend.n_transforms": 3},
+            "frontend: n_transforms=3 would all be the same; set window_ratio below 1, or let them learn",
+        ),
+        (
+            {"frontend.n_fft": 16_384, "frontend.learn_kernels": True},
+            "frontend: n_fft=16384 makes 16384^2 learned kernel values, above 8192^2; lower n_fft, or set "
+            "kernel_form=banded",
+        ),
+        (
+            {"train.frontend_pull": 1.0},
+            "train.frontend_pull=1.0 has no effect where the front end learns nothing; "
+            "set a frontend.learn_* to true, or it to 0",
+        ),
+        (
+            {
+                "frontend.learn_window": True,
+                "train.frontend_freeze_epochs": 5,
+                "train.early_stopping_patience": 5,
+            },
+            "train.early_stopping_patience=5 may stop before the front end learns, after "
+            "train.frontend_freeze_epochs=5; raise the patience, or lower the other",
+        ),
+        (
             {
                 "frontend.kernel_form": "banded",
                 "frontend.kernel_constraint": "unit_norm",
@@ -238,7 +270,12 @@ def test_config_explains_numbers_that_yaml_reads_as_text(
             "train: frontend_freeze_epochs=20 leaves the front end none of epochs=20 to learn in; lower it",
         ),
         (
-            {"train.frontend_pull": 600.0, "train.learning_rate": 1.0e-3, "train.frontend_lr_multiplier": 2.0},
+            {
+                "frontend.learn_mel": True,
+                "train.frontend_pull": 600.0,
+                "train.learning_rate": 1.0e-3,
+                "train.frontend_lr_multiplier": 2.0,
+            },
             "train: frontend_pull=600.0 at a learning rate of 0.002 would overshoot the start; "
             "keep learning_rate * frontend_lr_multiplier * frontend_pull at 1 or below",
         ),
@@ -292,8 +329,17 @@ def test_config_checks_keys_against_each_other(
         {"dataset.name": "esc50", "dataset.root": "/x", "dataset.subset": "esc10"},
         {"train.early_stopping_patience": None, "split.validation_fraction": 0.0},
         {"train.early_stopping_patience": 5, "split.validation_fraction": 0.1},
-        {"train.frontend_freeze_epochs": 19, "train.epochs": 20},
-        {"train.frontend_pull": 500.0, "train.learning_rate": 1.0e-3, "train.frontend_lr_multiplier": 2.0},
+        {"frontend.learn_window": True, "train.frontend_freeze_epochs": 19, "train.epochs": 20},
+        {"frontend.win_length": None, "frontend.n_fft": 512},
+        {"frontend.n_transforms": 3, "frontend.window_ratio": 0.5},
+        {"frontend.n_transforms": 3, "frontend.learn_window": True},
+        {"frontend.n_fft": 16_384, "frontend.learn_kernels": True, "frontend.kernel_form": "banded"},
+        {
+            "frontend.learn_mel": True,
+            "train.frontend_pull": 500.0,
+            "train.learning_rate": 1.0e-3,
+            "train.frontend_lr_multiplier": 2.0,
+        },
         {"tracking.experiment": "default"},
         {"train.precision": 32},
     ],

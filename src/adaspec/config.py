@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 SYNTHETIC_ROOT = "data/raw/synthetic"  # output of the stage `synthesize`
+MOST_DENSE = 8192  # n_fft: 256 MiB of kernels, and as much again for their gradient and twice for Adam
 
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[Real, Field(gt=0)]
@@ -123,7 +124,7 @@ class FrontendConfig(Section):
 
     name: Literal["stft", "fbank"]
     n_fft: Annotated[int, Field(ge=4, le=65_536, strict=True)]
-    win_length: Annotated[int, Field(ge=2, le=65_536, strict=True)]
+    win_length: Annotated[int, Field(ge=2, le=65_536, strict=True)] | None
     hop_length: Count
     window: str | tuple[str | float, ...]
     center: Switch
@@ -147,6 +148,11 @@ class FrontendConfig(Section):
     window_symmetric: Switch
     precision: Literal[32, "bf16"]
 
+    @property
+    def learns(self) -> bool:
+        """Whether anything is learned."""
+        return self.learn_window or self.learn_kernels or self.learn_mel
+
     @field_validator("window", mode="before")
     @classmethod
     def _check_window(cls, window: Any) -> str | tuple[Any, ...]:
@@ -166,14 +172,23 @@ class FrontendConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.win_length > self.n_fft:
+        if self.win_length is not None and self.win_length > self.n_fft:
             raise ValueError(
                 f"win_length={self.win_length} exceeds n_fft={self.n_fft}; raise n_fft or lower win_length"
             )
         if self.f_max is not None and self.f_min >= self.f_max:
             raise ValueError(f"f_min={self.f_min} must be below f_max={self.f_max}")
-        if self.name == "fbank" and (self.learn_window or self.learn_kernels or self.learn_mel):
+        if self.name == "fbank" and self.learns:
             raise ValueError("name=fbank is computed once and cannot learn; set name=stft, or learn_* to false")
+        if self.n_transforms > 1 and self.window_ratio == 1 and not self.learns:
+            raise ValueError(
+                f"n_transforms={self.n_transforms} would all be the same; set window_ratio below 1, or let them learn"
+            )
+        if self.learn_kernels and self.kernel_form == "dense" and self.n_fft > MOST_DENSE:
+            raise ValueError(
+                f"n_fft={self.n_fft} makes {self.n_fft}^2 learned kernel values, above {MOST_DENSE}^2; lower n_fft, or "
+                "set kernel_form=banded"
+            )
         if self.learn_mel and self.n_mels is None:
             raise ValueError("learn_mel=true needs mel bands, but n_mels=null; set n_mels")
         for switch, key, unused in (
@@ -189,11 +204,12 @@ class FrontendConfig(Section):
                 raise ValueError(
                     f"{key}={shown} has no effect where {switch}=false; set {switch}=true, or {key}={to_unset}"
                 )
-        if self.kernel_form == "banded" and self.kernel_constraint != "free":
-            raise ValueError(
-                f"kernel_constraint={self.kernel_constraint} is for kernel_form=dense; set it to free, or the form to "
-                "dense"
-            )
+        for key, unused in (("kernel_constraint", "free"), ("precision", 32)):
+            value = getattr(self, key)
+            if self.kernel_form == "banded" and value != unused:
+                raise ValueError(f"{key}={value} is for kernel_form=dense; set it to {unused}, or the form to dense")
+        if self.band_width % 2 == 0:
+            raise ValueError(f"band_width={self.band_width} must be odd: a bin and as many neighbours on either side")
         return self
 
 
@@ -316,6 +332,22 @@ class Config(ModelConfig):
     evaluate: EvaluateConfig
     tracking: TrackingConfig
     engine: EngineConfig
+
+    @model_validator(mode="after")
+    def _check_learning(self) -> Self:
+        patience, n_frozen = self.train.early_stopping_patience, self.train.frontend_freeze_epochs
+        for key in ("frontend_freeze_epochs", "frontend_pull"):
+            if getattr(self.train, key) and not self.frontend.learns:
+                raise ValueError(
+                    f"train.{key}={getattr(self.train, key)} has no effect where the front end learns nothing; "
+                    "set a frontend.learn_* to true, or it to 0"
+                )
+        if patience is not None and patience <= n_frozen:
+            raise ValueError(
+                f"train.early_stopping_patience={patience} may stop before the front end learns, after "
+                f"train.frontend_freeze_epochs={n_frozen}; raise the patience, or lower the other"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_validation(self) -> Self:

@@ -30,7 +30,7 @@ KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
     "mel_norm": ("slaney", {}),
     "compression": ("db", {}),
     "log_base": (None, {}),
-    "n_transforms": (3, {}),
+    "n_transforms": (3, LEARNED),
     "window_ratio": (0.5, THREE),
     "learn_window": (True, {}),
     "learn_kernels": (True, {}),

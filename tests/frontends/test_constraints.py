@@ -11,17 +11,18 @@ def random(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
-def test_nonnegative_is_the_absolute_value() -> None:
+def test_nonnegative_counts_what_is_below_zero_as_zero() -> None:
     values = random(100)
-    assert torch.equal(nonnegative(values), values.abs())
+    assert torch.equal(nonnegative(values), values.clamp_min(0))
     assert torch.equal(nonnegative(values.abs()), values.abs())
 
 
-def test_nonnegative_lets_a_zero_learn() -> None:
-    values = torch.tensor([-2.0, 0.0, 3.0], requires_grad=True)
-    nonnegative(values).sum().backward()
+def test_nonnegative_lets_a_zero_rise_and_never_pushes_it_below() -> None:
+    values = torch.tensor([-2.0, -2.0, 0.0, 0.0, 3.0, 3.0], requires_grad=True)
+    gradient = torch.tensor([-1.0, 1.0, -1.0, 1.0, -1.0, 1.0])  # a step goes against it
+    nonnegative(values).backward(gradient)
     assert values.grad is not None
-    assert values.grad.tolist() == [-1.0, 1.0, 1.0]
+    assert values.grad.tolist() == [-1.0, 0.0, -1.0, 0.0, -1.0, 1.0]
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 8, 9])

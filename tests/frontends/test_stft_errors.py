@@ -13,7 +13,8 @@ BANDED = {"learn_kernels": True, "kernel_form": "banded"}
 TOLD: list[tuple[dict[str, Any], str]] = [
     ({"n_fft": 256, "win_length": 257}, "win_length=257 must be between 1 and n_fft=256"),
     ({"n_fft": 256, "win_length": 0}, "win_length=0 must be between 1 and n_fft=256"),
-    ({"n_fft": 0}, "win_length=0 must be between 1 and n_fft=0"),
+    ({"n_fft": 0}, "n_fft=0 must be a whole number of at least 1"),
+    ({"n_fft": 64.0}, "n_fft=64.0 must be a whole number of at least 1"),
     ({"hop_length": 0}, "hop_length=0 must be at least 1"),
     ({"power": 3}, "power=3 must be 1 or 2"),
     ({"n_mels": 0}, "n_mels=0 must be None or at least 1"),

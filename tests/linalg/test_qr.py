@@ -367,10 +367,8 @@ def refusal_of(A: Tensor, **settings: Any) -> str:
 def test_zero_column_is_refused(dtype: torch.dtype, second_pass: bool, method: str) -> None:
     A = noise(60, 50, dtype=dtype)
     A[:, 37] = 0
-    name = str(dtype).removeprefix("torch.")
     assert refusal_of(A, method=method, second_pass=second_pass) == (
-        f"column 37 of A depends on the columns before it: 0 of its norm 0 remains, and up to {TOLERANCE[dtype]} of "
-        f"the norm is rounding in {name}; drop the column or add noise to it"
+        "column 37 of A is zero and has no direction; drop it or add noise to it"
     )
 
 
@@ -411,7 +409,7 @@ def test_failed_panel_is_refused_whatever_the_library_leaves_there(monkeypatch: 
     monkeypatch.setattr(torch.linalg, "cholesky_ex", careless)
     A = noise(60, 50, dtype=torch.float32)
     A[:, 37] = 0
-    assert refusal_of(A).startswith("column 37 of A depends on the columns before it: 0 of its norm 0 remains, ")
+    assert refusal_of(A).startswith("column 37 of A is zero")
 
 
 @EVERY_METHOD

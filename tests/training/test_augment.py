@@ -137,6 +137,19 @@ def test_spec_augment_masks_with_the_mean_of_the_clip() -> None:
     torch.testing.assert_close(masked[changed], mean[changed], atol=1e-3, rtol=1e-4)
 
 
+def test_spec_augment_masks_the_same_in_all_channels_with_the_mean_of_each() -> None:
+    torch.manual_seed(0)
+    spectrogram = torch.randn(50, 3, 10, 50) + 7 * torch.arange(3.0).reshape(1, -1, 1, 1)
+    masked = spec_augment(spectrogram, config(time_mask=20))
+    changed = ~torch.isclose(masked, spectrogram, atol=1e-3, rtol=0)
+    frames = changed.float().mean(dim=2) > 0.5  # (batch, channels, n_frames)
+    assert frames.any()
+    assert torch.equal(frames[:, 0], frames[:, 1])
+    assert torch.equal(frames[:, 0], frames[:, 2])
+    mean = spectrogram.mean(dim=(2, 3), keepdim=True).expand_as(spectrogram)
+    torch.testing.assert_close(masked[changed], mean[changed], atol=1e-3, rtol=1e-4)
+
+
 @pytest.mark.parametrize("knob", ["freq_mask", "time_mask"])
 def test_spec_augment_leaves_the_rest_bit_identical(knob: str) -> None:
     torch.manual_seed(0)

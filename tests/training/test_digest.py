@@ -79,7 +79,10 @@ DECISIVE: dict[str, Any] = {
 }
 # What constrains learned tensors is refused where nothing is learned.
 LEARNING = {"frontend.learn_window": True, "frontend.learn_kernels": True}
-OF_LEARNED = ("window_nonnegative", "window_symmetric", "kernel_form", "kernel_constraint", "frontend.precision")
+OF_LEARNED = (
+    *("window_nonnegative", "window_symmetric", "kernel_form", "kernel_constraint", "frontend.precision"),
+    *("n_transforms", "freeze_epochs", "pull"),
+)
 # The folds and clips carry what these decide, or they decide no weight.
 IRRELEVANT: dict[str, Any] = {
     "dataset.root": "elsewhere",

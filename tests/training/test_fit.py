@@ -312,3 +312,14 @@ def test_fit_that_diverges_ends_in_one_line_and_saves_no_model(fit, toy, tmp_pat
         fit(diverging)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.rglob("model.safetensors"))
+
+
+def test_fit_whose_orthonormal_kernels_fall_apart_ends_in_one_line(fit, toy) -> None:
+    knobs = {"train.learning_rate": 1e30, "train.frontend_gradient_clip": None, "train.optimizer": "sgd"}
+    knobs |= {"frontend.learn_kernels": True, "frontend.kernel_constraint": "orthonormal", "train.ema_decay": None}
+    with pytest.raises(
+        InputError, match=r"training diverged in epoch \d: the learned kernels cannot be made"
+    ) as caught:
+        fit(changed(toy.config, **knobs))
+    assert "train.frontend_lr_multiplier" in str(caught.value)
+    assert "\n" not in str(caught.value)

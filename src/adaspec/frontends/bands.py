@@ -19,8 +19,10 @@ MelNorm = Literal["slaney"]
 
 def mel_bands(
     sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float, scale: MelScale, norm: MelNorm | None
-) -> Tensor:
-    """Triangular mel bands.
+) -> tuple[Tensor, Tensor]:
+    """Triangular mel bands of height 1, and the factor that brings each to its norm.
+
+    They are apart so that one learning rate suits both norms: bands of area 1 are a hundred times lower.
 
     Parameters
     ----------
@@ -34,7 +36,9 @@ def mel_bands(
 
     Returns
     -------
-    Tensor of shape (n_fft//2 + 1, n_mels)
+    bands : Tensor of shape (n_fft//2 + 1, n_mels)
+    gains : Tensor of shape (n_mels,)
+        All 1 without a norm.
 
     Raises
     ------
@@ -43,14 +47,17 @@ def mel_bands(
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="At least one mel filterbank has all zero values")
-        mel = torchaudio.functional.melscale_fbanks(n_fft // 2 + 1, f_min, f_max, n_mels, sample_rate, norm, scale)
-    n_empty = int((~mel.any(dim=0)).sum())
+        bands, normed = (
+            torchaudio.functional.melscale_fbanks(n_fft // 2 + 1, f_min, f_max, n_mels, sample_rate, each, scale)
+            for each in (None, norm)
+        )
+    n_empty = int((~bands.any(dim=0)).sum())
     if n_empty:
         raise ValueError(
             f"{n_empty} of n_mels={n_mels} bands between {f_min} and {f_max} Hz hold no bin of n_fft={n_fft} "
             f"at {sample_rate} Hz; lower n_mels or raise n_fft"
         )
-    return mel
+    return bands, normed.sum(dim=0) / bands.sum(dim=0)
 
 
 def compress(energy: Tensor, compression: Compression, log_base: float | None, *, magnitude: bool) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 from typing import Any, Literal
 
 import scipy.signal
@@ -94,6 +95,8 @@ class AdaptiveSTFT(nn.Module):
     torch.Size([2, 1, 64, 44])
     """
 
+    mel_gains: Tensor
+
     def __init__(
         self,
         *,
@@ -127,6 +130,8 @@ class AdaptiveSTFT(nn.Module):
         win_length = n_fft if win_length is None else win_length
         f_max = sample_rate / 2 if f_max is None else f_max
         n_freqs = n_fft // 2 + 1
+        _check("n_fft", n_fft, isinstance(n_fft, Integral) and n_fft >= 1, "a whole number of at least 1")
+        _check("sample_rate", sample_rate, sample_rate > 0, "above 0")
         _check("win_length", win_length, 1 <= win_length <= n_fft, f"between 1 and n_fft={n_fft}")
         _check("hop_length", hop_length, hop_length >= 1, "at least 1")
         _check("power", power, power in (1, 2), "1 or 2")
@@ -160,8 +165,9 @@ class AdaptiveSTFT(nn.Module):
         self.kernels: nn.Parameter | None = None  # (n_transforms, ...), once they are learned
         self.mel: nn.Parameter | None = None
         if n_mels is not None:
-            bands = mel_bands(sample_rate, n_fft, n_mels, f_min, f_max, mel_scale, mel_norm)
+            bands, gains = mel_bands(sample_rate, n_fft, n_mels, f_min, f_max, mel_scale, mel_norm)
             self.mel = nn.Parameter(bands.repeat(n_transforms, 1, 1))
+            self.register_buffer("mel_gains", gains, persistent=False)
         if (self.effective_window() - self.window).abs().max() > 1e-6:
             hint = ", or set window_ratio to 1" if len(set(lengths)) > 1 else ""
             raise ValueError(
@@ -208,6 +214,13 @@ class AdaptiveSTFT(nn.Module):
         elif on:
             raise ValueError("learn_mel=True needs mel bands, but n_mels is None")
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Kernels that were learned elsewhere are taken over, and stay fixed where nothing is to be learned.
+        if f"{prefix}kernels" in state_dict and self.kernels is None:
+            self.learn_kernels = True
+            self.learn_kernels = False
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
     def extra_repr(self) -> str:
         return (
             f"n_fft={self.n_fft}, win_length={self.win_length}, hop_length={self.hop_length}, "
@@ -222,7 +235,7 @@ class AdaptiveSTFT(nn.Module):
 
     def effective_mel(self) -> Tensor | None:
         """Mel bands (n_transforms, n_fft//2 + 1, n_mels), never negative."""
-        return None if self.mel is None else nonnegative(self.mel)
+        return None if self.mel is None else nonnegative(self.mel) * self.mel_gains
 
     def filters(self, *, windowed: bool = True) -> Tensor:
         """Filters that the layer applies to a frame, with their constraints.

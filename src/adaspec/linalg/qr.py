@@ -269,6 +269,8 @@ def _check_rank(A: Tensor, factors: list[Tensor]) -> None:
         raise ValueError(
             f"{where} holds NaN or infinity, or is too long for {dtype}; look where it comes from, or scale A down"
         )
+    if length[(*batch, column)] == 0:
+        raise ValueError(f"{where} is zero and has no direction; drop it or add noise to it")
     raise ValueError(
         f"{where} depends on the columns before it: {float(remaining[(*batch, column)].nan_to_num(0)):.3g} of its norm "
         f"{float(length[(*batch, column)]):.3g} remains, and up to {tolerance:.2g} of the norm is rounding in {dtype}; "

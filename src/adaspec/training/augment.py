@@ -57,7 +57,7 @@ def mixup(inputs: Tensor, targets: Tensor, config: AugmentConfig) -> tuple[Tenso
 
 
 def spec_augment(spectrogram: Tensor, config: AugmentConfig) -> Tensor:
-    """Mask one random stretch of bands and one of frames in each clip with the clip's mean.
+    """Mask one random stretch of bands and one of frames in each clip, in all channels, with each channel's mean.
 
     References
     ----------
@@ -66,8 +66,9 @@ def spec_augment(spectrogram: Tensor, config: AugmentConfig) -> Tensor:
     for axis, largest in ((2, config.freq_mask), (3, config.time_mask)):
         if largest:
             longest = min(largest, spectrogram.shape[axis] - 1)
-            mean = spectrogram.mean(dim=(1, 2, 3), keepdim=True)
+            mean = spectrogram.mean(dim=(2, 3), keepdim=True)
             # torchaudio's parameter is one more than the longest mask.
-            kept = torchaudio.functional.mask_along_axis_iid(torch.ones_like(spectrogram), longest + 1, 0.0, axis)
+            all_kept = torch.ones_like(spectrogram[:, :1])
+            kept = torchaudio.functional.mask_along_axis_iid(all_kept, longest + 1, 0.0, axis)
             spectrogram = torch.where(kept.bool(), spectrogram, mean)
     return spectrogram

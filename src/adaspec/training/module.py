@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from adaspec.config import Config, TrainConfig
+from adaspec.errors import InputError
 from adaspec.model import AudioClassifier
 from adaspec.seeding import torch_seed
 from adaspec.training.augment import gain, mixup, spec_augment, time_shift
@@ -83,13 +84,22 @@ class FoldModule(pl.LightningModule):
             if not (inputs.ndim == 4 and self.config.features.fbank.normalize):  # normalising undoes any gain
                 inputs = gain(inputs, augment)
             inputs, targets = mixup(time_shift(inputs, augment), targets, augment)
-            spectrogram = spec_augment(self.model.spectrogram(inputs), augment)
+            spectrogram = spec_augment(self._spectrogram(inputs), augment)
         logits = self.model.backbone(spectrogram.contiguous(memory_format=torch.channels_last))
         loss = nn.functional.cross_entropy(
             logits.float(), targets, weight=self.class_weight, label_smoothing=self.config.train.label_smoothing
         )
         self.train_losses.append(loss.detach())
         return loss
+
+    def _spectrogram(self, inputs: Tensor) -> Tensor:
+        try:
+            return self.model.spectrogram(inputs)
+        except ValueError as error:  # kernels that cannot be made orthonormal any more
+            raise InputError(
+                f"training diverged in epoch {self.current_epoch + 1}: {error}; see train.frontend_lr_multiplier and "
+                "train.frontend_gradient_clip"
+            ) from None
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         positions, stored = batch
