@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from adaspec.config import load_config
+from adaspec.config import HIGHEST_RATE, Config, load_config
 from adaspec.datasets.root import check_dataset_root
 from adaspec.errors import exit_on_input_error
 from adaspec.frontends import check_frontend
@@ -16,8 +16,14 @@ from adaspec.frontends import check_frontend
 def validate(params: Path) -> None:
     config = load_config(params)
     check_dataset_root(config, Path(os.environ.get("DVC_ROOT", ".")))
-    if config.audio.sample_rate is not None:
-        check_frontend(config)
+    check_frontend(config if config.audio.sample_rate else at_some_rate(config))
+
+
+def at_some_rate(config: Config) -> Config:
+    """Stand in for a rate that only the clips tell, without what depends on it: the mel bands."""
+    audio = config.audio.model_copy(update={"sample_rate": HIGHEST_RATE})
+    frontend = config.frontend.model_copy(update={"n_mels": None, "learn_mel": False})
+    return config.model_copy(update={"audio": audio, "frontend": frontend})
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 SYNTHETIC_ROOT = "data/raw/synthetic"  # output of the stage `synthesize`
+HIGHEST_RATE = 384_000  # Hz
 MOST_DENSE = 8192  # n_fft: 256 MiB of kernels, and as much again for their gradient and twice for Adam
 
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -88,7 +89,7 @@ class SyntheticConfig(Section):
 class AudioConfig(Section):
     """The waveform that every model sees."""
 
-    sample_rate: Annotated[int, Field(ge=1000, le=384_000, strict=True)] | None
+    sample_rate: Annotated[int, Field(ge=1000, le=HIGHEST_RATE, strict=True)] | None
     window_s: Annotated[Real, Field(gt=0, le=3600)] | None
     pad: Literal["repeat", "zeros"]
     trim_db: Annotated[Real, Field(gt=0, le=200)] | None

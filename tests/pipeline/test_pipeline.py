@@ -155,6 +155,16 @@ def test_mistake_in_params_stops_repro_in_one_line_and_loses_nothing(project, kn
     assert project.contents(*STABLE) == before
 
 
+def test_impossible_front_end_is_told_first_also_where_only_the_clips_tell_the_rate(project):
+    project.set(audio__sample_rate=None, frontend__window="flattop")
+    project.set(frontend__learn_window=True, frontend__window_nonnegative=True)
+    done = project.run("dvc", "repro", check=False)
+    project.run("git", "checkout", "params.yaml")
+    assert done.returncode != 0
+    assert "error: params.yaml, front end stft: window='flattop'" in done.stderr
+    assert "Running stage 'features'" not in done.stdout
+
+
 def test_missing_data_folder_stops_repro_in_one_line(project):
     project.set(dataset__name="folder", dataset__root="/nowhere/recordings")
     done = project.run("dvc", "repro", check=False)
