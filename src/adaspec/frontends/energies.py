@@ -97,9 +97,14 @@ def magnitude_or_power(real: Tensor, imag: Tensor, magnitude: bool) -> Tensor:
         Without the bins that have no imaginary part: DC, and Nyquist where n_fft is even.
     """
     power = real.square()
-    n_real = real.shape[-1] - imag.shape[-1]
-    power.narrow(-1, min(n_real, 1), imag.shape[-1]).addcmul_(imag, imag)
+    _with_imag(power, imag).addcmul_(imag, imag)
     return (power + EPSILON).sqrt() if magnitude else power
+
+
+def _with_imag(bins: Tensor, imag: Tensor) -> Tensor:
+    """View of those bins (..., n_freqs) that have an imaginary part in `imag`: all, or all but DC and Nyquist."""
+    n_missing = bins.shape[-1] - imag.shape[-1]
+    return bins.narrow(-1, min(n_missing, 1), imag.shape[-1])
 
 
 def band_energies(waveform: Tensor, transform: Transform, framing: Framing) -> Tensor:
@@ -251,8 +256,7 @@ def _add_gradients(
     twice = gradient / energy if framing.magnitude else 2 * gradient  # 2 g
     if transform.kernels is not None:
         assert sums.products is not None
-        first_sine = min(real.shape[1] - imag.shape[1], 1)
-        gradients = torch.cat([twice * real, twice.narrow(1, first_sine, imag.shape[1]) * imag], 1)
+        gradients = torch.cat([twice * real, _with_imag(twice, imag) * imag], 1)
         if framing.bf16:
             sums.products.add_(gradients.bfloat16().T @ frames.bfloat16())
         else:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from adaspec.frontends.baked import BakedSTFT, refuse_onnx_export
 from adaspec.frontends.bands import Compression, MelNorm, MelScale, compress, mel_bands
 from adaspec.frontends.constraints import KernelConstraint, constrain_kernels, nonnegative, symmetric
-from adaspec.frontends.dft import complex_rows, dft_basis
+from adaspec.frontends.dft import complex_rows, dft_basis, dft_phase
 from adaspec.frontends.energies import Framing, Transform, band_energies
 from adaspec.frontends.mixing import identity_mixing, mixing_blocks
 
@@ -257,9 +257,8 @@ class AdaptiveSTFT(nn.Module):
             return complex_rows(constrain_kernels(kernels, self.kernel_constraint)) * window[:, None]
         # The DFT's kernels, which go on beyond DC and Nyquist as far as they are mixed.
         half, n_freqs = 0 if kernels is None else self.band_width // 2, self.n_fft // 2 + 1
-        bins, n = torch.arange(-half, n_freqs + half)[:, None], torch.arange(self.n_fft)
-        phase = (-2 * torch.pi / self.n_fft) * ((bins * n) % self.n_fft).double()
-        rows = torch.polar(torch.ones_like(phase), phase).to(window.device, window.dtype.to_complex())
+        phase = dft_phase(torch.arange(-half, n_freqs + half), self.n_fft)
+        rows = torch.polar(torch.ones_like(phase), -phase).to(window.device, window.dtype.to_complex())
         if kernels is None:
             return rows * window[:, None]
         weights = torch.view_as_complex(kernels.contiguous())  # (n_transforms, n_freqs, band_width)
@@ -292,17 +291,16 @@ class AdaptiveSTFT(nn.Module):
     def _transforms(self, dtype: torch.dtype) -> list[Transform]:
         """Tensors of each transform, computed anew for every call: none can be out of date."""
         windows, mel = self._padded_window().to(dtype), self.effective_mel()
-        mels = [None] * self.n_channels if mel is None else list(mel.to(dtype))
-        if self.kernels is None:
-            return [Transform(window, None, None, mel) for window, mel in zip(windows, mels, strict=True)]
-        if self.kernel_form == "banded":
+        none: list[Tensor | None] = [None] * self.n_channels
+        kernels = blocks = none
+        if self.kernels is not None and self.kernel_form == "banded":
             blocks = [mixing_blocks(weights) for weights in self.kernels.to(dtype)]
-            return [Transform(*tensors[:1], None, *tensors[1:]) for tensors in zip(windows, blocks, mels, strict=True)]
-        refuse_onnx_export("kernel_constraint=orthonormal", self.kernel_constraint == "orthonormal")
-        refuse_onnx_export("precision=bf16", self.framing.bf16)
-        kernels = constrain_kernels(self.kernels.to(dtype), self.kernel_constraint)
-        parts = zip(windows, kernels, mels, strict=True)
-        return [Transform(window, kernel, None, mel) for window, kernel, mel in parts]
+        elif self.kernels is not None:
+            refuse_onnx_export("kernel_constraint=orthonormal", self.kernel_constraint == "orthonormal")
+            refuse_onnx_export("precision=bf16", self.framing.bf16)
+            kernels = list(constrain_kernels(self.kernels.to(dtype), self.kernel_constraint))
+        mels = none if mel is None else list(mel.to(dtype))
+        return [Transform(*tensors) for tensors in zip(windows, kernels, blocks, mels, strict=True)]
 
 
 def _check(name: str, value: object, ok: bool, allowed: str) -> None:
