@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from adaspec.backbones import check_backbone
 from adaspec.config import HIGHEST_RATE, Config, load_config
 from adaspec.datasets.root import check_dataset_root
 from adaspec.errors import exit_on_input_error
@@ -16,6 +17,7 @@ from adaspec.frontends import check_frontend
 def validate(params: Path) -> None:
     config = load_config(params)
     check_dataset_root(config, Path(os.environ.get("DVC_ROOT", ".")))
+    check_backbone(config.backbone)
     check_frontend(config if config.audio.sample_rate else at_some_rate(config))
 
 

@@ -34,6 +34,24 @@ def main(
 
 
 @app.command()
+def recipe(
+    name: Annotated[str | None, typer.Argument(help="Recipe; without it, all are listed.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of the recordings.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("-S", help="KEY=VALUE: a further knob.")] = None,
+) -> None:
+    """Print the 'dvc exp run' command of a recipe: eval "$(adaspec recipe esc10-fast --root /data/esc10)"."""
+    from adaspec.recipes import describe_recipes, read_recipe, recipe_command
+
+    with exit_on_input_error():
+        if name is None:
+            rows = describe_recipes()
+            width = max(len(known) for known, _ in rows)
+            typer.echo("\n".join(f"{known:{width}}  {line}" for known, line in rows))
+        else:
+            typer.echo(recipe_command(read_recipe(name, root, settings or [])[0]))
+
+
+@app.command()
 def fetch(
     dataset: Annotated[str, typer.Argument(help="Data set to download: esc50.")],
     to: Annotated[Path, typer.Option(help="Folder to put it in; created if it is missing.")],

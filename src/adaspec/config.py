@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from adaspec.errors import InputError
 
 __all__ = [
+    "AstConfig",
     "AudioConfig",
     "AugmentConfig",
     "BackboneConfig",
@@ -30,6 +31,7 @@ __all__ = [
     "ModelConfig",
     "SplitConfig",
     "SyntheticConfig",
+    "TimmConfig",
     "TrackingConfig",
     "TrainConfig",
     "explain",
@@ -148,6 +150,12 @@ class FrontendConfig(Section):
     window_nonnegative: Switch
     window_symmetric: Switch
     precision: Literal[32, "bf16"]
+    cached: Switch
+
+    @property
+    def n_features(self) -> int:
+        """Height of the STFT's spectrogram."""
+        return self.n_fft // 2 + 1 if self.n_mels is None else self.n_mels
 
     @property
     def learns(self) -> bool:
@@ -181,6 +189,10 @@ class FrontendConfig(Section):
             raise ValueError(f"f_min={self.f_min} must be below f_max={self.f_max}")
         if self.name == "fbank" and self.learns:
             raise ValueError("name=fbank is computed once and cannot learn; set name=stft, or learn_* to false")
+        if self.cached and self.name == "fbank":
+            raise ValueError("cached=true is for name=stft: fbank is always computed once; set cached=false")
+        if self.cached and self.learns:
+            raise ValueError("cached=true computes the spectrograms once, but they are to be learned; set it to false")
         if self.n_transforms > 1 and self.window_ratio == 1 and not self.learns:
             raise ValueError(
                 f"n_transforms={self.n_transforms} would all be the same; set window_ratio below 1, or let them learn"
@@ -214,11 +226,62 @@ class FrontendConfig(Section):
         return self
 
 
+class AstConfig(Section):
+    """Audio Spectrogram Transformer."""
+
+    stem: Literal["patches", "convolutions"]
+    patch_size: Annotated[int, Field(ge=2, le=64, strict=True)]
+    patch_stride: Annotated[int, Field(ge=1, le=64, strict=True)]
+    embed_dim: Annotated[int, Field(ge=8, le=4096, strict=True)]
+    depth: Annotated[int, Field(ge=1, le=64, strict=True)]
+    num_heads: Annotated[int, Field(ge=1, le=64, strict=True)]
+    pooling: Literal["cls", "mean"]
+    patch_dropout: Fraction
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.embed_dim % self.num_heads:
+            raise ValueError(f"embed_dim={self.embed_dim} must be a multiple of num_heads={self.num_heads}")
+        if self.patch_stride > self.patch_size:
+            raise ValueError(
+                f"patch_stride={self.patch_stride} would leave gaps between patches of patch_size={self.patch_size}"
+            )
+        return self
+
+
+class TimmConfig(Section):
+    """What starts a backbone of timm, and what of it is trained."""
+
+    pretrained: Switch
+    weights: str | None
+    freeze: Switch
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.weights is not None:
+            if not self.pretrained:
+                raise ValueError(f"weights={self.weights} has no effect where pretrained=false; set it to true")
+            if not self.weights.startswith("/") or not self.weights.endswith(".safetensors"):
+                raise ValueError(f"weights={self.weights} must be the absolute path of a .safetensors file")
+        if self.freeze and not self.pretrained:
+            raise ValueError("freeze=true would keep random weights; set pretrained=true, or freeze=false")
+        return self
+
+
 class BackboneConfig(Section):
     """Spectrogram to logits."""
 
-    name: Literal["cnn", "resnet"]
+    name: Annotated[str, Field(pattern=r"^(cnn|resnet|wav_resnet|ast|timm:[a-z0-9_.]+)$")]
     dropout: Fraction
+    widths: Annotated[tuple[Annotated[int, Field(ge=1, le=4096, strict=True)], ...], Field(min_length=1, max_length=8)]
+    ast: AstConfig
+    timm: TimmConfig
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.timm.pretrained and not self.name.startswith("timm:"):
+            raise ValueError(f"timm.pretrained=true has no effect where name={self.name}; set it to false")
+        return self
 
 
 class TrainConfig(Section):
@@ -238,10 +301,13 @@ class TrainConfig(Section):
     warmup_fraction: Fraction
     gamma: Annotated[Real, Field(gt=0, le=1)]
     gradient_clip: Positive | None
+    loss: Literal["cross_entropy", "focal"]
+    focal_gamma: NonNegative
     label_smoothing: Fraction
     ema_decay: Fraction | None
     early_stopping_patience: Count | None
     precision: Literal["auto", 32, "bf16"]
+    compile: Switch
     threads_per_fold: Count
 
     @model_validator(mode="after")
@@ -264,16 +330,31 @@ class AugmentConfig(Section):
     """Random changes to training clips."""
 
     gain_db: Annotated[Real, Field(ge=0, le=60)]
+    polarity: Switch
+    delay: Fraction
     time_shift: Annotated[Real, Field(ge=0, le=1)]
-    mixup_alpha: NonNegative
+    noise_snr_db: tuple[Real, Real] | None
+    mix: Literal["none", "mixup", "between_class"]
+    mix_probability: Annotated[Real, Field(gt=0, le=1)]
+    mix_alpha: Positive
+    time_stretch: Annotated[Real, Field(ge=0, le=0.9)]
+    freq_shift: Annotated[int, Field(ge=0, strict=True)]
     freq_mask: Annotated[int, Field(ge=0, strict=True)]
     time_mask: Annotated[int, Field(ge=0, strict=True)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.noise_snr_db is not None and self.noise_snr_db[0] > self.noise_snr_db[1]:
+            lowest, highest = self.noise_snr_db
+            raise ValueError(f"noise_snr_db=[{lowest}, {highest}] must be [lowest, highest]")
+        return self
 
 
 class EvaluateConfig(Section):
     """How test clips are scored."""
 
     vote: Literal["mean", "majority"]
+    overlap: Annotated[Real, Field(ge=0, le=0.95)]
     n_bootstrap: Annotated[int, Field(ge=100, le=100_000, strict=True)]
 
 
@@ -348,6 +429,22 @@ class Config(ModelConfig):
                 f"train.early_stopping_patience={patience} may stop before the front end learns, after "
                 f"train.frontend_freeze_epochs={n_frozen}; raise the patience, or lower the other"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_augment(self) -> Self:
+        frontend = self.frontend
+        if self.augment.polarity and (frontend.cached or frontend.name == "fbank"):
+            raise ValueError(
+                "augment.polarity=true has no effect on spectrograms that are computed once; set it to false, or train "
+                "on waveforms (frontend.name=stft, frontend.cached=false)"
+            )
+        n_features = self.features.fbank.n_mels if frontend.name == "fbank" else frontend.n_features
+        for key in ("freq_shift", "freq_mask"):
+            if getattr(self.augment, key) >= n_features:
+                raise ValueError(
+                    f"augment.{key}={getattr(self.augment, key)} must be below the spectrogram's {n_features} bands"
+                )
         return self
 
     @model_validator(mode="after")

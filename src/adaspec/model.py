@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 import adaspec
@@ -15,6 +16,7 @@ from adaspec.config import ModelConfig
 from adaspec.errors import InputError
 from adaspec.features.store import feature_contract
 from adaspec.frontends import build_frontend
+from adaspec.frontends.stored import from_stored
 
 __all__ = ["AudioClassifier", "load", "save"]
 
@@ -30,19 +32,39 @@ class AudioClassifier(nn.Module):
         Resolved.
     labels : list of str
         Class names; logit i belongs to labels[i].
+    pretrained : bool
+        Begin with other weights where the configuration asks for them.
 
     Shapes
     ------
     (batch, n_samples), +-1 -> (batch, n_classes)
+
+    Attributes
+    ----------
+    n_frames : int
+        Of a window of `audio.window_s`.
     """
 
-    def __init__(self, config: ModelConfig, labels: list[str]) -> None:
+    def __init__(self, config: ModelConfig, labels: list[str], *, pretrained: bool = False) -> None:
         super().__init__()
-        if config.audio.sample_rate is None:
-            raise ValueError("audio.sample_rate is null: resolve it first")
+        if config.audio.sample_rate is None or config.audio.window_s is None:
+            raise ValueError("audio.sample_rate or audio.window_s is null: resolve it first")
         self.config, self.labels, self.sample_rate = config, labels, config.audio.sample_rate
         self.frontend = build_frontend(config)
-        self.backbone = build_backbone(config.backbone, self.frontend.n_channels, self.frontend.n_features, len(labels))
+        self.n_frames = self.frontend.n_frames(max(1, round(config.audio.window_s * self.sample_rate)))
+        self.backbone = build_backbone(
+            config.backbone,
+            n_channels=self.frontend.n_channels,
+            n_features=self.frontend.n_features,
+            n_frames=self.n_frames,
+            n_classes=len(labels),
+            pretrained=pretrained,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return next(self.backbone.parameters()).device
 
     def forward(self, waveform: Tensor, sample_rate: int | None = None) -> Tensor:
         """Logits of waveforms.
@@ -66,20 +88,22 @@ class AudioClassifier(nn.Module):
     def input_of(self, stored: Tensor) -> Tensor:
         """From what the store holds to what the model computes with.
 
-        int16 (batch, n_samples) -> waveform +-1; float16 (batch, n_frames, n_mels) -> features (batch, 1, n_mels,
-        n_frames).
+        int16 (batch, n_samples) -> waveform +-1; float16 (batch, n_frames, n_channels * n_features), logarithms ->
+        energies (batch, n_channels, n_features, n_frames), which pass through.
         """
+        if stored.ndim == 4:
+            return stored
         if stored.ndim == 2:
             return stored.float() / 32768
-        return stored.float().transpose(1, 2).unsqueeze(1)
+        return from_stored(stored, self.frontend.n_channels)
 
-    def spectrogram(self, inputs: Tensor) -> Tensor:
-        """(batch, channels, n_features, n_frames) of waveforms; features pass through."""
-        return self.frontend(inputs) if inputs.ndim == 2 else inputs
+    def energies(self, inputs: Tensor) -> Tensor:
+        """(batch, n_channels, n_features, n_frames) of waveforms; energies pass through."""
+        return self.frontend.energies(inputs) if inputs.ndim == 2 else inputs
 
     def classify(self, inputs: Tensor) -> Tensor:
-        """Logits of waveforms or features."""
-        return self.backbone(self.spectrogram(inputs))
+        """Logits of waveforms or energies."""
+        return self.backbone(self.frontend.compress(self.energies(inputs)))
 
 
 def save(model: AudioClassifier, folder: Path) -> None:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -29,37 +27,50 @@ def window_length(contract: Contract, window_s: float) -> int:
         return n_samples
     from adaspec.frontends.fbank import Fbank
 
-    fbank = Fbank.from_contract(contract)
-    return max(1, 1 + (n_samples - fbank.frame_length) // fbank.hop_length)
+    return Fbank.from_contract(contract).n_frames(n_samples)
 
 
-def random_start(n_clip: int, n_window: int, rng: np.random.Generator) -> int:
-    """Start of a random window; 0 where the clip is not longer than the window."""
-    return int(rng.integers(0, max(0, n_clip - n_window) + 1))
+def random_start(n_clip: int, n_window: int, pad: Pad, draw: float) -> int:
+    """Start of a random window.
+
+    Parameters
+    ----------
+    n_clip, n_window : int
+    pad : {"repeat", "zeros"}
+        A clip that is repeated has windows everywhere, also across its end; otherwise they lie within the clip, and
+        begin with it where it is not longer than the window.
+    draw : float
+        Uniform from 0 to 1, below 1.
+    """
+    n_starts = n_clip if pad == "repeat" else max(0, n_clip - n_window) + 1
+    return int(draw * n_starts)
 
 
-def even_starts(n_clip: int, n_window: int) -> list[int]:
-    """Starts of evenly spaced windows from end to end of the clip; its centre where one window nearly covers it."""
-    n_windows = max(1, math.ceil(n_clip / n_window - TOLERANCE))
+def even_starts(n_clip: int, n_window: int, overlap: float) -> list[int]:
+    """Starts of evenly spaced windows from end to end of the clip; its centre where one window nearly covers it.
+
+    Neighbours have at least `overlap` of a window in common, but for a tenth of a window that may be left out.
+    """
+    n_windows = max(1, 1 + math.ceil((n_clip / n_window - 1 - TOLERANCE) / (1 - overlap)))
     spare = max(0, n_clip - n_window)
     if n_windows == 1:
         return [spare // 2]
     return [round(index * spare / (n_windows - 1)) for index in range(n_windows)]
 
 
-def cut(clip: npt.NDArray[Any], start: int, n_window: int, pad: Pad) -> npt.NDArray[Any]:
-    """Cut `n_window` from `start` on; a clip that ends before is repeated, or followed by silence.
+def cut(clip: Tensor, start: int, n_window: int, pad: Pad) -> Tensor:
+    """Cut `n_window` from `start` on; a clip that ends before begins again, or is followed by silence.
 
-    Silence is zero in a waveform and the clip's lowest value in log features, where zero would be loud.
+    Silence is zero in a waveform and the clip's lowest value in log energies, where zero would be loud.
     """
     piece = clip[start : start + n_window]
     n_missing = n_window - len(piece)
     if n_missing == 0:
         return piece
     if pad == "repeat":
-        return piece[np.arange(n_window) % len(piece)]
-    silence = 0 if clip.ndim == 1 else clip.min()
-    return np.pad(piece, [(0, n_missing)] + [(0, 0)] * (clip.ndim - 1), constant_values=silence)
+        return clip[torch.arange(start, start + n_window, device=clip.device) % len(clip)]
+    silence = clip.new_zeros(()) if clip.ndim == 1 else clip.min()
+    return torch.cat([piece, silence.expand(n_missing, *clip.shape[1:])])
 
 
 class EvenWindows:
@@ -74,26 +85,31 @@ class EvenWindows:
     n_window : int
         Samples or frames.
     pad : {"repeat", "zeros"}
+    overlap : float
+        Of neighbouring windows, 0 <= overlap < 1.
     batch_size : int
         Windows per batch.
     """
 
-    def __init__(self, store: FeatureStore, clip_ids: Sequence[str], n_window: int, pad: Pad, batch_size: int) -> None:
-        self.store, self.clip_ids, self.n_window, self.pad, self.batch_size = store, clip_ids, n_window, pad, batch_size
+    def __init__(
+        self, store: FeatureStore, clip_ids: Sequence[str], n_window: int, pad: Pad, overlap: float, batch_size: int
+    ) -> None:
+        self.store, self.clip_ids, self.n_window, self.pad = store, clip_ids, n_window, pad
+        self.overlap, self.batch_size = overlap, batch_size
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         positions: list[int] = []
-        pieces: list[npt.NDArray[Any]] = []
+        pieces: list[Tensor] = []
         for position, clip_id in enumerate(self.clip_ids):
-            clip = self.store[clip_id]
-            for start in even_starts(len(clip), self.n_window):
+            clip = self.store.tensor(clip_id)
+            for start in even_starts(len(clip), self.n_window, self.overlap):
                 positions.append(position)
                 pieces.append(cut(clip, start, self.n_window, self.pad))
                 if len(pieces) == self.batch_size:
-                    yield torch.tensor(positions), torch.from_numpy(np.stack(pieces))
+                    yield torch.tensor(positions), torch.stack(pieces)
                     positions, pieces = [], []
         if pieces:
-            yield torch.tensor(positions), torch.from_numpy(np.stack(pieces))
+            yield torch.tensor(positions), torch.stack(pieces)
 
 
 def vote(probabilities: Tensor, positions: Tensor, n_clips: int, method: Literal["mean", "majority"]) -> Tensor:

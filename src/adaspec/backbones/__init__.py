@@ -2,23 +2,66 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from adaspec.backbones.ast import AST
 from adaspec.backbones.cnn import CNN
-from adaspec.backbones.resnet import ResNet
+from adaspec.backbones.resnet import ResNet, WavResNet
 
 if TYPE_CHECKING:
     from adaspec.config import BackboneConfig
 
-__all__ = ["BACKBONES", "CNN", "ResNet", "build_backbone"]
-
-BACKBONES: dict[str, type[CNN] | type[ResNet]] = {"cnn": CNN, "resnet": ResNet}
+__all__ = ["AST", "CNN", "ResNet", "WavResNet", "build_backbone", "check_backbone"]
 
 
-def build_backbone(config: BackboneConfig, n_channels: int, n_features: int, n_classes: int) -> nn.Module:
-    """Build the configured backbone for spectrograms of n_channels x n_features x any number of frames."""
-    return BACKBONES[config.name](
-        n_channels=n_channels, n_features=n_features, n_classes=n_classes, dropout=config.dropout
-    )
+def build_backbone(
+    config: BackboneConfig, *, n_channels: int, n_features: int, n_frames: int, n_classes: int, pretrained: bool = False
+) -> nn.Module:
+    """Build the configured backbone.
+
+    Parameters
+    ----------
+    config : BackboneConfig
+    n_channels, n_features : int
+        Of the spectrograms.
+    n_frames : int
+        Of the windows that are trained on; any other number is taken too.
+    n_classes : int
+    pretrained : bool
+        Begin with other weights where `config` asks for them; otherwise nothing is read.
+
+    Raises
+    ------
+    InputError
+        timm, the model or the weights are not there.
+    """
+    sizes: dict[str, Any] = {"n_channels": n_channels, "n_features": n_features, "n_classes": n_classes}
+    sizes["dropout"] = config.dropout
+    if config.name == "resnet":
+        return ResNet(**sizes, widths=config.widths)
+    if config.name == "wav_resnet":
+        return WavResNet(**sizes)
+    if config.name == "cnn":
+        return CNN(**sizes)
+    if config.name == "ast":
+        return AST(**sizes, n_frames=n_frames, **config.ast.model_dump())
+    from adaspec.backbones.timm_model import TimmModel
+
+    settings = config.timm.model_dump() | {"pretrained": config.timm.pretrained and pretrained}
+    return TimmModel(**sizes, n_frames=n_frames, name=config.name, **settings)
+
+
+def check_backbone(config: BackboneConfig) -> None:
+    """Make sure that the configured backbone is known.
+
+    Raises
+    ------
+    InputError
+        timm is missing, or does not know the model.
+    """
+    if config.name.startswith("timm:"):
+        from adaspec.backbones.timm_model import check_timm_name
+
+        check_timm_name(config.name)

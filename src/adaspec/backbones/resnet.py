@@ -1,13 +1,14 @@
-"""A small residual network for log-mel spectrograms: 0.31 M parameters."""
+"""Residual networks for log-mel spectrograms: a small one of 0.31 M parameters, and ResNet-18."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ResNet"]
+__all__ = ["ResNet", "WavResNet"]
 
-WIDTHS = (16, 32, 64, 128)
 MIN_FRAMES = 32
 
 
@@ -35,8 +36,17 @@ class _Block(nn.Module):
         return torch.relu(self.residual(maps) + self.shortcut(maps))
 
 
+def _at_least(spectrogram: Tensor, n_rows: int, n_columns: int) -> Tensor:
+    """Fill up with zeros, the mean of what is normalised.
+
+    Strided bf16 convolutions over maps one or two frames wide read beyond them on the CPU (torch 2.14): NaN.
+    """
+    missing = [max(0, n_columns - spectrogram.shape[3]), max(0, n_rows - spectrogram.shape[2])]
+    return nn.functional.pad(spectrogram, (0, missing[0], 0, missing[1]))
+
+
 class ResNet(nn.Module):
-    """5x5 stem, one residual block at each of four widths, mean over frequency, mean plus maximum over time.
+    """5x5 stem, one residual block at each width, mean over frequency, mean plus maximum over time.
 
     Parameters
     ----------
@@ -48,6 +58,8 @@ class ResNet(nn.Module):
     n_classes : int
     dropout : float
         Before the linear layer, 0 <= p < 1.
+    widths : tuple of int
+        Channels of each block; from the second on, each halves the resolution.
 
     Shapes
     ------
@@ -59,23 +71,71 @@ class ResNet(nn.Module):
     zero-initialised last norm: P. Goyal et al., 2017, section 5.1, https://arxiv.org/abs/1706.02677
     """
 
-    def __init__(self, *, n_channels: int, n_features: int, n_classes: int, dropout: float) -> None:
+    def __init__(
+        self, *, n_channels: int, n_features: int, n_classes: int, dropout: float, widths: tuple[int, ...]
+    ) -> None:
         super().__init__()
         self.normalize = nn.BatchNorm2d(n_channels)  # brings log power to unit scale; fixed statistics once trained
         self.stem = nn.Sequential(
-            nn.Conv2d(n_channels, WIDTHS[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU()
+            nn.Conv2d(n_channels, widths[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
         )
-        widths = (WIDTHS[0], *WIDTHS)
+        inputs = (widths[0], *widths)
         self.blocks = nn.Sequential(
-            *(_Block(widths[i], widths[i + 1], stride=1 if i == 0 else 2) for i in range(len(WIDTHS)))
+            *(_Block(inputs[i], widths[i], stride=1 if i == 0 else 2) for i in range(len(widths)))
         )
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(WIDTHS[-1], n_classes)
+        self.head = nn.Linear(widths[-1], n_classes)
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        normal = self.normalize(spectrogram)
-        # Strided bf16 convolutions over maps one or two frames wide read beyond them on the CPU (torch 2.14): NaN.
-        n_missing = max(0, MIN_FRAMES - normal.shape[3])
-        maps = self.blocks(self.stem(nn.functional.pad(normal, (0, n_missing))))  # (batch, 128, n_rows, n_columns)
+        normal = _at_least(self.normalize(spectrogram), 1, MIN_FRAMES)
+        maps = self.blocks(self.stem(normal))  # (batch, widths[-1], n_rows, n_columns)
         over_time = maps.mean(dim=2)
         return self.head(self.dropout(over_time.mean(dim=2) + over_time.amax(dim=2)))
+
+
+class WavResNet(nn.Module):
+    """ResNet-18 on the spectrogram of one transform or of three.
+
+    7x7 stem and maximum pooling, two blocks at each of 64, 128, 256 and 512 channels, mean over all positions.
+
+    Parameters
+    ----------
+    n_channels : int
+        Transforms of the front end.
+    n_features : int
+        Height of the spectrogram. Any is taken, and any width; less than 64 is filled up with zeros, the mean.
+    n_classes : int
+    dropout : float
+        Before the linear layer, 0 <= p < 1.
+
+    Shapes
+    ------
+    (batch, n_channels, n_features, n_frames) -> (batch, n_classes)
+
+    References
+    ----------
+    K. He et al., "Deep Residual Learning for Image Recognition", CVPR 2016, table 1, https://arxiv.org/abs/1512.03385;
+    shortcuts that average before they halve the resolution: T. He et al., "Bag of Tricks for Image Classification",
+    CVPR 2019, section 4.2, https://arxiv.org/abs/1812.01187
+    """
+
+    def __init__(self, *, n_channels: int, n_features: int, n_classes: int, dropout: float) -> None:
+        super().__init__()
+        self.normalize = nn.BatchNorm2d(n_channels)
+        self.stem = nn.Sequential(
+            nn.Conv2d(n_channels, 64, 7, stride=2, padding=3, bias=False),
+            nn.BatchNorm2d(64),
+            nn.ReLU(),
+            nn.MaxPool2d(3, stride=2, padding=1),
+        )
+        widths = (64, 64, 64, 128, 128, 256, 256, 512, 512)
+        self.blocks = nn.Sequential(
+            *(_Block(n_in, n_out, stride=1 if n_in == n_out else 2) for n_in, n_out in pairwise(widths))
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(512, n_classes)
+
+    def forward(self, spectrogram: Tensor) -> Tensor:
+        normal = _at_least(self.normalize(spectrogram), 2 * MIN_FRAMES, 2 * MIN_FRAMES)
+        maps = self.blocks(self.stem(normal))  # (batch, 512, n_rows, n_columns)
+        return self.head(self.dropout(maps.mean(dim=(2, 3))))

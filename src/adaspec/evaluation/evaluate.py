@@ -126,7 +126,8 @@ def score_clips(folder: Path, clip_ids: list[str], features: Path, config: Confi
     contract = feature_contract(config)
     assert config.audio.window_s is not None
     n_window = window_length(contract, config.audio.window_s)
-    windows = EvenWindows(FeatureStore(features, contract), clip_ids, n_window, config.audio.pad, BATCH_SIZE)
+    store, overlap = FeatureStore(features, contract), config.evaluate.overlap
+    windows = EvenWindows(store, clip_ids, n_window, config.audio.pad, overlap, BATCH_SIZE)
     positions, probabilities = [], []
     with torch.inference_mode():
         for position, stored in windows:

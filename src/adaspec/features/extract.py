@@ -73,13 +73,14 @@ def _extract_shard(rows: list[tuple[str, str, str]], root: Path, contract: Contr
         import torch
 
         from adaspec.frontends.fbank import Fbank
+        from adaspec.frontends.stored import to_stored
 
         torch.set_num_threads(1)
         try:
             fbank = Fbank.from_contract(contract)
         except ValueError as error:
             raise InputError(f"params.yaml features.fbank: {error}") from None
-        clips = ((clip_id, fbank.to_store(waveform)) for clip_id, waveform in waveforms())
+        clips = ((clip_id, to_stored(fbank, torch.from_numpy(waveform)).numpy()) for clip_id, waveform in waveforms())
     write_shard(path, contract, clips)
     return len(rows), n_saturated
 

@@ -1,16 +1,17 @@
 """Clips in Arrow IPC shards, read by memory map.
 
 A shard holds `clip_id` and either `waveform` (int16, mono, the whole clip but for its silent ends) or `features`
-(float16, n_frames x n_mels, flattened) with `n_frames`. The schema's metadata carries the contract: what the numbers
-are and which settings made them. A reader that expects another contract refuses.
+(float16 logarithms of energies, n_frames x n_mels, flattened) with `n_frames`. The schema's metadata carries the
+contract: what the numbers are and which settings made them. A reader that expects another contract refuses.
 """
 
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ import pyarrow as pa
 
 from adaspec.config import ModelConfig
 from adaspec.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Contract", "FeatureStore", "feature_contract", "write_shard"]
 
@@ -43,7 +47,8 @@ def feature_contract(config: ModelConfig) -> Contract:
     """
     audio = {"sample_rate": config.audio.sample_rate, "trim_db": config.audio.trim_db}
     if config.frontend.name == "fbank":
-        return {"representation": "fbank", **audio, "fbank": config.features.fbank.model_dump()}
+        # What is normalised is the window that a model sees, not the whole clip.
+        return {"representation": "fbank", **audio, "fbank": config.features.fbank.model_dump(exclude={"normalize"})}
     return {"representation": "waveform", **audio}
 
 
@@ -137,3 +142,11 @@ class FeatureStore:
         if batch.num_columns == 3:
             return values.reshape(batch.column(1)[row].as_py(), -1)
         return values
+
+    def tensor(self, clip_id: str) -> Tensor:
+        """The same view as a tensor, not to be written to."""
+        import torch
+
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            return torch.from_numpy(self[clip_id])

@@ -33,7 +33,7 @@ def build_frontend(config: ModelConfig) -> AdaptiveSTFT | Fbank:
     if config.frontend.name == "fbank":
         settings = config.features.fbank.model_dump()
     else:
-        settings = config.frontend.model_dump(exclude={"name"})
+        settings = config.frontend.model_dump(exclude={"name", "cached"})
     return FRONTENDS[config.frontend.name](sample_rate=sample_rate, **settings)
 
 

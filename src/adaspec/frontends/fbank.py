@@ -5,8 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any, Self
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torchaudio.compliance import kaldi
@@ -29,7 +27,11 @@ class Fbank(nn.Module):
     n_mels : int
         Bands between 20 Hz and half the sample rate.
     normalize : bool
-        Bring each clip to mean 0 and standard deviation 1.
+        Bring each spectrogram to mean 0 and standard deviation 1.
+
+    Attributes
+    ----------
+    n_channels, n_features, hop_length, power : int
 
     Shapes
     ------
@@ -43,12 +45,12 @@ class Fbank(nn.Module):
     """
 
     def __init__(
-        self, *, sample_rate: int, frame_length_ms: float, frame_shift_ms: float, n_mels: int, normalize: bool
+        self, *, sample_rate: int, frame_length_ms: float, frame_shift_ms: float, n_mels: int, normalize: bool = False
     ) -> None:
         super().__init__()
         self.sample_rate = sample_rate
         self.frame_length_ms, self.frame_shift_ms = frame_length_ms, frame_shift_ms
-        self.n_channels, self.n_features, self.normalize = 1, n_mels, normalize
+        self.n_channels, self.n_features, self.power, self.normalize = 1, n_mels, 2, normalize
         self.frame_length = int(sample_rate * frame_length_ms * 0.001)  # samples, rounded down as Kaldi does
         self.hop_length = int(sample_rate * frame_shift_ms * 0.001)
         if self.frame_length < 2 or self.hop_length < 1:
@@ -62,19 +64,38 @@ class Fbank(nn.Module):
         """Build from the contract of a feature store."""
         return cls(sample_rate=contract["sample_rate"], **contract["fbank"])
 
+    def n_frames(self, n_samples: int) -> int:
+        """Frames of a waveform of n_samples."""
+        return 1 + max(0, n_samples - self.frame_length) // self.hop_length
+
     def forward(self, waveform: Tensor) -> Tensor:
+        return self.compress(self.energies(waveform))
+
+    def energies(self, waveform: Tensor) -> Tensor:
+        """Power in each band, shaped as the output of `forward`, with Kaldi's floor of 1.2e-7."""
         if waveform.ndim != 2:
             raise ValueError(f"waveform must have shape (batch, n_samples), got {tuple(waveform.shape)}")
         if waveform.shape[1] < self.frame_length:
             waveform = nn.functional.pad(waveform, (0, self.frame_length - waveform.shape[1]))
         features = torch.stack([self._one(clip) for clip in waveform])  # (batch, n_frames, n_mels)
-        return features.transpose(1, 2).unsqueeze(1)
+        return features.transpose(1, 2).unsqueeze(1).exp()
+
+    def compress(self, energies: Tensor) -> Tensor:
+        """Second half of `forward`: natural logarithm, normalised where that is asked for."""
+        features = energies.clamp_min(torch.finfo(torch.float32).eps).log()
+        if self.normalize:
+            mean, std = (
+                features.mean(dim=(1, 2, 3), keepdim=True),
+                features.std(dim=(1, 2, 3), correction=0, keepdim=True),
+            )
+            features = (features - mean) / (std + 1e-5)  # digital silence has no spread
+        return features
 
     def _one(self, clip: Tensor) -> Tensor:
         with warnings.catch_warnings():
             # Many narrow bands leave some without any FFT bin: Kaldi's own behaviour, told at length by torchaudio.
             warnings.filterwarnings("ignore", message="At least one mel filterbank has all zero values")
-            features = kaldi.fbank(
+            return kaldi.fbank(
                 clip.unsqueeze(0),
                 sample_frequency=self.sample_rate,
                 frame_length=self.frame_length_ms,
@@ -84,13 +105,3 @@ class Fbank(nn.Module):
                 use_energy=False,
                 dither=0.0,
             )
-        if self.normalize:
-            # The epsilon keeps digital silence, which has no spread, finite.
-            features = (features - features.mean()) / (features.std(correction=0) + 1e-5)
-        return features
-
-    def to_store(self, waveform: npt.NDArray[np.int16]) -> npt.NDArray[np.float16]:
-        """Features of one clip as the store keeps them: (n_samples,) int16 -> (n_frames, n_mels) float16."""
-        with torch.inference_mode():
-            features = self(torch.from_numpy(waveform).float().unsqueeze(0) / 32768)
-        return features[0, 0].T.contiguous().half().numpy()

@@ -75,7 +75,7 @@ class AdaptiveSTFT(nn.Module):
 
     Attributes
     ----------
-    n_channels, n_features, hop_length : int
+    n_channels, n_features, hop_length, power : int
 
     Shapes
     ------
@@ -155,7 +155,7 @@ class AdaptiveSTFT(nn.Module):
         self.sample_rate, self.n_fft, self.win_length, self.hop_length = sample_rate, n_fft, win_length, hop_length
         self.framing = Framing(n_fft, hop_length, center, power == 1, precision == "bf16")
         self.compression, self.log_base = compression, log_base
-        self.n_channels, self.n_features = n_transforms, n_freqs if n_mels is None else n_mels
+        self.n_channels, self.n_features, self.power = n_transforms, n_freqs if n_mels is None else n_mels, power
         self.kernel_form, self.band_width, self.kernel_constraint = kernel_form, band_width, kernel_constraint
         self.window_nonnegative, self.window_symmetric = window_nonnegative, window_symmetric
 
@@ -270,7 +270,16 @@ class AdaptiveSTFT(nn.Module):
         with torch.no_grad():
             return BakedSTFT(self.filters(), self.effective_mel(), self.framing, self.compression, self.log_base)
 
+    def n_frames(self, n_samples: int) -> int:
+        """Frames of a waveform of n_samples."""
+        padded = n_samples + 2 * (self.n_fft // 2) if self.framing.center else n_samples
+        return 1 + max(0, padded - self.n_fft) // self.hop_length
+
     def forward(self, waveform: Tensor) -> Tensor:
+        return self.compress(self.energies(waveform))
+
+    def energies(self, waveform: Tensor) -> Tensor:
+        """What `forward` compresses: power or magnitude in each band, shaped as its output, never negative."""
         if waveform.ndim != 2 or 0 in waveform.shape:
             raise ValueError(
                 f"waveform must have shape (batch, n_samples), neither of them 0, got {tuple(waveform.shape)}"
@@ -281,8 +290,12 @@ class AdaptiveSTFT(nn.Module):
             waveform = waveform.to(dtype)
             transforms = self._transforms(dtype)
             energies = torch.stack([band_energies(waveform, transform, self.framing) for transform in transforms], 1)
-            magnitude = self.framing.magnitude
-            return compress(energies, self.compression, self.log_base, magnitude=magnitude).transpose(2, 3)
+            return energies.transpose(2, 3)
+
+    def compress(self, energies: Tensor) -> Tensor:
+        """Second half of `forward`: energies to a scale that a network can use."""
+        with torch.autocast(energies.device.type, enabled=False):
+            return compress(energies, self.compression, self.log_base, magnitude=self.framing.magnitude)
 
     def _padded_window(self) -> Tensor:
         left = (self.n_fft - self.win_length) // 2

@@ -1,59 +1,185 @@
-"""Random changes to a training batch, on its device; PyTorch's global generator is seeded by the caller."""
+"""Random changes to a training batch, on its device; PyTorch's global generator is seeded by the caller.
+
+A batch holds waveforms (batch, n_samples) or energies (batch, n_channels, n_features, n_frames), and either is changed
+in the same way: energies of a sound that is made louder by a factor are multiplied by the factor to their `power`, and
+two sounds together have the sum of both energies, as they have on average where phases are random.
+"""
 
 from __future__ import annotations
-
-import math
 
 import torch
 import torchaudio
 from torch import Tensor
 
 from adaspec.config import AugmentConfig
+from adaspec.frontends import AdaptiveSTFT, Fbank
 
-__all__ = ["gain", "mixup", "spec_augment", "time_shift"]
-
-
-def gain(inputs: Tensor, config: AugmentConfig) -> Tensor:
-    """Scale each clip by up to +-gain_db: waveforms by a factor, log features by the equal summand."""
-    if config.gain_db == 0:
-        return inputs
-    gain_db = (2 * torch.rand(len(inputs), *[1] * (inputs.ndim - 1), device=inputs.device) - 1) * config.gain_db
-    if inputs.ndim == 2:
-        return inputs * 10 ** (gain_db / 20)
-    return inputs + gain_db * (math.log(10) / 10)  # natural logarithm of power
+__all__ = ["augment_energies", "augment_inputs", "spec_augment"]
 
 
-def time_shift(inputs: Tensor, config: AugmentConfig) -> Tensor:
-    """Rotate each clip in time by up to +-time_shift of its length."""
-    if config.time_shift == 0:
-        return inputs
-    n_time = inputs.shape[-1]
-    largest = int(config.time_shift * n_time)
-    shift = torch.randint(-largest, largest + 1, (len(inputs), 1), device=inputs.device)
-    index = (torch.arange(n_time, device=inputs.device) - shift) % n_time  # (batch, n_time)
-    return inputs.gather(-1, index.reshape(len(inputs), *[1] * (inputs.ndim - 2), n_time).expand_as(inputs))
-
-
-def mixup(inputs: Tensor, targets: Tensor, config: AugmentConfig) -> tuple[Tensor, Tensor]:
-    """Blend each clip and its target with another of the batch by Beta(alpha, alpha).
+def augment_inputs(
+    inputs: Tensor, targets: Tensor, frontend: AdaptiveSTFT | Fbank, config: AugmentConfig
+) -> tuple[Tensor, Tensor]:
+    """Gain, polarity, delay, shift, noise and mixing, in this order.
 
     Parameters
     ----------
-    inputs : Tensor of shape (batch, ...)
+    inputs : Tensor of shape (batch, n_samples) or (batch, n_channels, n_features, n_frames)
+        Waveforms or energies.
     targets : Tensor of shape (batch, n_classes)
+        One-hot.
+    frontend : AdaptiveSTFT or Fbank
+        What the energies are of.
+    config : AugmentConfig
+
+    Returns
+    -------
+    inputs, targets : Tensor
+        Of the same shapes.
+    """
+    power = 1 if inputs.ndim == 2 else frontend.power
+    if config.gain_db:
+        inputs = _amplify(inputs, 10 ** (_uniform(inputs, -config.gain_db, config.gain_db) / 20), power)
+    if config.polarity:
+        inputs = inputs * (1 - 2 * torch.randint(2, (len(inputs), 1), device=inputs.device))
+    if config.delay:
+        inputs = _delay(inputs, config.delay)
+    if config.time_shift:
+        inputs = _time_shift(inputs, config.time_shift)
+    if config.noise_snr_db is not None:
+        inputs = _add_noise(inputs, power, frontend, config.noise_snr_db)
+    if config.mix != "none":
+        inputs, targets = _mix(inputs, targets, power, config)
+    return inputs, targets
+
+
+def augment_energies(energies: Tensor, n_frames: int, config: AugmentConfig) -> Tensor:
+    """Change the speed at constant pitch, and shift in frequency.
+
+    Parameters
+    ----------
+    energies : Tensor of shape (batch, n_channels, n_features, n_frames or more)
+        Where the speed may grow, that much longer than what is wanted.
+    n_frames : int
+        Wanted.
+    config : AugmentConfig
+
+    Returns
+    -------
+    Tensor of shape (batch, n_channels, n_features, n_frames)
+    """
+    if config.time_stretch:
+        energies = _time_stretch(energies, n_frames, config.time_stretch)
+    if config.freq_shift:
+        energies = _freq_shift(energies, config.freq_shift)
+    return energies
+
+
+def _uniform(inputs: Tensor, low: float, high: float) -> Tensor:
+    """A number for each clip: (batch,)."""
+    return low + (high - low) * torch.rand(len(inputs), device=inputs.device)
+
+
+def _amplify(inputs: Tensor, factor: Tensor, power: int) -> Tensor:
+    """Scale the sound of each clip by its factor (batch,)."""
+    return inputs * (factor**power).reshape(-1, *[1] * (inputs.ndim - 1))
+
+
+def _level(inputs: Tensor, power: int) -> Tensor:
+    """Root mean square of each clip: (batch,)."""
+    squares = inputs if power == 2 else inputs.square()
+    return squares.flatten(1).mean(dim=1).sqrt()
+
+
+def _take(inputs: Tensor, index: Tensor) -> Tensor:
+    """What each clip holds at the times (batch, n) of its index."""
+    if inputs.ndim == 2:
+        return inputs.gather(1, index)
+    frames = inputs.movedim(3, 1)  # as energies lie in memory: whole frames are copied
+    n_clips, n_times = frames.shape[:2]
+    rows = index + n_times * torch.arange(n_clips, device=index.device)[:, None]
+    taken = frames.flatten(0, 1).index_select(0, rows.flatten())
+    return taken.view(*index.shape, *frames.shape[2:]).movedim(1, 3)
+
+
+def _delay(inputs: Tensor, largest: float) -> Tensor:
+    """Begin each clip later by up to `largest` of its length, with silence before it."""
+    n_times = inputs.shape[-1]
+    late = (_uniform(inputs, 0, largest) * n_times).long()
+    index = torch.arange(n_times, device=inputs.device) - late[:, None]
+    sounds = (index >= 0).reshape(len(inputs), *[1] * (inputs.ndim - 2), n_times)
+    return _take(inputs, index.clamp_min(0)) * sounds
+
+
+def _time_shift(inputs: Tensor, largest: float) -> Tensor:
+    """Rotate each clip in time by up to +-largest of its length."""
+    n_times = inputs.shape[-1]
+    most = int(largest * n_times)
+    shift = torch.randint(-most, most + 1, (len(inputs), 1), device=inputs.device)
+    return _take(inputs, (torch.arange(n_times, device=inputs.device) - shift) % n_times)
+
+
+def _add_noise(inputs: Tensor, power: int, frontend: AdaptiveSTFT | Fbank, snr_db: tuple[float, float]) -> Tensor:
+    """Add white noise at a signal-to-noise ratio drawn for each clip."""
+    if inputs.ndim == 2:
+        noise = torch.randn_like(inputs)
+    else:  # one noise for all, of which each clip takes another part
+        n_times = inputs.shape[3]
+        waveform = torch.randn(1, 2 * n_times * frontend.hop_length, device=inputs.device)
+        noise = frontend.energies(waveform)
+        start = torch.randint(noise.shape[3], (len(inputs), 1), device=inputs.device)
+        index = (start + torch.arange(n_times, device=inputs.device)) % noise.shape[3]
+        noise = _take(noise.expand(len(inputs), -1, -1, -1), index)
+    wanted = _level(inputs, power) * 10 ** (-_uniform(inputs, *snr_db) / 20)
+    return inputs + _amplify(noise, wanted / _level(noise, power), power)
+
+
+def _mix(inputs: Tensor, targets: Tensor, power: int, config: AugmentConfig) -> tuple[Tensor, Tensor]:
+    """Blend clips and their targets with others of the batch by Beta(alpha, alpha).
 
     References
     ----------
-    H. Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, eq. 1, https://arxiv.org/abs/1710.09412
+    mixup: H. Zhang et al., ICLR 2018, eq. 1, https://arxiv.org/abs/1710.09412; between-class: Y. Tokozume et al.,
+    "Learning from Between-class Examples for Deep Sound Recognition", ICLR 2018, eq. 2 (here the sound level is the
+    root mean square), https://arxiv.org/abs/1711.10282
     """
-    if config.mixup_alpha == 0:
-        return inputs, targets
+    n_clips = len(inputs)
     # torch's Beta sampler checks its arguments on every call; two gammas give the same distribution without.
-    gammas = torch._standard_gamma(torch.full((2, len(inputs)), config.mixup_alpha, device=inputs.device))
+    gammas = torch._standard_gamma(torch.full((2, n_clips), config.mix_alpha, device=inputs.device))
     share = (gammas[0] / gammas.sum(dim=0)).nan_to_num(0.5)  # tiny alpha: both gammas may underflow
-    partner = torch.randperm(len(inputs), device=inputs.device)
-    wide = share.reshape(-1, *[1] * (inputs.ndim - 1))
-    return torch.lerp(inputs[partner], inputs, wide), torch.lerp(targets[partner], targets, share[:, None])
+    share = torch.where(_uniform(inputs, 0, 1) < config.mix_probability, share, 1.0)
+    if config.mix == "mixup":
+        partner = torch.randperm(n_clips, device=inputs.device)
+        own, other = share, 1 - share
+    else:
+        draws = torch.rand(n_clips, n_clips, device=inputs.device)
+        partner = draws.masked_fill(targets @ targets.T > 0, -1).argmax(dim=1)
+        level = _level(inputs, power) + 1e-9
+        heard = share * level[partner]  # so that the share is the one that is heard
+        heard = heard / (heard + (1 - share) * level)
+        norm = (heard.square() + (1 - heard).square()).sqrt()
+        own, other = heard / norm, (1 - heard) / norm
+    mixed = _amplify(inputs, own, power) + _amplify(inputs[partner], other, power)
+    return mixed, torch.lerp(targets[partner], targets, share[:, None])
+
+
+def _time_stretch(energies: Tensor, n_frames: int, largest: float) -> Tensor:
+    """Play each clip faster or slower by up to `largest` of its speed; between frames is interpolated."""
+    last = energies.shape[3] - 1
+    speed = 1 + _uniform(energies, -largest, largest)
+    place = (torch.arange(n_frames, device=energies.device) * speed[:, None]).clamp_max(last)
+    before = place.long()
+    after = (before + 1).clamp_max(last)
+    return torch.lerp(_take(energies, before), _take(energies, after), (place - before)[:, None, None])
+
+
+def _freq_shift(energies: Tensor, most: int) -> Tensor:
+    """Shift each clip by up to +-most bands; the outermost band fills what becomes free."""
+    n_features = energies.shape[2]
+    bands = torch.arange(-most, n_features + most, device=energies.device).clamp(0, n_features - 1)
+    shifted = energies.movedim(3, 1)[..., bands].unfold(3, n_features, 1).movedim(3, 1)
+    start = torch.randint(2 * most + 1, (len(energies),), device=energies.device)
+    return shifted[torch.arange(len(energies), device=energies.device), start].movedim(1, 3)
 
 
 def spec_augment(spectrogram: Tensor, config: AugmentConfig) -> Tensor:

@@ -1,4 +1,4 @@
-"""Training batches: a random window of every clip per epoch, drawn by (seed, fold, epoch, clip)."""
+"""Training batches: a random window of every clip per epoch, drawn by (seed, fold, epoch)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from adaspec.config import AudioConfig
-from adaspec.features.store import FeatureStore
 from adaspec.seeding import generator
 from adaspec.windows import cut, random_start
 
@@ -44,29 +43,25 @@ class _RandomWindows(Dataset[tuple[Tensor, Tensor]]):
     """Takes a whole batch at a time, so that nothing is collated item by item."""
 
     def __init__(
-        self,
-        store: FeatureStore,
-        clip_ids: list[str],
-        targets: Tensor,
-        n_window: int,
-        audio: AudioConfig,
-        keys: tuple[int, int],
+        self, clips: list[Tensor], targets: Tensor, n_window: int, audio: AudioConfig, keys: tuple[int, int]
     ) -> None:
-        self.store, self.clip_ids, self.targets = store, clip_ids, targets
-        self.n_window, self.audio, self.keys = n_window, audio, keys
+        self.clips, self.targets, self.n_window, self.audio, self.keys = clips, targets, n_window, audio, keys
+        self.epoch, self.draws = -1, np.empty(0)
 
     def __getitem__(self, batch: Batch) -> tuple[Tensor, Tensor]:
         epoch, entries = batch
+        if epoch != self.epoch:
+            self.epoch, self.draws = epoch, generator(*self.keys, epoch, "window").random(len(self.clips))
         windows = []
         for entry in entries:
-            clip = self.store[self.clip_ids[entry]]
-            rng = generator(*self.keys, epoch, "window", int(entry))
-            windows.append(cut(clip, random_start(len(clip), self.n_window, rng), self.n_window, self.audio.pad))
-        return torch.from_numpy(np.stack(windows)), self.targets[torch.from_numpy(entries)]
+            clip = self.clips[entry]
+            start = random_start(len(clip), self.n_window, self.audio.pad, self.draws[entry])
+            windows.append(cut(clip, start, self.n_window, self.audio.pad))
+        return torch.stack(windows), self.targets[torch.from_numpy(entries)]
 
 
 def train_batches(
-    store: FeatureStore,
+    clips: dict[str, Tensor],
     train: pd.DataFrame,
     labels: list[str],
     n_window: int,
@@ -78,7 +73,8 @@ def train_batches(
 
     Parameters
     ----------
-    store : FeatureStore
+    clips : dict of str to Tensor
+        Clips by `clip_id`, in memory, mapped or on a GPU, where their windows are then cut.
     train : DataFrame
         `clip_id`, `label`, `weight` (times per epoch).
     labels : list of str
@@ -90,7 +86,8 @@ def train_batches(
     keys : (seed, fold)
     """
     repeated = train.loc[train.index.repeat(train["weight"])]
+    entries = [clips[clip_id] for clip_id in repeated["clip_id"]]
     targets = torch.tensor([labels.index(label) for label in repeated["label"]])
-    windows = _RandomWindows(store, list(repeated["clip_id"]), targets, n_window, audio, keys)
+    windows = _RandomWindows(entries, targets, n_window, audio, keys)
     sampler = _EpochBatches(len(repeated), batch_size, keys)
     return DataLoader(windows, batch_size=None, sampler=sampler)

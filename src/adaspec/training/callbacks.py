@@ -31,11 +31,22 @@ class AverageWeights(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        def move(average: Tensor, current: Tensor, n_averaged: Tensor) -> Tensor:
-            n = int(n_averaged)
-            return average + (current - average) * (1 - min(decay, (1 + n) / (10 + n)))
+        @torch.no_grad()
+        def move(averages: list[Tensor], currents: list[Tensor], n: Tensor) -> None:
+            if not averages[0].is_floating_point():  # counts of batches
+                torch._foreach_copy_(averages, currents)
+                return
+            steps = torch._foreach_sub(currents, averages)
+            torch._foreach_mul_(steps, 1 - ((1 + n) / (10 + n)).clamp_max(decay))
+            torch._foreach_add_(averages, steps)
 
-        super().__init__(avg_fn=move)
+        super().__init__(multi_avg_fn=move)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        # torch looks at the count of updates before each of them: on a GPU it would wait for the step to be over.
+        if self._average_model is not None:
+            self._average_model.n_averaged = self._average_model.n_averaged.cpu()
 
 
 class History(pl.Callback):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from adaspec.backbones import check_backbone
 from adaspec.config import Config
 from adaspec.engine import folds_at_a_time, run_tasks
 from adaspec.files import complete_folder, only_one
@@ -46,6 +47,7 @@ def cross_validate(
         The settings of the front end contradict each other, or a loss is not finite.
     """
     check_frontend(config)
+    check_backbone(config.backbone)
     labels = sorted(clips["label"].unique())
     rows = folds.merge(clips[["clip_id", "label"]], on="clip_id")
     digest = training_digest(config, clips, folds)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -12,11 +14,14 @@ import lightning.pytorch as pl
 import pandas as pd
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from torch import Tensor
+from torch.utils.data import DataLoader
 
 from adaspec.config import Config
 from adaspec.engine import keep_freed_memory
 from adaspec.features.store import FeatureStore, feature_contract
 from adaspec.files import complete_folder
+from adaspec.frontends.stored import to_stored
 from adaspec.model import AudioClassifier, save
 from adaspec.seeding import torch_seed
 from adaspec.splits import class_weights
@@ -68,13 +73,13 @@ def fit_fold(
     folder.mkdir(parents=True, exist_ok=True)
     contract = feature_contract(config)
     store = FeatureStore(features, contract)
-    assert config.audio.window_s is not None
-    n_window = window_length(contract, config.audio.window_s)
     train, validation = rows[rows["role"] == "train"], rows[rows["role"] == "validation"]
 
     torch.manual_seed(torch_seed(config.seed, fold, "weights"))
-    model = AudioClassifier(config, labels)
+    model = AudioClassifier(config, labels, pretrained=True).to("cuda" if torch.cuda.is_available() else "cpu")
     model.backbone.to(memory_format=torch.channels_last)
+    if config.train.compile:
+        model.backbone.compile()
     counts = train["label"].value_counts().reindex(labels)
     balanced = class_weights(counts) if config.split.balance == "class_weights" else counts * 0 + 1.0
     targets = torch.tensor([labels.index(label) for label in validation["label"]], dtype=torch.int64)
@@ -102,10 +107,8 @@ def fit_fold(
     last = folder / f"{LAST}.ckpt"
     trainer.fit(
         module,
-        train_batches(store, train, labels, n_window, config.audio, config.train.batch_size, (config.seed, fold)),
-        EvenWindows(store, list(validation["clip_id"]), n_window, config.audio.pad, 2 * config.train.batch_size)
-        if len(validation)
-        else None,
+        _train_batches(store, train, model, config, fold),
+        _validation_batches(store, validation, model, config) if len(validation) else None,
         ckpt_path=last if last.exists() else None,
         weights_only=True,
     )
@@ -117,6 +120,35 @@ def fit_fold(
         shutil.copyfile(folder / HISTORY, partial / HISTORY)
     for checkpoint_file in folder.glob("*.ckpt"):
         checkpoint_file.unlink()
+
+
+def _train_batches(
+    store: FeatureStore, train: pd.DataFrame, model: AudioClassifier, config: Config, fold: int
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    """Random windows, of spectrograms where these are fixed and cached; longer ones where they may be played faster."""
+    clips = {clip_id: store.tensor(clip_id).to(model.device) for clip_id in train["clip_id"]}
+    assert config.audio.window_s is not None
+    n_window = window_length(store.contract, config.audio.window_s)
+    if config.frontend.cached:
+        clips = {clip_id: to_stored(model.frontend, waveform) for clip_id, waveform in clips.items()}
+        n_window = model.n_frames
+    n_window = math.ceil(n_window * (1 + config.augment.time_stretch))
+    keys = (config.seed, fold)
+    return train_batches(clips, train, model.labels, n_window, config.audio, config.train.batch_size, keys)
+
+
+def _validation_batches(
+    store: FeatureStore, validation: pd.DataFrame, model: AudioClassifier, config: Config
+) -> Iterable[tuple[Tensor, Tensor]]:
+    """Windows side by side, or their energies where these are fixed and cached."""
+    assert config.audio.window_s is not None
+    n_window = window_length(store.contract, config.audio.window_s)
+    batch_size = 2 * config.train.batch_size
+    windows = EvenWindows(store, list(validation["clip_id"]), n_window, config.audio.pad, 0.0, batch_size)
+    if not config.frontend.cached:
+        return windows
+    energies = [(positions, model.energies(model.input_of(stored.to(model.device)))) for positions, stored in windows]
+    return DataLoader(energies, batch_size=None)  # type: ignore[arg-type]
 
 
 def _quiet_lightning() -> None:

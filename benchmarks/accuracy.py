@@ -1,0 +1,107 @@
+"""Accuracy and cost of a recipe over several seeds, run as a user runs it.
+
+    python benchmarks/accuracy.py RECIPE [--root DIR] [--seeds 1 2 3] [-S KEY=VALUE ...] [--out DIR]
+
+The last commit is cloned to a temporary folder, where each seed is one `dvc exp run` of the recipe, from the recordings
+to the scores. DIR defaults to esc10 of $ADASPEC_SHARED (or ../shared). Wall and CPU time are those of the whole
+command; only the first seed has to read the recordings, the others find them in DVC's cache. Predictions and scores of
+each seed stay below --out, as `adaspec compare` takes them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("ADASPEC_SHARED", ROOT.parent / "shared"))
+KEPT = ("summary.json", "predictions.csv", "per_class.csv")
+
+
+def children_cpu_s() -> float:
+    """CPU time of all processes that were started from here and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def clone_last_commit(folder: Path) -> None:
+    dirty = subprocess.run(["git", "status", "--short"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    if dirty:
+        print("note: the last commit is run, without what has changed since:\n" + dirty, file=sys.stderr)
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+
+
+def run_recipe(recipe: str, root: Path, settings: list[str], repository: Path) -> dict[str, float]:
+    """Run a recipe in a clone; return the wall and CPU time in seconds."""
+    environment = os.environ | {"PYTHONPATH": "src"}
+    subprocess.run(["git", "checkout", "--quiet", "."], cwd=repository, check=True)  # the last experiment's params.yaml
+    options = [part for setting in settings for part in ("-S", setting)]
+    printed = subprocess.run(
+        [sys.executable, "-m", "adaspec", "recipe", recipe, "--root", str(root), *options],
+        cwd=repository,
+        env=environment,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    cpu_s, start = children_cpu_s(), time.perf_counter()
+    subprocess.run(printed.stdout, shell=True, cwd=repository, check=True, stdout=sys.stderr)
+    return {"wall_s": time.perf_counter() - start, "cpu_s": children_cpu_s() - cpu_s}
+
+
+def keep(repository: Path, out: Path) -> list[float]:
+    """Copy the metrics, and return the accuracy of each fold."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in KEPT:
+        shutil.copyfile(repository / "metrics" / name, out / name)
+    folds: list[dict[str, Any]] = [
+        json.loads(path.read_text()) for path in sorted((repository / "metrics/folds").iterdir())
+    ]
+    return [scores["accuracy"] for scores in folds]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe")
+    parser.add_argument("--root", type=Path, default=SHARED / "data/esc10")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("-S", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--out", type=Path, default=Path("accuracy"))
+    arguments = parser.parse_args()
+    if not arguments.root.is_dir():
+        sys.exit(f"{arguments.root} not found; give --root, or set ADASPEC_SHARED")
+    out = arguments.out.absolute()
+    accuracies: list[list[float]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        repository = Path(scratch) / "adaspec"
+        clone_last_commit(repository)
+        for seed in arguments.seeds:
+            settings = [f"seed={seed}", *arguments.settings]
+            cost = run_recipe(arguments.recipe, arguments.root.absolute(), settings, repository)
+            accuracies.append(keep(repository, out / f"seed-{seed}"))
+            told = (
+                f"{statistics.mean(accuracies[-1]):.4f} (folds " + " ".join(map("{:.4f}".format, accuracies[-1])) + ")"
+            )
+            print(f"seed {seed}  accuracy {told}  wall {cost['wall_s']:.0f} s  CPU {cost['cpu_s']:.0f} s", flush=True)
+    means = [statistics.mean(folds) for folds in accuracies]
+    everything = [accuracy for folds in accuracies for accuracy in folds]
+    told = f"{arguments.recipe} {' '.join(arguments.settings)}".strip()
+    print(
+        f"{told}: mean {statistics.mean(means):.4f}, std over folds and seeds {statistics.stdev(everything):.4f}",
+        end="",
+    )
+    print(f", over seeds {statistics.stdev(means):.4f}" if len(means) > 1 else "")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Losses on soft targets, as mixing and label smoothing make them."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from adaspec.config import TrainConfig
+
+__all__ = ["classification_loss"]
+
+
+def classification_loss(logits: Tensor, targets: Tensor, class_weight: Tensor, config: TrainConfig) -> Tensor:
+    """Mean over the batch of cross-entropy, or of focal loss: -sum_c w_c t_c (1 - p_c)^gamma log p_c.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (batch, n_classes)
+    targets : Tensor of shape (batch, n_classes)
+        Probabilities; `train.label_smoothing` of each is spread evenly over all classes.
+    class_weight : Tensor of shape (n_classes,)
+    config : TrainConfig
+
+    References
+    ----------
+    T.-Y. Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, eq. 4, https://arxiv.org/abs/1708.02002;
+    label smoothing: C. Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016, section 7
+    """
+    logits, smoothing = logits.float(), config.label_smoothing
+    if config.loss == "cross_entropy":
+        return nn.functional.cross_entropy(logits, targets, weight=class_weight, label_smoothing=smoothing)
+    targets = targets * (1 - smoothing) + smoothing / targets.shape[1]
+    log_probabilities = logits.log_softmax(dim=1)
+    hardness = (1 - log_probabilities.exp()).clamp_min(1e-7) ** config.focal_gamma  # finite gradient at 0
+    return -(class_weight * targets * hardness * log_probabilities).sum(dim=1).mean()
