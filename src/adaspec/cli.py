@@ -52,6 +52,31 @@ def recipe(
 
 
 @app.command()
+def compare(
+    settings: Annotated[
+        list[str],
+        typer.Argument(
+            help="Experiments, commits or folders with predictions.csv; [NAME=]RUN,RUN,... for several seeds."
+        ),
+    ],
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+) -> None:
+    """Compare accuracies clip by clip with the first of the settings: paired intervals and McNemar's test."""
+    from adaspec.errors import InputError
+    from adaspec.evaluation.comparison import Setting, format_table, read_predictions
+    from adaspec.evaluation.comparison import compare as compare_settings
+
+    with exit_on_input_error():
+        if len(settings) < 2:
+            raise InputError(f"one setting ({settings[0]}) leaves nothing to compare; name two or more")
+        read = []
+        for setting in settings:
+            name, _, runs = setting.rpartition("=")
+            read.append(Setting(name or runs, [read_predictions(run) for run in runs.split(",")]))
+        typer.echo(format_table(compare_settings(read), markdown=markdown))
+
+
+@app.command()
 def fetch(
     dataset: Annotated[str, typer.Argument(help="Data set to download: esc50.")],
     to: Annotated[Path, typer.Option(help="Folder to put it in; created if it is missing.")],
