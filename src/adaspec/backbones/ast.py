@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from adaspec.backbones.filling import fill
+
 __all__ = ["AST"]
 
 MLP_RATIO = 4
@@ -118,13 +120,13 @@ class AST(nn.Module):
         self.pooling, self.patch_dropout = pooling, patch_dropout
         self.normalize = nn.BatchNorm2d(n_channels)  # brings log power to unit scale; fixed statistics once trained
         if stem == "patches":
-            self.smallest = patch_size
+            self.smallest = (patch_size, patch_size)
             self.stem: nn.Module = nn.Conv2d(n_channels, embed_dim, patch_size, stride=patch_stride)
         else:
-            self.smallest = 4 * STEM_STRIDE  # see the note on strided convolutions in resnet.py
+            self.smallest = (4 * STEM_STRIDE, 4 * STEM_STRIDE)
             self.stem = _convolutions(n_channels, embed_dim)
         with torch.no_grad():
-            grid = self.stem(self._fill(torch.zeros(1, n_channels, n_features, n_frames))).shape[2:]
+            grid = self.stem(fill(torch.zeros(1, n_channels, n_features, n_frames), self.smallest)).shape[2:]
         self.places = nn.Parameter(torch.empty(1, embed_dim, *grid))
         self.cls = nn.Parameter(torch.zeros(1, 1, embed_dim)) if pooling == "cls" else None
         self.blocks = nn.Sequential(*(_Block(embed_dim, num_heads, dropout) for _ in range(depth)))
@@ -138,7 +140,7 @@ class AST(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        grid = self.stem(self._fill(self.normalize(spectrogram)))  # (batch, embed_dim, n_rows, n_columns)
+        grid = self.stem(fill(self.normalize(spectrogram), self.smallest))  # (batch, embed_dim, n_rows, n_columns)
         tokens = (grid + self._places(grid)).flatten(2).transpose(1, 2)
         if self.training and self.patch_dropout > 0:
             tokens = self._leave_out(tokens)
@@ -147,11 +149,6 @@ class AST(nn.Module):
         tokens = self.norm(self.blocks(tokens))
         pooled = tokens[:, 0] if self.pooling == "cls" else tokens.mean(dim=1)
         return self.head(self.dropout(pooled))
-
-    def _fill(self, spectrogram: Tensor) -> Tensor:
-        """Up to a patch, with zeros, the mean."""
-        n_missing = [max(0, self.smallest - size) for size in spectrogram.shape[2:]]
-        return nn.functional.pad(spectrogram, (0, n_missing[1], 0, n_missing[0]))
 
     def _places(self, grid: Tensor) -> Tensor:
         if grid.shape[2:] == self.places.shape[2:]:

@@ -7,9 +7,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from adaspec.backbones.filling import fill
+
 __all__ = ["ResNet", "WavResNet"]
 
-MIN_FRAMES = 32
+SMALLEST, SMALLEST_18 = (1, 32), (64, 64)  # spectrogram
 
 
 class _Block(nn.Module):
@@ -34,15 +36,6 @@ class _Block(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         return torch.relu(self.residual(maps) + self.shortcut(maps))
-
-
-def _at_least(spectrogram: Tensor, n_rows: int, n_columns: int) -> Tensor:
-    """Fill up with zeros, the mean of what is normalised.
-
-    Strided bf16 convolutions over maps one or two frames wide read beyond them on the CPU (torch 2.14): NaN.
-    """
-    missing = [max(0, n_columns - spectrogram.shape[3]), max(0, n_rows - spectrogram.shape[2])]
-    return nn.functional.pad(spectrogram, (0, missing[0], 0, missing[1]))
 
 
 class ResNet(nn.Module):
@@ -87,7 +80,7 @@ class ResNet(nn.Module):
         self.head = nn.Linear(widths[-1], n_classes)
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        normal = _at_least(self.normalize(spectrogram), 1, MIN_FRAMES)
+        normal = fill(self.normalize(spectrogram), SMALLEST)
         maps = self.blocks(self.stem(normal))  # (batch, widths[-1], n_rows, n_columns)
         over_time = maps.mean(dim=2)
         return self.head(self.dropout(over_time.mean(dim=2) + over_time.amax(dim=2)))
@@ -136,6 +129,6 @@ class WavResNet(nn.Module):
         self.head = nn.Linear(512, n_classes)
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        normal = _at_least(self.normalize(spectrogram), 2 * MIN_FRAMES, 2 * MIN_FRAMES)
+        normal = fill(self.normalize(spectrogram), SMALLEST_18)
         maps = self.blocks(self.stem(normal))  # (batch, 512, n_rows, n_columns)
         return self.head(self.dropout(maps.mean(dim=(2, 3))))

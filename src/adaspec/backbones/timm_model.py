@@ -9,11 +9,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from adaspec.backbones.filling import fill
 from adaspec.errors import InputError
 
 __all__ = ["TimmModel", "check_timm_name"]
 
 PREFIX = "timm:"
+SMALLEST = (64, 64)  # spectrogram: most models halve the resolution five times
 
 
 def _import_timm() -> ModuleType:
@@ -102,7 +104,7 @@ class TimmModel(nn.Module):
             self._freeze()
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        return self.model(self.normalize(spectrogram))
+        return self.model(fill(self.normalize(spectrogram), SMALLEST))
 
     def train(self, mode: bool = True) -> TimmModel:
         super().train(mode)
