@@ -10,23 +10,25 @@ from hypothesis.extra import numpy as hnp
 
 from adaspec.features.store import FeatureStore, write_shard
 from adaspec.frontends import Fbank
+from adaspec.frontends.stored import to_stored
 from adaspec.windows import TOLERANCE, EvenWindows, cut, even_starts, random_start, vote, window_length
 
 WAVEFORM: dict[str, Any] = {"representation": "waveform", "sample_rate": 8000, "trim_db": None}
-FBANK_SETTINGS = {"frame_length_ms": 25.0, "frame_shift_ms": 10.0, "n_mels": 20, "normalize": False}
+FBANK_SETTINGS = {"frame_length_ms": 25.0, "frame_shift_ms": 10.0, "n_mels": 20}
 FBANK: dict[str, Any] = {"representation": "fbank", "sample_rate": 8000, "trim_db": None, "fbank": FBANK_SETTINGS}
 
 lengths = st.integers(1, 3000)
+overlaps = st.sampled_from([0.0, 0.3, 0.5, 0.9])
 clips = hnp.arrays(np.int16, st.integers(1, 60)) | hnp.arrays(
     np.float16, st.tuples(st.integers(1, 60), st.just(2)), elements=st.floats(-20, 20, width=16)
 )
 
 
-@given(n_clip=lengths, n_window=lengths)
-def test_even_starts_cover_the_clip_and_stay_within(n_clip: int, n_window: int) -> None:
-    starts = even_starts(n_clip, n_window)
+@given(n_clip=lengths, n_window=lengths, overlap=overlaps)
+def test_even_starts_cover_the_clip_and_stay_within(n_clip: int, n_window: int, overlap: float) -> None:
+    starts = even_starts(n_clip, n_window, overlap)
     assert all(isinstance(start, int) for start in starts)
-    assert starts == sorted(set(starts))
+    assert starts == sorted(starts)
     assert starts[0] >= 0
     assert starts[-1] + n_window <= max(n_clip, n_window)
     covered = np.zeros(max(n_clip, n_window), dtype=bool)
@@ -42,11 +44,25 @@ def test_even_starts_cover_the_clip_and_stay_within(n_clip: int, n_window: int) 
         assert starts[0] == max(0, n_clip - n_window) // 2
 
 
-@given(n_clip=lengths, n_window=lengths)
-def test_even_starts_are_no_more_than_needed(n_clip: int, n_window: int) -> None:
-    starts = even_starts(n_clip, n_window)
-    assert starts == even_starts(n_clip, n_window)
-    assert (len(starts) - 1 + TOLERANCE) * n_window < n_clip + 1e-6 or len(starts) == 1
+@given(n_clip=lengths, n_window=lengths, overlap=overlaps)
+def test_even_starts_are_no_more_than_needed(n_clip: int, n_window: int, overlap: float) -> None:
+    starts = even_starts(n_clip, n_window, overlap)
+    n_fewer = len(starts) - 2  # with so many steps of the overlap, more than the tolerance would be left out
+    assert len(starts) == 1 or (1 + n_fewer * (1 - overlap) + TOLERANCE) * n_window < n_clip + 1e-6
+
+
+@given(n_clip=lengths, n_window=lengths, overlap=overlaps)
+def test_even_starts_overlap_by_what_is_asked_for(n_clip: int, n_window: int, overlap: float) -> None:
+    steps = np.diff(even_starts(n_clip, n_window, overlap))
+    if len(steps):
+        # The tenth of a window that may be left out is shared by all steps; starts are whole samples.
+        assert steps.max() <= (1 - overlap) * n_window + TOLERANCE * n_window / len(steps) + 1
+
+
+def test_even_starts_are_more_with_overlap() -> None:
+    assert even_starts(200, 100, 0.5) == [0, 50, 100]
+    assert even_starts(200, 100, 0.75) == [0, 25, 50, 75, 100]
+    assert even_starts(90, 100, 0.9) == [0]
 
 
 @pytest.mark.parametrize(
@@ -63,25 +79,27 @@ def test_even_starts_are_no_more_than_needed(n_clip: int, n_window: int) -> None
     ],
 )
 def test_even_starts_examples(n_clip: int, n_window: int, starts: list[int]) -> None:
-    assert even_starts(n_clip, n_window) == starts
+    assert even_starts(n_clip, n_window, 0.0) == starts
 
 
-@given(n_clip=lengths, n_window=lengths, seed=st.integers(0, 2**32))
-def test_random_start_is_in_range_and_follows_the_generator(n_clip: int, n_window: int, seed: int) -> None:
-    start = random_start(n_clip, n_window, np.random.default_rng(seed))
-    assert 0 <= start <= max(0, n_clip - n_window)
-    assert start == random_start(n_clip, n_window, np.random.default_rng(seed))
+@given(n_clip=lengths, n_window=lengths, draw=st.floats(0, 1, exclude_max=True))
+def test_random_start_is_in_range(n_clip: int, n_window: int, draw: float) -> None:
+    assert 0 <= random_start(n_clip, n_window, "zeros", draw) <= max(0, n_clip - n_window)
+    assert 0 <= random_start(n_clip, n_window, "repeat", draw) < n_clip
 
 
-def test_random_start_reaches_both_ends() -> None:
-    rng = np.random.default_rng(0)
-    assert {random_start(13, 10, rng) for _ in range(200)} == {0, 1, 2, 3}
+def test_random_starts_are_equally_likely_everywhere() -> None:
+    draws = (np.arange(1200) + 0.5) / 1200
+    within = [random_start(13, 10, "zeros", draw) for draw in draws]
+    around = [random_start(6, 10, "repeat", draw) for draw in draws]
+    assert np.bincount(within).tolist() == [300] * 4
+    assert np.bincount(around).tolist() == [200] * 6
 
 
 @given(clip=clips, n_window=st.integers(1, 150), data=st.data())
 def test_cut_repeat_continues_with_the_clip_again(clip: np.ndarray, n_window: int, data: st.DataObject) -> None:
-    start = data.draw(st.integers(0, max(0, len(clip) - n_window)))
-    window = cut(clip, start, n_window, "repeat")
+    start = data.draw(st.integers(0, len(clip) - 1))
+    window = cut(torch.from_numpy(clip), start, n_window, "repeat").numpy()
     assert window.shape == (n_window, *clip.shape[1:])
     assert window.dtype == clip.dtype
     for index in range(n_window):
@@ -91,7 +109,7 @@ def test_cut_repeat_continues_with_the_clip_again(clip: np.ndarray, n_window: in
 @given(clip=clips, n_window=st.integers(1, 150), data=st.data())
 def test_cut_zeros_is_followed_by_silence(clip: np.ndarray, n_window: int, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, max(0, len(clip) - n_window)))
-    window = cut(clip, start, n_window, "zeros")
+    window = cut(torch.from_numpy(clip), start, n_window, "zeros").numpy()
     assert window.shape == (n_window, *clip.shape[1:])
     assert window.dtype == clip.dtype
     n_real = min(n_window, len(clip) - start)
@@ -106,7 +124,7 @@ def test_window_length_is_what_the_store_holds_for_the_duration(sample_rate: int
     n_samples = window_length(WAVEFORM | {"sample_rate": sample_rate}, window_s)
     assert n_samples == max(1, round(window_s * sample_rate))
     fbank = Fbank(sample_rate=sample_rate, **FBANK_SETTINGS)
-    features = fbank.to_store(np.ones(n_samples, dtype=np.int16))
+    features = to_stored(fbank, torch.ones(n_samples, dtype=torch.int16))
     assert window_length(FBANK | {"sample_rate": sample_rate}, window_s) == len(features)
 
 
@@ -126,12 +144,12 @@ CLIP_IDS = ["c47", "c1", "c10", "c25", "c9"]
 @pytest.mark.parametrize("pad", ["repeat", "zeros"])
 def test_even_windows_are_those_of_each_clip_in_order(store: FeatureStore, pad: Literal["repeat", "zeros"]) -> None:
     expected = [
-        (position, cut(store[clip_id], start, 10, pad))
+        (position, cut(store.tensor(clip_id), start, 10, pad))
         for position, clip_id in enumerate(CLIP_IDS)
-        for start in even_starts(len(store[clip_id]), 10)
+        for start in even_starts(len(store[clip_id]), 10, 0.0)
     ]
     assert [position for position, _ in expected] == [0, 0, 0, 0, 0, 1, 2, 3, 3, 3, 4]
-    positions, windows = zip(*EvenWindows(store, CLIP_IDS, 10, pad, batch_size=4), strict=True)
+    positions, windows = zip(*EvenWindows(store, CLIP_IDS, 10, pad, 0.0, batch_size=4), strict=True)
     assert [len(batch) for batch in positions] == [4, 4, 3]
     assert positions[0].dtype == torch.int64
     assert torch.cat(positions).tolist() == [position for position, _ in expected]
@@ -140,7 +158,7 @@ def test_even_windows_are_those_of_each_clip_in_order(store: FeatureStore, pad: 
 
 def test_even_windows_do_not_depend_on_the_batch_size(store: FeatureStore) -> None:
     def gather(batch_size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        batches = list(EvenWindows(store, CLIP_IDS, 10, "repeat", batch_size))
+        batches = list(EvenWindows(store, CLIP_IDS, 10, "repeat", 0.5, batch_size))
         assert all(len(windows) == batch_size for _, windows in batches[:-1])
         return torch.cat([positions for positions, _ in batches]), torch.cat([windows for _, windows in batches])
 
@@ -152,7 +170,7 @@ def test_even_windows_do_not_depend_on_the_batch_size(store: FeatureStore) -> No
 
 
 def test_even_windows_can_be_iterated_again(store: FeatureStore) -> None:
-    windows = EvenWindows(store, CLIP_IDS, 10, "zeros", 4)
+    windows = EvenWindows(store, CLIP_IDS, 10, "zeros", 0.0, 4)
     first, second = list(windows), list(windows)
     assert len(first) == len(second) == 3
     assert all(torch.equal(a[1], b[1]) for a, b in zip(first, second, strict=True))

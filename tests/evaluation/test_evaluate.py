@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn.metrics
-import torch
 from toydata import Toy, changed, differing
 
 from adaspec.evaluation.classification import SCORES
@@ -162,10 +161,10 @@ def window_probabilities(trained: Trained, clip_id: str) -> np.ndarray:
     """Of every window of a clip by the model of fold 1, one at a time."""
     toy, models = trained
     model, contract = load(models / "fold-1"), feature_contract(toy.config)
-    n_window, clip = window_length(contract, 0.04), FeatureStore(toy.features, contract)[clip_id]
+    n_window, clip = window_length(contract, 0.04), FeatureStore(toy.features, contract).tensor(clip_id)
     found = []
-    for start in even_starts(len(clip), n_window):
-        window = torch.from_numpy(cut(clip, start, n_window, "repeat").copy())[None]
+    for start in even_starts(len(clip), n_window, 0.0):
+        window = cut(clip, start, n_window, "repeat")[None]
         found.append(model(window.float() / 32768).softmax(dim=1)[0].numpy())
     return np.array(found)
 

@@ -106,7 +106,7 @@ def test_extract_trims_silent_ends(root: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(FeatureStore(tmp_path / "features", feature_contract(config))["a"], body)
 
 
-@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("normalize", [False, True])  # which happens to the windows that a model sees
 def test_extract_fbank_equals_the_front_end_on_the_waveform(
     root: Path, samples: dict[str, np.ndarray], tmp_path: Path, normalize: bool
 ) -> None:
@@ -115,7 +115,7 @@ def test_extract_fbank_equals_the_front_end_on_the_waveform(
     config = config.model_copy(update={"features": config.features.model_copy(update={"fbank": fbank})})
     extract(record(root, samples), config, tmp_path / "features", n_workers=1)
     store = FeatureStore(tmp_path / "features", feature_contract(config))
-    frontend = Fbank(sample_rate=RATE, **fbank.model_dump())
+    frontend = Fbank(sample_rate=RATE, **fbank.model_dump(exclude={"normalize"}))
     for clip_id, values in samples.items():
         expected = frontend(torch.from_numpy(values)[None].float() / 32768)[0, 0].T.numpy()
         assert store[clip_id].dtype == np.float16

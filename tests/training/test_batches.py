@@ -38,6 +38,10 @@ def table(n_clips: int = N_CLIPS, weights: list[int] | None = None) -> pd.DataFr
     )
 
 
+def tensors(store: FeatureStore, train: pd.DataFrame) -> dict[str, torch.Tensor]:
+    return {clip_id: store.tensor(clip_id) for clip_id in train["clip_id"]}
+
+
 Drawn = list[tuple[int, int, int]]  # clip, start, target
 
 
@@ -49,7 +53,7 @@ def draw(
     keys: tuple[int, int] = (42, 1),
     n_window: int = 100,
 ) -> list[Drawn]:
-    loader = train_batches(store, train, LABELS, n_window, WAVEFORM.audio, batch_size, keys)
+    loader = train_batches(tensors(store, train), train, LABELS, n_window, WAVEFORM.audio, batch_size, keys)
     loader.sampler.set_epoch(epoch)
     batches = []
     for windows, targets in loader:
@@ -79,10 +83,14 @@ def test_batches_take_a_repeated_clip_at_different_places(store: FeatureStore) -
 
 
 def test_batches_cut_windows_within_the_clip(store: FeatureStore) -> None:
-    loader = train_batches(store, table(13), LABELS, 100, WAVEFORM.audio, 4, (42, 1))
-    for windows, _ in loader:
-        assert torch.equal(windows[:, 1:] - windows[:, :-1], torch.ones(len(windows), 99, dtype=torch.int16))
-    starts = [start for epoch in range(60) for _, start, _ in flat(draw(store, table(13), epoch))]
+    audio = WAVEFORM.audio.model_copy(update={"pad": "zeros"})
+    loader = train_batches(tensors(store, table(13)), table(13), LABELS, 100, audio, 4, (42, 1))
+    starts = []
+    for epoch in range(60):
+        loader.sampler.set_epoch(epoch)
+        for windows, _ in loader:
+            assert torch.equal(windows[:, 1:] - windows[:, :-1], torch.ones(len(windows), 99, dtype=torch.int16))
+            starts += [first % STEP for first in windows[:, 0].tolist()]
     assert max(starts) <= N_SAMPLES - 100
     assert min(starts) < 30  # the ends are reached
     assert max(starts) > N_SAMPLES - 130
@@ -117,7 +125,7 @@ def test_batches_windows_are_independent_of_batch_size(store: FeatureStore) -> N
 
 
 def test_batches_follow_the_sampler_from_epoch_to_epoch(store: FeatureStore) -> None:
-    loader = train_batches(store, table(), LABELS, 100, WAVEFORM.audio, 4, (42, 1))
+    loader = train_batches(tensors(store, table()), table(), LABELS, 100, WAVEFORM.audio, 4, (42, 1))
     loader.sampler.set_epoch(1)
     first = [targets.tolist() for _, targets in loader]
     loader.sampler.set_epoch(2)
@@ -134,16 +142,33 @@ def test_batches_differ_in_size_by_one_at_most(store: FeatureStore, n_clips: int
     assert sum(sizes) == n_clips
     assert max(sizes) <= batch_size
     assert max(sizes) - min(sizes) <= 1
-    assert len(train_batches(store, table(n_clips), LABELS, 100, WAVEFORM.audio, batch_size, (1, 1))) == len(sizes)
+    clips = tensors(store, table(n_clips))
+    assert len(train_batches(clips, table(n_clips), LABELS, 100, WAVEFORM.audio, batch_size, (1, 1))) == len(sizes)
+
+
+def test_batches_of_repeated_clips_go_round_their_end(store: FeatureStore) -> None:
+    """With pad=repeat a window begins anywhere, and goes on at the clip's first sample after its last."""
+    starts = set()
+    loader = train_batches(tensors(store, table(13)), table(13), LABELS, 100, WAVEFORM.audio, 4, (42, 1))
+    for epoch in range(60):
+        loader.sampler.set_epoch(epoch)
+        for windows, _ in loader:
+            for window in windows.numpy().astype(int):
+                clip, start = divmod(window[0], STEP)
+                assert (window == clip * STEP + (start + np.arange(100)) % N_SAMPLES).all()
+                starts.add(start)
+    assert min(starts) < 30
+    assert max(starts) > N_SAMPLES - 30
 
 
 @pytest.mark.parametrize("pad", ["repeat", "zeros"])
 def test_batches_pad_short_clips(store: FeatureStore, pad: str) -> None:
     last = table().tail(1)
     audio = WAVEFORM.audio.model_copy(update={"pad": pad})
-    ((windows, _),) = train_batches(store, last, LABELS, 100, audio, 4, (42, 1))
+    ((windows, _),) = train_batches(tensors(store, last), last, LABELS, 100, audio, 4, (42, 1))
     whole = (N_CLIPS - 1) * STEP + np.arange(SHORT)
-    expected = np.tile(whole, 4)[:100] if pad == "repeat" else np.concatenate([whole, np.zeros(70)])
+    turned = np.roll(whole, -(int(windows[0, 0]) - whole[0]))
+    expected = np.tile(turned, 4)[:100] if pad == "repeat" else np.concatenate([whole, np.zeros(70)])
     assert windows.numpy().tolist() == [expected.tolist()]
 
 
@@ -153,10 +178,11 @@ def test_batches_of_features_are_windows_of_frames(tmp_path: Path) -> None:
     frames = np.arange(50, dtype=np.float16)[:, None] + np.array([0, 100, 200, 300], dtype=np.float16)
     write_shard(tmp_path / "0.arrow", contract, [("c00", frames), ("c01", frames[:6])])
     store = FeatureStore(tmp_path, contract)
-    ((windows, targets),) = train_batches(store, table(2), LABELS, 10, config.audio, 4, (42, 1))
+    clips = tensors(store, table(2))
+    ((windows, targets),) = train_batches(clips, table(2), LABELS, 10, config.audio, 4, (42, 1))
     assert windows.shape == (2, 10, 4)
     assert windows.dtype == torch.float16
     long, short = windows[targets.tolist().index(0)], windows[targets.tolist().index(1)]
-    start = int(long[0, 0])
-    assert torch.equal(long, torch.from_numpy(frames[start : start + 10]))
-    assert torch.equal(short, torch.from_numpy(frames[[0, 1, 2, 3, 4, 5, 0, 1, 2, 3]]))
+    for window, n_frames in ((long, 50), (short, 6)):
+        turned = (int(window[0, 0]) + np.arange(10)) % n_frames
+        assert torch.equal(window, torch.from_numpy(frames[turned]))

@@ -50,8 +50,21 @@ DECISIVE: dict[str, Any] = {
     "frontend.window_nonnegative": True,
     "frontend.window_symmetric": True,
     "frontend.precision": "bf16",
+    "frontend.cached": True,
     "backbone.name": "cnn",
     "backbone.dropout": 0.3,
+    "backbone.widths": (8, 16),
+    "backbone.ast.stem": "convolutions",
+    "backbone.ast.patch_size": 12,
+    "backbone.ast.patch_stride": 8,
+    "backbone.ast.embed_dim": 96,
+    "backbone.ast.depth": 2,
+    "backbone.ast.num_heads": 4,
+    "backbone.ast.pooling": "mean",
+    "backbone.ast.patch_dropout": 0.1,
+    "backbone.timm.pretrained": True,
+    "backbone.timm.weights": "/data/weights.safetensors",
+    "backbone.timm.freeze": True,
     "train.epochs": 4,
     "train.batch_size": 7,
     "train.optimizer": "sgd",
@@ -66,19 +79,30 @@ DECISIVE: dict[str, Any] = {
     "train.warmup_fraction": 0.2,
     "train.gamma": 0.9,
     "train.gradient_clip": None,
+    "train.loss": "focal",
+    "train.focal_gamma": 1.0,
     "train.label_smoothing": 0.2,
     "train.ema_decay": None,
     "train.early_stopping_patience": 2,
     "train.precision": "bf16",
+    "train.compile": True,
     "train.threads_per_fold": 2,
     "augment.gain_db": 3.0,
     "augment.time_shift": 0.1,
-    "augment.mixup_alpha": 0.3,
+    "augment.polarity": True,
+    "augment.delay": 0.2,
+    "augment.noise_snr_db": (10.0, 20.0),
+    "augment.mix": "between_class",
+    "augment.mix_probability": 0.5,
+    "augment.mix_alpha": 0.3,
+    "augment.time_stretch": 0.1,
+    "augment.freq_shift": 1,
     "augment.freq_mask": 1,
     "augment.time_mask": 1,
 }
 # What constrains learned tensors is refused where nothing is learned.
 LEARNING = {"frontend.learn_window": True, "frontend.learn_kernels": True}
+TIMM = {"backbone.name": "timm:resnet18"}
 OF_LEARNED = (
     *("window_nonnegative", "window_symmetric", "kernel_form", "kernel_constraint", "frontend.precision"),
     *("n_transforms", "freeze_epochs", "pull"),
@@ -94,6 +118,7 @@ IRRELEVANT: dict[str, Any] = {
     "split.n_folds": 3,
     "split.validation_fraction": 0.2,
     "evaluate.vote": "majority",
+    "evaluate.overlap": 0.5,
     "evaluate.n_bootstrap": 200,
     "tracking.experiment": "another",
     "engine.workers": 2,
@@ -122,6 +147,8 @@ def test_digest_names_a_folder() -> None:
 @pytest.mark.parametrize("knob", DECISIVE)
 def test_digest_changes_with_every_training_knob(knob: str) -> None:
     config = changed(CONFIG, **LEARNING) if knob.endswith(OF_LEARNED) else CONFIG
+    if knob.startswith("backbone.timm."):
+        config = changed(config, **TIMM, **({} if knob.endswith("pretrained") else {"backbone.timm.pretrained": True}))
     assert flatten(config)[knob] != DECISIVE[knob]
     assert digest(changed(config, **{knob: DECISIVE[knob]})) != digest(config)
 

@@ -21,7 +21,7 @@ from adaspec.training.fit import fit_fold, lightning_precision
 from adaspec.training.history import read_history
 from adaspec.windows import EvenWindows, vote, window_length
 
-NO_AUGMENT = {"augment.gain_db": 0.0, "augment.time_shift": 0.0, "augment.mixup_alpha": 0.0}
+NO_AUGMENT = {"augment.gain_db": 0.0, "augment.time_shift": 0.0, "augment.mix": "none"}
 EASY = NO_AUGMENT | {"train.epochs": 30, "train.label_smoothing": 0.0}
 STOPPING = {"train.epochs": 40, "train.early_stopping_patience": 2, "train.learning_rate": 0.02}
 
@@ -32,7 +32,7 @@ def validation_loss(folder: Path, toy: Toy) -> float:
     clips = rows[rows["role"] == "validation"]
     contract = feature_contract(toy.config)
     n_window = window_length(contract, toy.config.audio.window_s)
-    windows = EvenWindows(FeatureStore(toy.features, contract), list(clips["clip_id"]), n_window, "repeat", 5)
+    windows = EvenWindows(FeatureStore(toy.features, contract), list(clips["clip_id"]), n_window, "repeat", 0.0, 5)
     model = load(folder)
     positions, probabilities = [], []
     for position, stored in windows:
@@ -212,20 +212,29 @@ KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
     "train.warmup_fraction": (0.5, {}),
     "train.gamma": (0.5, EXPONENTIAL),
     "train.gradient_clip": (0.01, {}),
+    "train.loss": ("focal", {}),
+    "train.focal_gamma": (1.0, {"train.loss": "focal"}),
     "train.label_smoothing": (0.0, {}),
     "train.ema_decay": (0.2, {}),
     "train.early_stopping_patience": (2, STOPPING | {"train.early_stopping_patience": None, "train.epochs": 25}),
     "train.precision": ("bf16", {}),
     "augment.gain_db": (0.0, {}),
     "augment.time_shift": (0.3, {}),
-    "augment.mixup_alpha": (0.0, {}),
+    "augment.polarity": (True, {"augment.mix": "mixup"}),
+    "augment.delay": (0.3, {}),
+    "augment.noise_snr_db": ((0.0, 20.0), {}),
+    "augment.mix": ("between_class", {}),
+    "augment.mix_probability": (0.5, {}),
+    "augment.mix_alpha": (0.7, {}),
+    "augment.time_stretch": (0.2, {}),
+    "augment.freq_shift": (2, {}),
     "augment.freq_mask": (6, {}),
     "augment.time_mask": (12, {}),
 }
 
 
 def test_fit_knobs_are_all_tried() -> None:
-    train = {f"train.{name}" for name in TrainConfig.model_fields} - {"train.threads_per_fold"}
+    train = {f"train.{name}" for name in TrainConfig.model_fields} - {"train.threads_per_fold", "train.compile"}
     assert set(KNOBS) == train | {f"augment.{name}" for name in AugmentConfig.model_fields}
 
 
@@ -237,11 +246,47 @@ def test_fit_knob_changes_the_result(fit: Fit, toy: Toy, knob: str) -> None:
     assert fit(base)[0] != fit(changed(base, **{knob: value}))[0]
 
 
-@pytest.mark.parametrize("knob", ["gain_db", "time_shift", "mixup_alpha", "freq_mask", "time_mask"])
-def test_fit_augmentation_knob_changes_training_on_features(fit: Fit, toy_fbank: Toy, knob: str) -> None:
-    config = changed(toy_fbank.config, **NO_AUGMENT)
-    value = {"gain_db": 6.0, "time_shift": 0.5, "mixup_alpha": 0.4, "freq_mask": 6, "time_mask": 8}[knob]
-    assert fit(config, toy_fbank)[0] != fit(changed(config, **{f"augment.{knob}": value}), toy_fbank)[0]
+STRONG: dict[str, Any] = {
+    "augment.gain_db": 6.0,
+    "augment.delay": 0.3,
+    "augment.time_shift": 0.5,
+    "augment.noise_snr_db": (0.0, 20.0),
+    "augment.mix": "between_class",
+    "augment.time_stretch": 0.2,
+    "augment.freq_shift": 2,
+    "augment.freq_mask": 6,
+    "augment.time_mask": 8,
+}
+
+
+@pytest.mark.parametrize("knob", STRONG)
+@pytest.mark.parametrize("kind", ["fbank", "cached"])
+def test_fit_augmentation_knob_changes_training_on_energies(
+    fit: Fit, toy: Toy, toy_fbank: Toy, knob: str, kind: str
+) -> None:
+    data = toy_fbank if kind == "fbank" else toy
+    config = changed(data.config, **NO_AUGMENT, **{"frontend.cached": kind == "cached", "train.epochs": 1})
+    assert fit(config, data)[0] != fit(changed(config, **{knob: STRONG[knob]}), data)[0]
+
+
+def test_fit_on_cached_spectrograms_learns_as_on_waveforms(fit: Fit, toy: Toy) -> None:
+    cached, waveforms = (fit(changed(toy.config, **EASY, **{"frontend.cached": on}))[1][-1] for on in (True, False))
+    assert cached["train_loss"] < 0.3
+    assert cached["validation_accuracy"] > 0.8
+    assert cached["train_loss"] == pytest.approx(waveforms["train_loss"], abs=0.1)
+
+
+def test_validation_on_cached_spectrograms_is_that_on_waveforms(toy: Toy, tmp_path: Path) -> None:
+    config = changed(toy.config, **EASY, **{"frontend.cached": True, "train.epochs": 2})
+    fit_fold(1, toy.rows(), toy.labels, config, toy.features, tmp_path, tmp_path / "finished")
+    logged = read_history(tmp_path / "finished")[-1]["validation_loss"]
+    assert logged == pytest.approx(validation_loss(tmp_path / "finished", toy), rel=1e-5)
+
+
+def test_fit_compiled_comes_to_nearly_the_same(fit: Fit, toy: Toy) -> None:
+    config = changed(toy.config, **{"train.epochs": 1, "backbone.name": "cnn", "augment.mix": "none"})
+    plain, compiled = (fit(changed(config, **{"train.compile": on}))[1][0]["train_loss"] for on in (False, True))
+    assert compiled == pytest.approx(plain, rel=1e-2)
 
 
 @pytest.mark.parametrize(("knob", "value"), [("ema_decay", None), ("gradient_clip", None)])

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
-from adaspec.frontends.fbank import Fbank
-from adaspec.frontends.stft import AdaptiveSTFT
-
 __all__ = ["from_stored", "to_stored"]
+
+
+class HasEnergies(Protocol):
+    """A front end."""
+
+    def energies(self, waveform: Tensor) -> Tensor: ...
+
 
 FLOOR = 1e-12  # far below 16-bit quantisation noise in a single bin
 
 
-def to_stored(frontend: AdaptiveSTFT | Fbank, waveform: Tensor) -> Tensor:
+def to_stored(frontend: HasEnergies, waveform: Tensor) -> Tensor:
     """Energies of one clip.
 
     Parameters
