@@ -1,100 +1,186 @@
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from adaspec.config import AugmentConfig
-from adaspec.training.augment import gain, mixup, spec_augment, time_shift
+from adaspec.frontends import AdaptiveSTFT, Fbank
+from adaspec.training.augment import augment_energies, augment_inputs, spec_augment
 
-OFF = {"gain_db": 0.0, "time_shift": 0.0, "mixup_alpha": 0.0, "freq_mask": 0, "time_mask": 0}
+OFF: dict[str, Any] = {
+    "gain_db": 0.0,
+    "polarity": False,
+    "delay": 0.0,
+    "time_shift": 0.0,
+    "noise_snr_db": None,
+    "mix": "none",
+    "mix_probability": 1.0,
+    "mix_alpha": 0.2,
+    "time_stretch": 0.0,
+    "freq_shift": 0,
+    "freq_mask": 0,
+    "time_mask": 0,
+}
+HOP = 64
+STFT = AdaptiveSTFT(sample_rate=8000, n_fft=128, hop_length=HOP, n_mels=16, window="hann", center=False)
+MAGNITUDE = AdaptiveSTFT(sample_rate=8000, n_fft=128, hop_length=HOP, n_mels=16, power=1, center=False)
+THREE = AdaptiveSTFT(sample_rate=8000, n_fft=128, hop_length=HOP, n_mels=16, n_transforms=3, window_ratio=0.5)
+FBANK = Fbank(sample_rate=8000, frame_length_ms=25.0, frame_shift_ms=10.0, n_mels=20)
+FRONTENDS = {"power": STFT, "magnitude": MAGNITUDE, "three": THREE, "fbank": FBANK}
+KINDS = ["waveform", *FRONTENDS]
 
 
-def config(**knobs: float) -> AugmentConfig:
+def config(**knobs: Any) -> AugmentConfig:
     return AugmentConfig.model_validate(OFF | knobs)
 
 
-@pytest.fixture(params=["waveform", "features"])
-def inputs(request: pytest.FixtureRequest) -> Tensor:
-    """64 waveforms of 50 samples, or as many spectrograms of 10 bands and 50 frames; all values differ."""
-    shape = (64, 50) if request.param == "waveform" else (64, 1, 10, 50)
-    generator = torch.Generator().manual_seed(1)
-    return torch.randperm(math.prod(shape), generator=generator).reshape(shape) / math.prod(shape) + 0.1
+def noise(n_clips: int, n_samples: int = 2000, seed: int = 1) -> Tensor:
+    return 0.1 * torch.randn(n_clips, n_samples, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.fixture
-def targets() -> Tensor:
-    return torch.nn.functional.one_hot(torch.arange(64) % 5, 5).float()
+def inputs_of(kind: str, waveform: Tensor) -> Tensor:
+    return waveform if kind == "waveform" else FRONTENDS[kind].energies(waveform)
 
 
-def test_augmentation_off_returns_input_unchanged(inputs: Tensor, targets: Tensor) -> None:
+def augmented(
+    kind: str, inputs: Tensor, targets: Tensor | None = None, seed: int = 0, **knobs: Any
+) -> tuple[Tensor, Tensor]:
+    torch.manual_seed(seed)
+    targets = torch.eye(len(inputs)) if targets is None else targets
+    return augment_inputs(inputs, targets, FRONTENDS.get(kind, STFT), config(**knobs))
+
+
+def exponent(kind: str) -> int:
+    """Of the sound's amplitude in what the batch holds."""
+    return 1 if kind in ("waveform", "magnitude") else 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_augmentation_off_returns_the_batch_unchanged(kind: str) -> None:
+    inputs = inputs_of(kind, noise(6))
     before = inputs.clone()
-    off = config()
-    assert torch.equal(gain(inputs, off), before)
-    assert torch.equal(time_shift(inputs, off), before)
-    mixed, mixed_targets = mixup(inputs, targets, off)
-    assert torch.equal(mixed, before)
-    assert torch.equal(mixed_targets, targets)
-    assert torch.equal(spec_augment(inputs.reshape(64, 1, -1, 50), off), before.reshape(64, 1, -1, 50))
+    found, targets = augmented(kind, inputs)
+    assert torch.equal(found, before)
+    assert torch.equal(targets, torch.eye(6))
+    if kind != "waveform":
+        assert torch.equal(augment_energies(inputs, inputs.shape[3], config()), before)
+        assert torch.equal(spec_augment(inputs, config()), before)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n_db", [1.0, 6.0, 20.0])
-def test_gain_on_waveforms_is_one_factor_per_clip_within_bounds(n_db: float) -> None:
-    torch.manual_seed(0)
-    waveforms = torch.rand(500, 20) + 0.1
-    factor = gain(waveforms, config(gain_db=n_db)) / waveforms
-    gains_db = 20 * factor.log10()
-    torch.testing.assert_close(gains_db, gains_db[:, :1].expand_as(gains_db), atol=1e-4, rtol=0)
-    assert gains_db.abs().max() <= n_db + 1e-4
+def test_gain_is_one_factor_of_the_sound_per_clip_within_bounds(kind: str, n_db: float) -> None:
+    inputs = inputs_of(kind, noise(300, 400)) + 1e-3
+    ratio = (augmented(kind, inputs, gain_db=n_db)[0] / inputs).flatten(1)
+    gains_db = 20 / exponent(kind) * ratio.log10()
+    torch.testing.assert_close(gains_db, gains_db[:, :1].expand_as(gains_db), atol=2e-3, rtol=0)
+    assert gains_db.abs().max() <= n_db + 2e-3
     # Uniform: both ends are reached, the middle is not preferred.
     assert gains_db.min() < -0.9 * n_db
     assert gains_db.max() > 0.9 * n_db
     assert abs(float(gains_db[:, 0].mean())) < 0.15 * n_db
 
 
-def test_gain_on_features_is_the_summand_equal_to_the_factor_on_waveforms() -> None:
-    waveforms = torch.rand(40, 30) + 0.1
-    features = torch.randn(40, 1, 8, 9)
-    torch.manual_seed(5)
-    factor = gain(waveforms, config(gain_db=6.0)) / waveforms
-    torch.manual_seed(5)
-    summand = gain(features, config(gain_db=6.0)) - features
-    # Scaling a waveform by c multiplies its power by c^2, so the natural logarithm of power grows by 2 ln c.
-    expected = 2 * factor[:, :1].log().reshape(40, 1, 1, 1).expand_as(features)
-    torch.testing.assert_close(summand, expected, atol=1e-4, rtol=1e-4)
+@pytest.mark.parametrize("kind", FRONTENDS)
+def test_gain_on_energies_is_that_on_the_waveform(kind: str) -> None:
+    waveform = noise(5)
+    louder, _ = augmented("waveform", waveform, gain_db=12.0)
+    expected = FRONTENDS[kind].energies(louder)
+    torch.testing.assert_close(
+        augmented(kind, inputs_of(kind, waveform), gain_db=12.0)[0], expected, rtol=1e-3, atol=1e-6
+    )
 
 
-@pytest.mark.parametrize("share", [0.02, 0.3, 1.0])
-def test_time_shift_is_a_bounded_rotation(inputs: Tensor, share: float) -> None:
-    torch.manual_seed(0)
-    shifted = time_shift(inputs, config(time_shift=share))
-    largest = int(share * 50)
+def test_polarity_turns_half_of_the_waveforms_upside_down() -> None:
+    inputs = noise(400, 20)
+    sign = augmented("waveform", inputs, polarity=True)[0] / inputs
+    assert torch.equal(sign.abs(), torch.ones_like(sign))
+    assert torch.equal(sign, sign[:, :1].expand_as(sign))
+    assert 0.4 < float((sign[:, 0] < 0).float().mean()) < 0.6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_delay_begins_with_silence_and_goes_on_with_the_clip(kind: str, share: float) -> None:
+    inputs = inputs_of(kind, noise(60, 3000)) + 1e-3
+    delayed, _ = augmented(kind, inputs, delay=share)
+    n_times = inputs.shape[-1]
+    late = []
+    for clip, found in zip(inputs, delayed, strict=True):
+        silent = int((found.reshape(-1, n_times).abs().amax(dim=0) == 0).sum())
+        assert torch.equal(found[..., silent:], clip[..., : n_times - silent])
+        late.append(silent)
+    assert max(late) <= share * n_times
+    assert max(late) > 0.8 * share * n_times - 1
+    assert len(set(late)) > min(20, 0.5 * share * n_times)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [0.1, 0.3, 1.0])
+def test_time_shift_is_a_bounded_rotation(kind: str, share: float) -> None:
+    inputs = inputs_of(kind, noise(40, 1500))
+    shifted, _ = augmented(kind, inputs, time_shift=share)
+    n_times = inputs.shape[-1]
+    largest = int(share * n_times)
     shifts = []
     for clip, moved in zip(inputs, shifted, strict=True):
         found = [n for n in range(-largest, largest + 1) if torch.equal(clip.roll(n, dims=-1), moved)]
         assert found, "not a rotation within the bound"
         shifts.append(found[0])
-    assert len(set(shifts)) > 2 * largest / 5  # drawn for every clip
+    assert len(set(shifts)) > min(20, largest / 2)
+
+
+def rms(kind: str, inputs: Tensor) -> Tensor:
+    squares = inputs.abs() ** (2 / exponent(kind))
+    return squares.flatten(1).mean(dim=1).sqrt()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("snr_db", [0.0, 10.0, 30.0])
+def test_noise_has_the_wanted_distance_to_the_clip(kind: str, snr_db: float) -> None:
+    inputs = inputs_of(kind, noise(30, 8000) * torch.logspace(-2, 1, 30)[:, None])
+    added = augmented(kind, inputs, noise_snr_db=(snr_db, snr_db))[0] - inputs
+    found_db = 20 * (rms(kind, inputs) / rms(kind, added)).log10()
+    torch.testing.assert_close(found_db, torch.full((30,), snr_db), atol=0.5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", FRONTENDS)
+def test_noise_on_energies_is_white_as_on_waveforms(kind: str) -> None:
+    silent_but_loud = torch.zeros(16, 8000)
+    silent_but_loud[:, ::4000] = 5.0
+    inputs = inputs_of(kind, silent_but_loud)
+    added = augmented(kind, inputs, noise_snr_db=(0.0, 0.0))[0] - inputs
+    bands = added.mean(dim=(0, 3))
+    white = FRONTENDS[kind].energies(noise(16, 8000, seed=7)).mean(dim=(0, 3))
+    torch.testing.assert_close(bands / bands.mean(), white / white.mean(), rtol=0.2, atol=0.02)
+
+
+def test_noise_ratio_is_drawn_for_each_clip_between_the_bounds() -> None:
+    inputs = noise(200, 2000)
+    added = augmented("waveform", inputs, noise_snr_db=(5.0, 25.0))[0] - inputs
+    found_db = 20 * (rms("waveform", inputs) / rms("waveform", added)).log10()
+    assert 4 < found_db.min() < 8
+    assert 22 < found_db.max() < 26
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.2, 1.0, 10.0])
-def test_mixup_blends_inputs_and_targets_by_the_same_convex_share(inputs: Tensor, alpha: float) -> None:
-    torch.manual_seed(0)
-    identity = torch.eye(64)  # a target per clip, so that the blend can be read off
-    mixed, blend = mixup(inputs, identity, config(mixup_alpha=alpha))
-    assert torch.isfinite(blend).all()
+def test_mixup_blends_waveforms_and_targets_by_the_same_convex_share(alpha: float) -> None:
+    inputs = noise(64, 50)
+    mixed, blend = augmented(
+        "waveform", inputs, mix="mixup", mix_alpha=alpha
+    )  # a target per clip: the blend can be read off
     assert blend.min() >= 0
     torch.testing.assert_close(blend.sum(dim=1), torch.ones(64))
     assert int((blend > 0).sum(dim=1).max()) <= 2
-    torch.testing.assert_close(mixed.flatten(1), blend @ inputs.flatten(1), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(mixed, blend @ inputs, atol=1e-5, rtol=1e-5)
 
 
-def test_mixup_share_follows_alpha(inputs: Tensor) -> None:
-    torch.manual_seed(0)
-
+def test_mixup_share_follows_alpha() -> None:
     def blended(alpha: float) -> float:
         """Mean of 4 share (1 - share): 0 where one clip is left alone, 1 where two are averaged."""
-        _, blend = mixup(torch.zeros(2000, 1), torch.eye(2000), config(mixup_alpha=alpha))
+        _, blend = augmented("waveform", torch.zeros(2000, 1), mix="mixup", mix_alpha=alpha)
         return float((2 * (1 - blend.square().sum(dim=1))).mean())
 
     # E[4 s (1 - s)] of Beta(a, a) is 2 a / (2 a + 1).
@@ -102,11 +188,130 @@ def test_mixup_share_follows_alpha(inputs: Tensor) -> None:
         assert blended(alpha) == pytest.approx(2 * alpha / (2 * alpha + 1), abs=0.04)
 
 
-def test_mixup_targets_sum_to_one(inputs: Tensor, targets: Tensor) -> None:
+@pytest.mark.parametrize("mix", ["mixup", "between_class"])
+@pytest.mark.parametrize("probability", [0.2, 0.7, 1.0])
+def test_mix_probability_is_the_share_of_clips_that_are_mixed(mix: str, probability: float) -> None:
+    inputs = noise(500, 10)
+    mixed, blend = augmented("waveform", inputs, mix=mix, mix_probability=probability, mix_alpha=1.0)
+    alone = blend.diagonal() == 1
+    assert float((~alone).float().mean()) == pytest.approx(probability, abs=0.07)
+    torch.testing.assert_close(mixed[alone], inputs[alone])
+
+
+def test_between_class_mixes_with_another_class_wherever_there_is_one() -> None:
+    labels = torch.tensor([0] * 60 + [1, 2])
+    targets = torch.nn.functional.one_hot(labels, 3).float()
+    _, mixed = augmented("waveform", noise(62, 30), targets, mix="between_class", mix_alpha=1.0)
+    assert int((mixed > 0).sum(dim=1).min()) == 2
+    torch.testing.assert_close(mixed.sum(dim=1), torch.ones(62))
+    _, same = augmented("waveform", noise(5, 30), targets[:5], mix="between_class", mix_alpha=1.0)
+    torch.testing.assert_close(same, targets[:5])
+
+
+def test_between_class_share_is_the_one_that_is_heard() -> None:
+    """Tokozume et al., eq. 2, by hand: r is the target's share, g the distance of the levels in dB."""
+    quiet, loud = noise(1, 4000), 10 * noise(1, 4000, seed=2)
+    inputs = torch.cat([quiet, loud])
+    mixed, blend = augmented("waveform", inputs, torch.eye(2), mix="between_class", mix_alpha=1.0)
+    for own, other in ((0, 1), (1, 0)):
+        levels_db = 20 * inputs.square().mean(dim=1).sqrt().log10()
+        r = float(blend[own, own])
+        p = 1 / (1 + 10 ** (float(levels_db[own] - levels_db[other]) / 20) * (1 - r) / r)
+        expected = (p * inputs[own] + (1 - p) * inputs[other]) / math.hypot(p, 1 - p)
+        torch.testing.assert_close(mixed[own], expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["power", "fbank", "three"])
+@pytest.mark.parametrize("mix", ["mixup", "between_class"])
+def test_mixed_energies_are_those_of_mixed_waveforms_on_average(kind: str, mix: str) -> None:
+    """Over many frames of independent noises; energies are mixed by the same draws."""
+    waveform = torch.cat([(1 + clip) * noise(1, 100_000, seed=clip) for clip in range(4)])
+    by_waveform, blend = augmented("waveform", waveform, mix=mix, mix_alpha=1.0)
+    by_energy, same_blend = augmented(kind, inputs_of(kind, waveform), mix=mix, mix_alpha=1.0)
+    assert torch.equal(blend, same_blend)
+    expected = FRONTENDS[kind].energies(by_waveform).mean(dim=3)
+    torch.testing.assert_close(by_energy.mean(dim=3), expected, rtol=0.1, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_augmentation_is_finite_on_silence_and_on_a_batch_of_one(kind: str) -> None:
+    strong = {"gain_db": 6.0, "delay": 0.3, "time_shift": 0.5, "noise_snr_db": (0.0, 10.0), "mix": "between_class"}
+    for waveform in (torch.zeros(4, 2000), noise(1), torch.cat([noise(2), torch.zeros(2, 2000)])):
+        inputs = inputs_of(kind, waveform)
+        found, targets = augmented(kind, inputs, **strong, mix_alpha=1.0)
+        assert found.shape == inputs.shape
+        assert found.isfinite().all()
+        assert targets.isfinite().all()
+
+
+def burst(first: int, n: int, n_frames: int = 100) -> Tensor:
+    energies = torch.zeros(1, 1, 16, n_frames)
+    energies[:, :, 5, first : first + n] = 1.0
+    return energies
+
+
+@pytest.mark.parametrize("largest", [0.1, 0.3])
+def test_time_stretch_changes_durations_within_bounds_and_keeps_the_band(largest: float) -> None:
     torch.manual_seed(0)
-    _, mixed = mixup(inputs, targets, config(mixup_alpha=0.4))
-    torch.testing.assert_close(mixed.sum(dim=1), torch.ones(64))
-    assert not torch.equal(mixed, targets)
+    stretched = augment_energies(burst(0, 40).expand(400, -1, -1, -1), 80, config(time_stretch=largest))
+    assert stretched.shape == (400, 1, 16, 80)
+    assert stretched[:, 0].sum(dim=2).count_nonzero(dim=0).tolist() == [400 if band == 5 else 0 for band in range(16)]
+    speeds = 39.5 / (stretched[:, 0, 5].sum(dim=1) - 0.5)  # the end of the burst lies between two frames
+    assert 1 - largest - 0.02 < speeds.min() < 1 - 0.85 * largest
+    assert 1 + 0.85 * largest < speeds.max() < 1 + largest + 0.02
+
+
+def test_time_stretch_interpolates_between_frames() -> None:
+    torch.manual_seed(0)
+    ramp = torch.arange(100.0).expand(8, 3, 4, 100)
+    stretched = augment_energies(ramp, 60, config(time_stretch=0.4))
+    speed = stretched[:, 0, 0, 1]
+    torch.testing.assert_close(stretched, (speed[:, None] * torch.arange(60))[:, None, None].expand(8, 3, 4, 60))
+
+
+def test_time_stretch_holds_the_last_frame_where_the_clip_ends() -> None:
+    torch.manual_seed(0)
+    stretched = augment_energies(torch.arange(10.0).expand(50, 1, 2, 10), 30, config(time_stretch=0.2))
+    assert stretched.max() == 9
+    assert torch.equal(stretched[..., -1], torch.full((50, 1, 2), 9.0))
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_freq_shift_moves_by_whole_bands_and_repeats_the_outermost(most: int) -> None:
+    torch.manual_seed(0)
+    energies = torch.rand(90, 3, 8, 12)
+    shifted = augment_energies(energies, 12, config(freq_shift=most))
+    found = []
+    for clip, moved in zip(energies, shifted, strict=True):
+        for by in range(-most, most + 1):
+            if torch.equal(clip[:, (torch.arange(8) + by).clamp(0, 7)], moved):
+                found.append(by)
+                break
+        else:
+            pytest.fail("not a shift by whole bands")
+    assert set(found) == set(range(-most, most + 1))
+
+
+@pytest.mark.parametrize("knob", [{"time_stretch": 0.2}, {"freq_shift": 2}])
+def test_gradients_reach_learned_front_ends_through_changed_energies(knob: dict[str, Any]) -> None:
+    energies = torch.rand(4, 3, 8, 30, requires_grad=True)
+    augment_energies(energies, 24, config(**knob)).square().sum().backward()
+    assert isinstance(energies.grad, Tensor)
+    assert energies.grad.isfinite().all()
+    assert float((energies.grad != 0).float().mean()) > 0.5
+
+
+@pytest.mark.parametrize("kind", ["power", "three"])
+def test_augmentation_does_not_depend_on_memory_layout(kind: str) -> None:
+    strong = {"gain_db": 6.0, "delay": 0.3, "time_shift": 0.5, "mix": "between_class", "mix_alpha": 1.0}
+    strong |= {"time_stretch": 0.2, "freq_shift": 2}
+    inputs = inputs_of(kind, noise(6))
+    outcomes = []
+    for layout in (inputs, inputs.contiguous(), inputs.movedim(3, 1).contiguous().movedim(1, 3)):
+        found, _ = augmented(kind, layout, **strong)
+        outcomes.append(augment_energies(found, 20, config(**strong)))
+    assert torch.equal(outcomes[0], outcomes[1])
+    assert torch.equal(outcomes[0], outcomes[2])
 
 
 @pytest.mark.parametrize(("n_bands", "n_frames"), [(4, 0), (0, 12), (4, 12), (8, 44), (30, 200)])
@@ -162,17 +367,11 @@ def test_spec_augment_leaves_the_rest_bit_identical(knob: str) -> None:
     assert torch.equal(masked[~touched], spectrogram[~touched])
 
 
-def test_augmentation_is_reproducible_by_the_seed(inputs: Tensor, targets: Tensor) -> None:
-    strong = config(gain_db=6.0, time_shift=0.5, mixup_alpha=0.4, freq_mask=5, time_mask=20)
-
-    def augmented(seed: int) -> tuple[Tensor, Tensor]:
-        torch.manual_seed(seed)
-        mixed, mixed_targets = mixup(time_shift(gain(inputs, strong), strong), targets, strong)
-        return spec_augment(mixed.reshape(64, 1, -1, 50), strong), mixed_targets
-
-    first, first_targets = augmented(3)
-    again, again_targets = augmented(3)
-    other, _ = augmented(4)
-    assert torch.equal(first, again)
-    assert torch.equal(first_targets, again_targets)
-    assert not torch.equal(first, other)
+@pytest.mark.parametrize("kind", KINDS)
+def test_augmentation_is_reproducible_by_the_seed(kind: str) -> None:
+    strong = {"gain_db": 6.0, "time_shift": 0.5, "mix": "mixup", "mix_alpha": 0.4, "noise_snr_db": (0.0, 20.0)}
+    inputs = inputs_of(kind, noise(8))
+    first, again, other = (augmented(kind, inputs, seed=seed, **strong) for seed in (3, 3, 4))
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], other[0])

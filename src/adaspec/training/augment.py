@@ -147,20 +147,23 @@ def _mix(inputs: Tensor, targets: Tensor, power: int, config: AugmentConfig) -> 
     # torch's Beta sampler checks its arguments on every call; two gammas give the same distribution without.
     gammas = torch._standard_gamma(torch.full((2, n_clips), config.mix_alpha, device=inputs.device))
     share = (gammas[0] / gammas.sum(dim=0)).nan_to_num(0.5)  # tiny alpha: both gammas may underflow
-    share = torch.where(_uniform(inputs, 0, 1) < config.mix_probability, share, 1.0)
+    mixed = _uniform(inputs, 0, 1) < config.mix_probability
     if config.mix == "mixup":
         partner = torch.randperm(n_clips, device=inputs.device)
-        own, other = share, 1 - share
     else:
         draws = torch.rand(n_clips, n_clips, device=inputs.device)
         partner = draws.masked_fill(targets @ targets.T > 0, -1).argmax(dim=1)
+    # With itself a sound is not mixed: its energies would add up as if they were another's.
+    share = torch.where(mixed & (partner != torch.arange(n_clips, device=inputs.device)), share, 1.0)
+    own, other = share, 1 - share
+    if config.mix == "between_class":
         level = _level(inputs, power) + 1e-9
         heard = share * level[partner]  # so that the share is the one that is heard
         heard = heard / (heard + (1 - share) * level)
         norm = (heard.square() + (1 - heard).square()).sqrt()
         own, other = heard / norm, (1 - heard) / norm
-    mixed = _amplify(inputs, own, power) + _amplify(inputs[partner], other, power)
-    return mixed, torch.lerp(targets[partner], targets, share[:, None])
+    blend = _amplify(inputs, own, power) + _amplify(inputs[partner], other, power)
+    return blend, torch.lerp(targets[partner], targets, share[:, None])
 
 
 def _time_stretch(energies: Tensor, n_frames: int, largest: float) -> Tensor:
