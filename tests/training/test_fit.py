@@ -99,12 +99,27 @@ def test_fit_differs_between_folds_and_seeds(toy: Toy, tmp_path: Path) -> None:
     assert len(weights) == 3
 
 
-@pytest.mark.parametrize("n_frozen", [0, 15], ids=["learning", "frozen"])
-def test_fit_killed_and_resumed_gives_the_same_bytes(toy: Toy, tmp_path: Path, n_frozen: int) -> None:
+STRONG: dict[str, Any] = {
+    "augment.gain_db": 6.0,
+    "augment.delay": 0.3,
+    "augment.time_shift": 0.5,
+    "augment.noise_snr_db": (0.0, 20.0),
+    "augment.mix": "between_class",
+    "augment.time_stretch": 0.2,
+    "augment.freq_shift": 2,
+    "augment.freq_mask": 6,
+    "augment.time_mask": 8,
+}
+LEARNING = {"frontend.learn_window": True, "frontend.learn_kernels": True, "train.frontend_pull": 1.0}
+FROZEN = LEARNING | {"train.frontend_freeze_epochs": 15}
+CACHED = STRONG | {"frontend.cached": True, "frontend.n_transforms": 3, "frontend.window_ratio": 0.5}
+
+
+@pytest.mark.parametrize("further", [LEARNING, FROZEN, CACHED], ids=["learning", "frozen", "cached"])
+def test_fit_killed_and_resumed_gives_the_same_bytes(toy: Toy, tmp_path: Path, further: dict[str, Any]) -> None:
     # Dropout, augmentation, averaged weights, the best epoch so far, and whether the front end learns: all come back.
-    knobs = {"train.epochs": 30, "train.early_stopping_patience": 30, "train.frontend_freeze_epochs": n_frozen}
-    learned = {"frontend.learn_window": True, "frontend.learn_kernels": True, "train.frontend_pull": 1.0}
-    config = changed(toy.config, **knobs, **learned)
+    knobs = {"train.epochs": 30, "train.early_stopping_patience": 30}
+    config = changed(toy.config, **knobs, **further)
     task = (1, toy.rows(), toy.labels, config, toy.features)
     fit_fold(*task, tmp_path / "whole", tmp_path / "whole" / "finished")
 
@@ -246,19 +261,6 @@ def test_fit_knob_changes_the_result(fit: Fit, toy: Toy, knob: str) -> None:
     assert fit(base)[0] != fit(changed(base, **{knob: value}))[0]
 
 
-STRONG: dict[str, Any] = {
-    "augment.gain_db": 6.0,
-    "augment.delay": 0.3,
-    "augment.time_shift": 0.5,
-    "augment.noise_snr_db": (0.0, 20.0),
-    "augment.mix": "between_class",
-    "augment.time_stretch": 0.2,
-    "augment.freq_shift": 2,
-    "augment.freq_mask": 6,
-    "augment.time_mask": 8,
-}
-
-
 @pytest.mark.parametrize("knob", STRONG)
 @pytest.mark.parametrize("kind", ["fbank", "cached"])
 def test_fit_augmentation_knob_changes_training_on_energies(
@@ -277,7 +279,7 @@ def test_fit_on_cached_spectrograms_learns_as_on_waveforms(fit: Fit, toy: Toy) -
 
 
 def test_validation_on_cached_spectrograms_is_that_on_waveforms(toy: Toy, tmp_path: Path) -> None:
-    config = changed(toy.config, **EASY, **{"frontend.cached": True, "train.epochs": 2})
+    config = changed(toy.config, **(EASY | {"frontend.cached": True, "train.epochs": 2}))
     fit_fold(1, toy.rows(), toy.labels, config, toy.features, tmp_path, tmp_path / "finished")
     logged = read_history(tmp_path / "finished")[-1]["validation_loss"]
     assert logged == pytest.approx(validation_loss(tmp_path / "finished", toy), rel=1e-5)
