@@ -1,4 +1,6 @@
 import os
+import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import adaspec
+
+ROOT = Path(__file__).parents[1]
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -37,11 +41,11 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         thread.join()
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     code = "from adaspec.cli import app; app(prog_name='adaspec')"
     plain = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb", "_TYPER_FORCE_DISABLE_TERMINAL": "1"}
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, env=os.environ | plain, capture_output=True, text=True)
+    return subprocess.run(command, env=os.environ | plain, cwd=cwd, capture_output=True, text=True)
 
 
 def test_cli_tells_its_version() -> None:
@@ -53,7 +57,7 @@ def test_cli_helps() -> None:
     finished = run("--help")
     assert finished.returncode == 0
     assert "Usage: adaspec " in finished.stdout
-    assert "fetch" in finished.stdout
+    assert all(f" {command} " in finished.stdout for command in ("recipe", "compare", "fetch"))
     assert finished.stderr == ""
 
 
@@ -101,9 +105,123 @@ def test_cli_fetch_names_the_data_sets_it_knows(tmp_path: Path) -> None:
     assert not (tmp_path / "gtzan").exists()
 
 
-@pytest.mark.parametrize("arguments", [["fetch", "esc50"], ["fetch"], ["fecth"], ["fetch", "esc50", "--too", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [["fetch", "esc50"], ["fetch"], ["fecth"], ["fetch", "esc50", "--too", "x"], ["compare"]]
+)
 def test_cli_refuses_wrong_usage_with_exit_code_2(arguments: list[str]) -> None:
     finished = run(*arguments)
     assert finished.returncode == 2
     assert "Traceback" not in finished.stderr
     assert "Usage: " in finished.stderr
+
+
+def test_cli_recipe_lists_names_and_purposes() -> None:
+    finished = run("recipe", cwd=ROOT)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    lines = finished.stdout.splitlines()
+    assert len(lines) == len(list((ROOT / "recipes").glob("*.yaml")))
+    assert any(re.fullmatch(r"esc10-fast {2,}ESC-10 .+", line) for line in lines)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """The root of a repository with one recipe."""
+    folder = tmp_path / "repository"
+    (folder / "recipes").mkdir(parents=True)
+    shutil.copyfile(ROOT / "params.yaml", folder / "params.yaml")
+    (folder / "recipes" / "birds.yaml").write_text("# Birds\ndataset: {name: folder}\n")
+    return folder
+
+
+def test_cli_recipe_prints_one_command(repository: Path) -> None:
+    (repository / "my birds").mkdir()
+    finished = run(
+        "recipe", "birds", "--root", "my birds", "-S", "seed=1", "-S", "backbone.widths=[8, 16]", cwd=repository
+    )
+    assert (finished.returncode, finished.stderr) == (0, "")
+    root = f"{repository}/my birds"
+    assert finished.stdout == (
+        "dvc exp run -S dataset.name=folder -S seed=1 -S 'backbone.widths=[8,16]' "
+        f"-S 'dataset.root=\"{root}\"'\n"
+    )  # fmt: skip
+
+
+def test_cli_recipe_notes_what_an_experiment_left_behind(repository: Path) -> None:
+    git = ("git", "-c", "user.name=Test", "-c", "user.email=test@example.org")
+    for command in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "--message", "Start")):
+        subprocess.run([*git, *command], cwd=repository, check=True)
+    arguments = ("recipe", "birds", "--root", repository, "-S", "seed=1")
+    assert run(*arguments, cwd=repository).stderr == ""
+    params = repository / "params.yaml"
+    params.write_text(params.read_text().replace("seed: 42 ", "seed: 43 ").replace("epochs: 50\n", "epochs: 7\n"))
+    finished = run(*arguments, cwd=repository)
+    assert finished.returncode == 0
+    assert finished.stdout.startswith("dvc exp run ")
+    assert finished.stdout.count("\n") == 1
+    assert finished.stderr == (
+        "note: params.yaml differs from the last commit in train.epochs, which the recipe leaves as they are; "
+        "'git restore params.yaml' goes back to the baseline\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bird"], "there is no recipe 'bird'; did you mean birds? (known: birds)"),
+        (["birds"], "recipes/birds.yaml: dataset.name=folder needs its recordings; add --root FOLDER"),
+        (["birds", "--root", "x"], "--root x is not a folder; give the one that holds the recordings"),
+        (["birds", "--root", ".", "-S", "sed=1"], "-S sed=1: sed is not a knob of params.yaml; did you mean seed?"),
+        (["-S", "seed=1"], "--root and -S are for a recipe; name one, or list them all with 'adaspec recipe'"),
+    ],
+)
+def test_cli_recipe_fails_in_one_line(repository: Path, arguments: list[str], message: str) -> None:
+    finished = run("recipe", *arguments, cwd=repository)
+    assert (finished.returncode, finished.stdout, finished.stderr) == (1, "", f"error: {message}\n")
+
+
+def predictions(folder: Path, n_right: int, n_clips: int = 40) -> None:
+    """Clips of two classes in two folds, the first ones predicted right."""
+    lines = ["clip_id,fold,label,predicted,score_a,score_b"]
+    for index in range(n_clips):
+        fold, label, other = 1 + index % 2, *("ab" if index % 4 < 2 else "ba")
+        predicted = label if index < n_right else other
+        lines.append(f"clip-{index},{fold},{label},{predicted},{'0.9,0.1' if predicted == 'a' else '0.1,0.9'}")
+    folder.mkdir(parents=True)
+    (folder / "predictions.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_cli_compare_prints_a_table_and_a_sentence(tmp_path: Path) -> None:
+    for name, n_right in (("fixed-1", 20), ("fixed-2", 22), ("learned-1", 30), ("learned-2", 32)):
+        predictions(tmp_path / name, n_right)
+    arguments = ("compare", "fixed=fixed-1,fixed-2", "learned=learned-1,learned-2", "fixed-1")
+    finished = run(*arguments, cwd=tmp_path)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    header, fixed, learned, alone, *_, second, third = finished.stdout.splitlines()
+    assert header.startswith("setting  accuracy  std ")
+    assert fixed.split()[:2] == ["fixed", "0.5250"]
+    assert learned.split()[:2] == ["learned", "0.7750"]
+    assert alone.split()[:2] == ["fixed-1", "0.5000"]
+    assert second.startswith("learned is better than fixed: accuracy +0.2500 (95 % interval +0.")
+    assert third.startswith("fixed-1 against fixed: no difference shown, accuracy -0.0250 (95 % interval -0.")
+    assert run(*arguments, cwd=tmp_path).stdout == finished.stdout
+    assert run(*arguments, "--markdown", cwd=tmp_path).stdout.startswith("| setting | accuracy | std | ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["one"], "there is nothing to compare one with; name a baseline and another setting\n"),
+        (["one", "empty"], "empty/predictions.csv cannot be read ("),
+        (["one", "nothing"], "nothing is neither a folder nor an experiment or commit with metrics/predictions.csv ("),
+        (["one", "one,one"], "'one,one' names one twice; "),
+        (["one", "short"], "one and short cannot be compared: clip clip-38 is in one only (one of 2 such); compare "),
+    ],
+)
+def test_cli_compare_fails_in_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
+    predictions(tmp_path / "one", 20)
+    predictions(tmp_path / "short", 20, n_clips=38)
+    (tmp_path / "empty").mkdir()
+    finished = run("compare", *arguments, cwd=tmp_path)
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr.startswith(f"error: {message}")
+    assert finished.stderr.count("\n") == 1

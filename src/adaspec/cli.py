@@ -37,18 +37,30 @@ def main(
 def recipe(
     name: Annotated[str | None, typer.Argument(help="Recipe; without it, all are listed.")] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of the recordings.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("-S", help="KEY=VALUE: a further knob.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("-S", metavar="KEY=VALUE", help="A further knob; may be given repeatedly.")
+    ] = None,
 ) -> None:
-    """Print the 'dvc exp run' command of a recipe: eval "$(adaspec recipe esc10-fast --root /data/esc10)"."""
-    from adaspec.recipes import describe_recipes, read_recipe, recipe_command
+    """Print the 'dvc exp run' command of a recipe; eval "$(adaspec recipe esc10-fast --root /data/esc10)" runs it."""
+    from adaspec.errors import InputError
+    from adaspec.recipes import describe_recipes, leftover_knobs, read_recipe, recipe_command
 
     with exit_on_input_error():
         if name is None:
+            if root is not None or settings:
+                raise InputError("--root and -S are for a recipe; name one, or list them all with 'adaspec recipe'")
             rows = describe_recipes()
             width = max(len(known) for known, _ in rows)
             typer.echo("\n".join(f"{known:{width}}  {line}" for known, line in rows))
-        else:
-            typer.echo(recipe_command(read_recipe(name, root, settings or [])[0]))
+            return
+        knobs, _ = read_recipe(name, root, settings or [])
+        typer.echo(recipe_command(knobs))
+        if leftovers := leftover_knobs(knobs):
+            typer.echo(
+                f"note: params.yaml differs from the last commit in {', '.join(leftovers)}, which the recipe leaves as "
+                "they are; 'git restore params.yaml' goes back to the baseline",
+                err=True,
+            )
 
 
 @app.command()
@@ -56,24 +68,22 @@ def compare(
     settings: Annotated[
         list[str],
         typer.Argument(
-            help="Experiments, commits or folders with predictions.csv; [NAME=]RUN,RUN,... for several seeds."
+            metavar="BASELINE OTHER",
+            help="Experiments, commits or folders with predictions.csv; [NAME=]RUN,RUN,... for several seeds.",
         ),
     ],
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
 ) -> None:
-    """Compare accuracies clip by clip with the first of the settings: paired intervals and McNemar's test."""
+    """Compare accuracies clip by clip with those of a baseline: paired intervals and McNemar's test."""
     from adaspec.errors import InputError
-    from adaspec.evaluation.comparison import Setting, format_table, read_predictions
     from adaspec.evaluation.comparison import compare as compare_settings
+    from adaspec.evaluation.comparison import format_table, read_setting
 
     with exit_on_input_error():
         if len(settings) < 2:
-            raise InputError(f"one setting ({settings[0]}) leaves nothing to compare; name two or more")
-        read = []
-        for setting in settings:
-            name, _, runs = setting.rpartition("=")
-            read.append(Setting(name or runs, [read_predictions(run) for run in runs.split(",")]))
-        typer.echo(format_table(compare_settings(read), markdown=markdown))
+            raise InputError(f"there is nothing to compare {settings[0]} with; name a baseline and another setting")
+        compared = compare_settings([read_setting(setting) for setting in settings])
+        typer.echo(format_table(compared, markdown=markdown))
 
 
 @app.command()

@@ -37,6 +37,7 @@ __all__ = [
     "explain",
     "flatten",
     "load_config",
+    "parse_yaml",
 ]
 
 SYNTHETIC_ROOT = "data/raw/synthetic"  # output of the stage `synthesize`
@@ -457,6 +458,20 @@ class Config(ModelConfig):
         return self
 
 
+class _Loader(yaml.SafeLoader):
+    """Takes 1e-3 for a number, as YAML 1.2 does: DVC writes 2e-05 into params.yaml where it is told 2.0e-5."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def parse_yaml(text: str | bytes) -> Any:
+    """Content of a YAML document, read safely."""
+    return yaml.load(text, _Loader)
+
+
 def load_config(path: Path) -> Config:
     """Read and check a params file.
 
@@ -476,7 +491,7 @@ def load_config(path: Path) -> Config:
         One line per problem: file, key, value got, values allowed.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); run from the root of the repository") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -504,10 +519,7 @@ def explain(problem: Any) -> str:
     message = message[0].lower() + message[1:] if message.startswith("Input ") else message
     if problem["type"] == "value_error":
         return f"{key}: {message}" if key else message
-    hint = ""
-    if isinstance(problem["input"], str) and problem["type"].startswith(("float", "int")):
-        hint = " (YAML takes 1e-3 for text: write 1.0e-3)"
-    return f"{key}={problem['input']!r}: {message}{hint}"
+    return f"{key}={problem['input']!r}: {message}"
 
 
 def _keys_of(location: tuple[Any, ...]) -> tuple[list[str], list[str]]:

@@ -1,6 +1,6 @@
 """Compare settings clip by clip: which is better, and could chance have done it?
 
-A setting is one run or several that differ in their seed. All runs have scored the same clips in the same folds, so
+A setting is one run, or several that differ in their seed. All runs have scored the same clips in the same folds, so
 what is compared are differences on the same clips, whose spread is far smaller than that of the scores.
 """
 
@@ -18,10 +18,18 @@ import scipy.stats
 from adaspec.errors import InputError
 from adaspec.seeding import generator
 
-__all__ = ["Comparison", "Setting", "compare", "format_table", "read_predictions"]
+__all__ = ["Comparison", "Setting", "compare", "format_table", "read_predictions", "read_setting"]
 
 PREDICTIONS = "predictions.csv"
-COLUMNS = ("clip_id", "fold", "label", "predicted")
+KEYS = {  # what all runs must agree on, clip by clip -> what to do where they do not
+    "fold": "compare runs of one split: clips without folds of their own are split anew with every seed",
+    "label": "compare runs of one data set",
+}
+COLUMNS = ["clip_id", *KEYS, "predicted"]
+CHUNK = 2**22  # clips times resamples at a time
+DECIMALS = 12  # beyond are rounding errors of float64, which are no difference
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,45 +39,53 @@ class Setting:
     Attributes
     ----------
     name : str
-    runs : list of DataFrame
-        predictions.csv of each run.
+    runs : dict of str to DataFrame
+        Run -> its predictions.csv; the rows in any order.
     """
 
     name: str
-    runs: list[pd.DataFrame]
+    runs: dict[str, pd.DataFrame]
 
     @property
-    def hits(self) -> npt.NDArray[np.float64]:
-        """Whether each run was right about each clip: (n_runs, n_clips), clips sorted by their id."""
-        return np.stack([(run["label"] == run["predicted"]).to_numpy(float) for run in self.runs])
+    def tables(self) -> list[pd.DataFrame]:
+        """The predictions of each run, sorted by clip."""
+        return [table.sort_values("clip_id", ignore_index=True) for table in self.runs.values()]
 
     @property
-    def ensemble_hits(self) -> npt.NDArray[np.bool_]:
+    def hits(self) -> Floats:
+        """Whether each run was right about each clip: (n_runs, n_clips) of 0 and 1."""
+        return np.stack([(table["label"] == table["predicted"]).to_numpy(float) for table in self.tables])
+
+    @property
+    def mean_score_hits(self) -> npt.NDArray[np.bool_]:
         """Whether the mean of the runs' scores is right about each clip: (n_clips,)."""
-        columns = [column for column in self.runs[0].columns if column.startswith("score_")]
-        scores = np.mean([run[columns].to_numpy() for run in self.runs], axis=0)
-        labels = np.array([column.removeprefix("score_") for column in columns])
-        hits: npt.NDArray[np.bool_] = labels[scores.argmax(axis=1)] == self.runs[0]["label"].to_numpy()
-        return hits
+        if len(self.runs) == 1:
+            return self.hits[0].astype(bool)
+        first, *_ = tables = self.tables
+        columns = _score_columns(first)
+        chosen = np.mean([table[columns].to_numpy(float) for table in tables], axis=0).argmax(axis=1)
+        labels = np.array([column.removeprefix("score_") for column in columns], dtype=object)
+        return np.asarray(labels[chosen] == first["label"].to_numpy(dtype=object), dtype=bool)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One setting beside the first.
+    """One setting beside the baseline.
 
     Attributes
     ----------
     name : str
     accuracy, std : float
-        Mean over clips of each fold, folds and runs; standard deviation over folds and runs (n - 1).
+        Mean over the clips of each fold, folds and runs; standard deviation over folds and runs (n - 1), not a number
+        for a single one.
     low, high : float
         95 % interval of the accuracy.
     difference, difference_low, difference_high : float
-        To the first setting, with the paired 95 % interval.
-    n_only_first, n_only_this : int
-        Clips that one of the two was right about, and the other was not.
+        Accuracy less that of the baseline, with its paired 95 % interval.
+    n_only_baseline, n_only_this : int
+        Clips that one of the two was right about and the other was not.
     p_value : float
-        Exact, two-sided, of McNemar's test on these counts.
+        Of the exact, two-sided McNemar test on these counts.
     """
 
     name: str
@@ -80,68 +96,132 @@ class Comparison:
     difference: float
     difference_low: float
     difference_high: float
-    n_only_first: int
+    n_only_baseline: int
     n_only_this: int
     p_value: float
 
     @property
     def verdict(self) -> str:
-        """What the paired interval says."""
+        """What the paired interval says: better, worse or no difference shown."""
         if self.difference_low > 0:
             return "better"
         return "worse" if self.difference_high < 0 else "no difference shown"
 
 
-def read_predictions(name: str) -> pd.DataFrame:
-    """Read the predictions of one run.
+def read_setting(argument: str) -> Setting:
+    """Read the runs of a setting.
 
     Parameters
     ----------
-    name : str
-        A folder that holds predictions.csv, or a DVC experiment, branch, tag or commit of the repository.
+    argument : str
+        Runs as `read_predictions` takes them, joined by commas; a name for the table may stand before, as NAME=RUN,RUN.
 
     Raises
     ------
     InputError
-        There are none.
+        A run without predictions, or named twice.
     """
-    folder = Path(name)
-    if folder.is_dir():
-        path = folder / PREDICTIONS
-        if not path.is_file():
-            raise InputError(f"{path} not found; give a folder such as metrics")
-        content = path.read_text(encoding="utf-8")
-    else:
-        import dvc.api
-        from dvc.exceptions import DvcException
-        from scmrepo.exceptions import SCMError
+    if argument and Path(argument).is_dir():  # whatever signs it has in its name
+        return Setting(argument, {argument: read_predictions(argument)})
+    name, separator, joined = argument.partition("=")
+    if not separator or not name or set(name) & {"/", ","}:
+        name, joined = argument, argument
+    runs = joined.split(",")
+    if "" in runs:
+        raise InputError(f"{argument!r} has a run without a name; write RUN, or RUN,RUN without blanks")
+    twice = sorted({run for run in runs if runs.count(run) > 1})
+    if twice:
+        raise InputError(f"{argument!r} names {twice[0]} twice; name runs that differ in their seed, each once")
+    return Setting(name, {run: read_predictions(run) for run in runs})
 
-        try:
-            content = dvc.api.read(f"metrics/{PREDICTIONS}", rev=name)
-        except (DvcException, SCMError, FileNotFoundError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"{name} is neither a folder nor an experiment or commit with metrics/{PREDICTIONS} ({reason})"
-            ) from None
-    table = pd.read_csv(io.StringIO(content), dtype={column: str for column in COLUMNS}, keep_default_na=False)
+
+def read_predictions(run: str) -> pd.DataFrame:
+    """Read the predictions of one run.
+
+    Parameters
+    ----------
+    run : str
+        A folder that holds predictions.csv, or a DVC experiment, branch, tag or commit of the repository.
+
+    Returns
+    -------
+    DataFrame
+        Text in clip_id, fold, label and predicted; floats in score_LABEL.
+
+    Raises
+    ------
+    InputError
+        There are none, or they are not those of a run of the pipeline.
+    """
+    content = _content(run)
+    try:
+        table = pd.read_csv(io.StringIO(content), dtype=dict.fromkeys(COLUMNS, str), keep_default_na=False)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise InputError(f"{run}: {PREDICTIONS} is not a table: {' '.join(str(error).split())}") from None
+    where = f"{run}: {PREDICTIONS}"
     missing = [column for column in COLUMNS if column not in table]
-    if missing:
-        raise InputError(f"{name}: {PREDICTIONS} lacks {', '.join(missing)}; it is no output of 'dvc repro'")
-    return table.sort_values("clip_id", ignore_index=True)
+    scores = _score_columns(table)
+    if missing or not scores:
+        raise InputError(f"{where} lacks the columns {', '.join(missing or ['score_LABEL'])}; 'dvc repro' writes them")
+    if table.empty:
+        raise InputError(f"{where} holds no clip; 'dvc repro' writes one row per clip")
+    repeated = table["clip_id"][table["clip_id"].duplicated()]
+    if not repeated.empty:
+        raise InputError(f"{where} has clip {repeated.iloc[0]} more than once; a clip is tested in one fold")
+    table[scores] = table[scores].apply(pd.to_numeric, errors="coerce")
+    unusable = table["clip_id"][~np.isfinite(table[scores].to_numpy(float)).all(axis=1)]
+    if not unusable.empty:
+        raise InputError(f"{where} has a score of clip {unusable.iloc[0]} that is not a number")
+    unknown = sorted((set(table["label"]) | set(table["predicted"])) - {s.removeprefix("score_") for s in scores})
+    if unknown:
+        raise InputError(f"{where} has no column score_{unknown[0]}, but clips of that class")
+    return table
+
+
+def _content(run: str) -> str:
+    path = Path(run) / PREDICTIONS
+    if Path(run).is_dir():
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path} cannot be read ({error}); give a folder such as metrics") from None
+    import dvc.api
+    from dvc.exceptions import DvcException
+    from scmrepo.exceptions import SCMError
+
+    try:
+        return str(dvc.api.read(f"metrics/{PREDICTIONS}", rev=run, encoding="utf-8"))
+    except (DvcException, SCMError, OSError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{run} is neither a folder nor an experiment or commit with metrics/{PREDICTIONS} ({reason}); "
+            "'dvc exp show' lists experiments"
+        ) from None
+
+
+def _score_columns(table: pd.DataFrame) -> list[str]:
+    return [column for column in table.columns if column.startswith("score_")]
 
 
 def compare(settings: list[Setting], seed: int = 0, n_resamples: int = 10_000) -> list[Comparison]:
-    """Compare every setting with the first.
+    """Compare every setting with the first, the baseline.
 
-    Intervals are percentile bootstraps: clips are drawn anew within each fold, the same for all settings, and runs
-    among the runs, the same for both of a pair that has equally many. The test is on the clips that the mean of a
-    setting's scores over its runs gets right.
+    Intervals are percentile bootstraps. Clips are drawn anew within each fold, the same for all settings, and runs
+    among the runs, the same for two settings that have equally many: name runs of equal seeds in equal order. The
+    interval of one run carries the chance of which clips were drawn; only that of several carries the chance of the
+    seed as well, and understates it where they are few. The test is on the clips that the mean of a setting's scores
+    over its runs gets right. Clips count one by one, also where several come from one source.
 
     Parameters
     ----------
     settings : list of Setting
     seed, n_resamples : int
         Of the bootstrap.
+
+    Returns
+    -------
+    list of Comparison
+        As many as settings; each depends on the baseline and its own setting alone.
 
     Raises
     ------
@@ -150,102 +230,131 @@ def compare(settings: list[Setting], seed: int = 0, n_resamples: int = 10_000) -
 
     References
     ----------
-    Q. McNemar, "Note on the sampling error of the difference between correlated proportions", Psychometrika 12, 1947;
+    Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
+    Psychometrika 12, 1947, https://doi.org/10.1007/BF02295996
+
     T. G. Dietterich, "Approximate Statistical Tests for Comparing Supervised Classification Learning Algorithms",
-    Neural Computation 10, 1998; B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8
-    and 13.
+    Neural Computation 10, 1998, https://doi.org/10.1162/089976698300017197
+
+    B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13.
     """
-    first = settings[0]
     _check_same_clips(settings)
-    folds = first.runs[0]["fold"].to_numpy()
-    members = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
-    rng = generator(seed, "compare")
-    # How often each clip is drawn, as a weight by which a fold's mean accuracy and the mean over folds are one product.
-    weights = np.zeros((n_resamples, len(folds)))
-    for clips in members:
-        counts = rng.multinomial(len(clips), np.full(len(clips), 1 / len(clips)), size=n_resamples)
-        weights[:, clips] = counts / (len(clips) * len(members))
-    draws = rng.random((n_resamples, max(len(setting.runs) for setting in settings)))
-
-    def resampled(setting: Setting) -> npt.NDArray[np.float64]:
-        n_runs = len(setting.runs)
-        means = weights @ setting.hits.T  # (n_resamples, n_runs)
-        drawn = (draws[:, :n_runs] * n_runs).astype(int)
-        return np.take_along_axis(means, drawn, axis=1).mean(axis=1)
-
-    base = resampled(first)
+    baseline = settings[0]
+    folds = baseline.tables[0]["fold"].to_numpy(dtype=object)
+    members = {fold: np.flatnonzero(folds == fold) for fold in sorted(set(folds))}
+    resampled = _resample([setting.hits for setting in settings], members, seed, n_resamples)
+    per_fold = [np.stack([setting.hits[:, clips].mean(axis=1) for clips in members.values()]) for setting in settings]
+    right = baseline.mean_score_hits
     compared: list[Comparison] = []
-    for setting in settings:
-        per_fold = np.stack([setting.hits[:, clips].mean(axis=1) for clips in members])  # (n_folds, n_runs)
-        accuracies = resampled(setting)
-        only_first = int((first.ensemble_hits & ~setting.ensemble_hits).sum())
-        only_this = int((setting.ensemble_hits & ~first.ensemble_hits).sum())
-        n_differing = only_first + only_this
-        p_value = scipy.stats.binomtest(only_this, n_differing).pvalue if n_differing else 1.0
-        accuracy = per_fold.mean()
+    for setting, accuracies, scores in zip(settings, resampled, per_fold, strict=True):
         low, high = np.percentile(accuracies, [2.5, 97.5])
-        difference_low, difference_high = np.percentile(accuracies - base, [2.5, 97.5])
-        first_accuracy = compared[0].accuracy if compared else accuracy
+        differences = np.round(accuracies - resampled[0], DECIMALS)
+        difference_low, difference_high = np.percentile(differences, [2.5, 97.5])
+        this_right = setting.mean_score_hits
+        n_only_baseline, n_only_this = int((right & ~this_right).sum()), int((this_right & ~right).sum())
         compared.append(
             Comparison(
                 name=setting.name,
-                accuracy=float(accuracy),
-                std=float(per_fold.std(ddof=1)) if per_fold.size > 1 else float("nan"),
+                accuracy=float(scores.mean()),
+                std=float(scores.std(ddof=1)) if scores.size > 1 else float("nan"),
                 low=float(low),
                 high=float(high),
-                difference=float(accuracy - first_accuracy),
+                difference=float(np.round(scores.mean() - per_fold[0].mean(), DECIMALS)),
                 difference_low=float(difference_low),
                 difference_high=float(difference_high),
-                n_only_first=only_first,
-                n_only_this=only_this,
-                p_value=float(p_value),
+                n_only_baseline=n_only_baseline,
+                n_only_this=n_only_this,
+                p_value=_mcnemar(n_only_baseline, n_only_this),
             )
         )
     return compared
 
 
+def _resample(
+    hits: list[Floats], members: dict[str, npt.NDArray[np.int64]], seed: int, n_resamples: int
+) -> list[Floats]:
+    """Accuracy of each setting in every resample: (n_runs, n_clips) each -> (n_resamples,) each."""
+    all_hits = np.concatenate(hits)  # (n_runs of all settings, n_clips)
+    means = np.zeros((n_resamples, len(all_hits)))
+    for fold, clips in members.items():
+        rng = generator(seed, "clips", fold)
+        n_clips, size = len(clips), max(1, CHUNK // len(clips))
+        for start in range(0, n_resamples, size):
+            part = slice(start, min(start + size, n_resamples))
+            counts = rng.multinomial(n_clips, np.full(n_clips, 1 / n_clips), size=part.stop - part.start)
+            means[part] += counts @ all_hits[:, clips].T / (n_clips * len(members))
+    accuracies = []
+    for own in np.split(means, np.cumsum([len(each) for each in hits])[:-1], axis=1):
+        n_runs = own.shape[1]
+        drawn = generator(seed, "runs", n_runs).integers(0, n_runs, own.shape)
+        accuracies.append(np.take_along_axis(own, drawn, axis=1).mean(axis=1))
+    return accuracies
+
+
+def _mcnemar(n_only_first: int, n_only_second: int) -> float:
+    """Chance of counts at least as unequal, were either equally likely for each clip they differ in."""
+    n_differing = n_only_first + n_only_second
+    return float(scipy.stats.binomtest(n_only_first, n_differing, 0.5).pvalue) if n_differing else 1.0
+
+
 def _check_same_clips(settings: list[Setting]) -> None:
-    reference = settings[0].runs[0]
-    keys = ["clip_id", "fold", "label"]
-    for setting in settings:
-        for run in setting.runs:
-            same = len(run) == len(reference) and run[keys].equals(reference[keys])
-            if not same or list(run.columns) != list(reference.columns):
+    runs = [(name, table.set_index("clip_id")) for setting in settings for name, table in setting.runs.items()]
+    name, reference = runs[0]
+    for other, table in runs[1:]:
+        for kind, here, there in (
+            ("clip", reference.index, table.index),
+            ("class", pd.Index(_score_columns(reference)), pd.Index(_score_columns(table))),
+        ):
+            unshared = here.symmetric_difference(there)
+            if not unshared.empty:
+                owner = name if unshared[0] in here else other
                 raise InputError(
-                    f"{setting.name} and {settings[0].name} did not score the same clips in the same folds; compare "
-                    "runs of one data set, with the same split.*"
+                    f"{name} and {other} cannot be compared: {kind} {unshared[0].removeprefix('score_')} is in {owner} "
+                    f"only (one of {len(unshared)} such); compare runs of one data set"
+                )
+        for key, remedy in KEYS.items():
+            values, others = reference[key], table[key].reindex(reference.index)
+            differing = reference.index[values != others]
+            if not differing.empty:
+                clip = differing[0]
+                raise InputError(
+                    f"{name} and {other} cannot be compared: clip {clip} has {key} {values[clip]} in one, "
+                    f"{others[clip]} in the other (one of {len(differing)} such); {remedy}"
                 )
 
 
 def format_table(comparisons: list[Comparison], *, markdown: bool) -> str:
-    """Render for a terminal or as Markdown, with a verdict for each setting but the first."""
-    header = [
-        "setting",
-        "accuracy",
-        "std",
-        "95 % interval",
-        "difference",
-        "95 % interval",
-        "only first / only this",
-        "p",
-    ]
-    rows = [header]
+    """Render for a terminal or as Markdown, with a sentence for each setting but the baseline."""
+    rows = [["setting", "accuracy", "std", "95 % interval", "difference", "paired 95 % interval", "only right", "p"]]
     for index, each in enumerate(comparisons):
-        row = [each.name, f"{each.accuracy:.4f}", f"{each.std:.4f}", f"{each.low:.4f} to {each.high:.4f}"]
+        std = "-" if np.isnan(each.std) else f"{each.std:.4f}"
+        row = [each.name, f"{each.accuracy:.4f}", std, f"{each.low:.4f} to {each.high:.4f}"]
         if index:
             row += [
                 f"{each.difference:+.4f}",
                 f"{each.difference_low:+.4f} to {each.difference_high:+.4f}",
-                f"{each.n_only_first} / {each.n_only_this}",
+                f"{each.n_only_this} : {each.n_only_baseline}",
                 f"{each.p_value:.3g}",
             ]
-        rows.append(row + [""] * (len(header) - len(row)))
+        rows.append(row + [""] * (len(rows[0]) - len(row)))
     if markdown:
-        rows.insert(1, ["---"] * len(header))
-        lines = [f"| {' | '.join(row)} |" for row in rows]
+        cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+        cells.insert(1, ["---"] * len(rows[0]))
+        lines = [f"| {' | '.join(row)} |" for row in cells]
     else:
-        widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    first = comparisons[0].name
-    verdicts = [f"{each.name} against {first}: {each.verdict}" for each in comparisons[1:]]
-    return "\n".join([*lines, "", *verdicts])
+    baseline = comparisons[0].name
+    told = [f"- {_sentence(each, baseline)}" if markdown else _sentence(each, baseline) for each in comparisons[1:]]
+    note = (
+        f"std: over folds and runs. only right: clips that only this setting : only {baseline} gets right, by the mean "
+        "of the runs' scores; p: exact McNemar test on them."
+    )
+    return "\n".join([*lines, "", note, *([""] if markdown else []), *told])
+
+
+def _sentence(each: Comparison, baseline: str) -> str:
+    figures = f"{each.difference:+.4f} (95 % interval {each.difference_low:+.4f} to {each.difference_high:+.4f})"
+    if each.verdict == "no difference shown":
+        return f"{each.name} against {baseline}: no difference shown, accuracy {figures}."
+    return f"{each.name} is {each.verdict} than {baseline}: accuracy {figures}."
