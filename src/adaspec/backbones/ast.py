@@ -120,7 +120,7 @@ class AST(nn.Module):
         self.pooling, self.patch_dropout = pooling, patch_dropout
         self.normalize = nn.BatchNorm2d(n_channels)  # brings log power to unit scale; fixed statistics once trained
         if stem == "patches":
-            self.smallest = (patch_size, patch_size)
+            self.smallest = (patch_size, patch_size + patch_stride)  # two columns
             self.stem: nn.Module = nn.Conv2d(n_channels, embed_dim, patch_size, stride=patch_stride)
         else:
             self.smallest = (4 * STEM_STRIDE, 4 * STEM_STRIDE)

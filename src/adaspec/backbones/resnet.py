@@ -11,7 +11,7 @@ from adaspec.backbones.filling import fill
 
 __all__ = ["ResNet", "WavResNet"]
 
-SMALLEST, SMALLEST_18 = (1, 32), (64, 64)  # spectrogram
+SMALLEST, SMALLEST_18 = 32, (64, 64)  # frames; spectrogram
 
 
 class _Block(nn.Module):
@@ -47,7 +47,7 @@ class ResNet(nn.Module):
         Transforms of the front end.
     n_features : int
         Height of the spectrogram. Any is taken, and any width: the network is fully convolutional. Fewer than 32 frames
-        are filled up with zeros, the mean.
+        (twice as many for each width above four) are filled up with zeros, the mean.
     n_classes : int
     dropout : float
         Before the linear layer, 0 <= p < 1.
@@ -68,6 +68,7 @@ class ResNet(nn.Module):
         self, *, n_channels: int, n_features: int, n_classes: int, dropout: float, widths: tuple[int, ...]
     ) -> None:
         super().__init__()
+        self.smallest = (1, max(SMALLEST, 2 ** (len(widths) + 1)))  # two columns are left at the end
         self.normalize = nn.BatchNorm2d(n_channels)  # brings log power to unit scale; fixed statistics once trained
         self.stem = nn.Sequential(
             nn.Conv2d(n_channels, widths[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
@@ -80,7 +81,7 @@ class ResNet(nn.Module):
         self.head = nn.Linear(widths[-1], n_classes)
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        normal = fill(self.normalize(spectrogram), SMALLEST)
+        normal = fill(self.normalize(spectrogram), self.smallest)
         maps = self.blocks(self.stem(normal))  # (batch, widths[-1], n_rows, n_columns)
         over_time = maps.mean(dim=2)
         return self.head(self.dropout(over_time.mean(dim=2) + over_time.amax(dim=2)))
