@@ -112,6 +112,19 @@ def test_config_gives_no_key_a_default(params: dict[str, Any], tmp_path: Path) -
         ("frontend.kernel_constraint", "orthogonal", "frontend.kernel_constraint='orthogonal': "),
         ("frontend.precision", 16, "frontend.precision=16: "),
         ("train.precision", "fp16", "train.precision='fp16': "),
+        ("train.loss", "hinge", "train.loss='hinge': "),
+        ("train.compile", "maybe", "train.compile='maybe': "),
+        ("frontend.cached", 1, "frontend.cached=1: "),
+        ("augment.mix", None, "augment.mix=None: "),
+        ("augment.polarity", 0.5, "augment.polarity=0.5: "),
+        ("augment.freq_shift", 1.5, "augment.freq_shift=1.5: "),
+        ("augment.noise_snr_db", 10.0, "augment.noise_snr_db=10.0: "),
+        ("backbone.widths", 16, "backbone.widths=16: "),
+        ("backbone.ast.stem", "linear", "backbone.ast.stem='linear': "),
+        *(
+            ("backbone.name", name, f"backbone.name={name!r}: ")
+            for name in ("resnet50", "timm:", "timm:a/b", "timm:resnet18 ", "xresnet", "")
+        ),
         ("train", None, "train=None: "),
         ("features.fbank", [1], "features.fbank=[1]: "),
     ],
@@ -159,6 +172,15 @@ def test_config_refuses_booleans_for_numbers(params: dict[str, Any], tmp_path: P
         ("train.gamma", [1], [0, 1.01]),
         ("train.ema_decay", [None, 0], [1]),
         ("augment.time_shift", [0, 1], [1.01]),
+        ("augment.delay", [0, 0.99], [-0.1, 1, float("nan")]),
+        ("augment.mix_probability", [0.01, 1], [0, 1.01, float("nan")]),
+        ("augment.mix_alpha", [0.01, 100], [0, -1, float("inf")]),
+        ("augment.time_stretch", [0, 0.9], [-0.1, 0.91, float("nan")]),
+        ("augment.freq_shift", [0, 3], [-1]),
+        ("train.focal_gamma", [0, 5], [-0.1, float("inf"), float("nan")]),
+        ("evaluate.overlap", [0, 0.95], [-0.1, 0.96, 1, float("nan")]),
+        ("backbone.ast.patch_dropout", [0, 0.99], [-0.1, 1]),
+        ("backbone.ast.depth", [1, 64], [0, 65]),
         ("evaluate.n_bootstrap", [100, 100_000], [99, 100_001]),
         ("engine.workers", [None, 1], [0]),
     ],
@@ -313,6 +335,65 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
             {"frontend.f_min": 4000.0, "audio.sample_rate": 8000},
             "frontend.f_min=4000.0 must be below half of audio.sample_rate=8000",
         ),
+        (
+            {"frontend.cached": True, "frontend.name": "fbank"},
+            "frontend: cached=true is for name=stft: fbank is always computed once; set cached=false",
+        ),
+        *(
+            (
+                {"frontend.cached": True, f"frontend.learn_{what}": True},
+                "frontend: cached=true computes the spectrograms once, but they are to be learned; set it to false",
+            )
+            for what in ("window", "kernels", "mel")
+        ),
+        *(
+            (
+                {"augment.polarity": True, **once},
+                "augment.polarity=true has no effect on spectrograms that are computed once; set it to false, or train "
+                "on waveforms (frontend.name=stft, frontend.cached=false)",
+            )
+            for once in ({"frontend.cached": True}, {"frontend.name": "fbank"})
+        ),
+        *(
+            ({f"augment.{key}": n, **bands}, f"augment.{key}={n} must be below the spectrogram's {n} bands")
+            for key in ("freq_shift", "freq_mask")
+            for n, bands in (
+                (40, {"frontend.n_mels": 40}),
+                (129, {"frontend.n_mels": None, "frontend.n_fft": 256}),
+                (24, {"frontend.name": "fbank", "features.fbank.n_mels": 24}),
+            )
+        ),
+        (
+            {"augment.noise_snr_db": [20.0, 10.0]},
+            "augment: noise_snr_db=[20.0, 10.0] must be [lowest, highest]",
+        ),
+        (
+            {"backbone.ast.embed_dim": 100, "backbone.ast.num_heads": 6},
+            "backbone.ast: embed_dim=100 must be a multiple of num_heads=6",
+        ),
+        (
+            {"backbone.ast.patch_size": 8, "backbone.ast.patch_stride": 9},
+            "backbone.ast: patch_stride=9 would leave gaps between patches of patch_size=8",
+        ),
+        (
+            {"backbone.name": "timm:resnet18", "backbone.timm.weights": "/data/a.safetensors"},
+            "backbone.timm: weights=/data/a.safetensors has no effect where pretrained=false; set it to true",
+        ),
+        *(
+            (
+                {"backbone.name": "timm:resnet18", "backbone.timm.pretrained": True, "backbone.timm.weights": path},
+                f"backbone.timm: weights={path} must be the absolute path of a .safetensors file",
+            )
+            for path in ("a.safetensors", "/data/a.pt")
+        ),
+        (
+            {"backbone.name": "timm:resnet18", "backbone.timm.freeze": True},
+            "backbone.timm: freeze=true would keep random weights; set pretrained=true, or freeze=false",
+        ),
+        (
+            {"backbone.name": "resnet", "backbone.timm.pretrained": True},
+            "backbone: timm.pretrained=true has no effect where name=resnet; set it to false",
+        ),
     ],
 )
 def test_config_checks_keys_against_each_other(
@@ -345,6 +426,22 @@ def test_config_checks_keys_against_each_other(
         },
         {"tracking.experiment": "default"},
         {"train.precision": 32},
+        {"frontend.cached": True, "frontend.n_transforms": 3, "frontend.window_ratio": 0.5},
+        {"augment.polarity": True, "frontend.learn_window": True},
+        {"frontend.n_mels": 40, "augment.freq_shift": 39, "augment.freq_mask": 39},
+        {"frontend.n_mels": None, "frontend.n_fft": 256, "augment.freq_shift": 128},
+        # The bands that count are those of the front end in use.
+        {"frontend.name": "fbank", "features.fbank.n_mels": 90, "frontend.n_mels": 40, "augment.freq_shift": 89},
+        {"augment.noise_snr_db": (10.0, 10.0)},
+        {"augment.noise_snr_db": (-5.0, 40.0)},
+        {"backbone.ast.patch_size": 9, "backbone.ast.patch_stride": 9},
+        {"backbone.name": "timm:vit_tiny_patch16_224.augreg_in21k"},
+        {"backbone.name": "timm:resnet18", "backbone.timm.pretrained": True, "backbone.timm.freeze": True},
+        {
+            "backbone.name": "timm:resnet18",
+            "backbone.timm.pretrained": True,
+            "backbone.timm.weights": "/data/a.safetensors",
+        },
     ],
 )
 def test_config_accepts_what_fits_together(params: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -352,6 +449,26 @@ def test_config_accepts_what_fits_together(params: dict[str, Any], changes: dict
         put(params, key, value)
     flat = flatten(Config.model_validate(params))
     assert {key: flat[key] for key in changes} == changes
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "start"),
+    [
+        ("backbone.widths", [], "backbone.widths=[]: "),
+        ("backbone.widths", [16] * 9, "backbone.widths=[16, 16, "),
+        ("backbone.widths", [16, 0], "backbone.widths=0: "),
+        ("augment.noise_snr_db", [], "augment.noise_snr_db=[]: too few values"),
+        ("augment.noise_snr_db", [1.0], "augment.noise_snr_db=[1.0]: too few values"),
+        ("augment.noise_snr_db", [1.0, 2.0, 3.0], "augment.noise_snr_db=[1.0, 2.0, 3.0]: "),
+        ("augment.noise_snr_db", [1.0, "a"], "augment.noise_snr_db='a': "),
+    ],
+)
+def test_config_refuses_lists_of_another_length_or_content(
+    params: dict[str, Any], tmp_path: Path, key: str, value: list[Any], start: str
+) -> None:
+    put(params, key, value)
+    (line,) = problems(tmp_path, params)
+    assert line.startswith(start)
 
 
 @pytest.mark.parametrize("window", ["hann", "boxcar", ["kaiser", 14.0], ["general_hamming", 0.6]])

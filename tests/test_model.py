@@ -141,6 +141,44 @@ def test_model_stored_features_give_the_logits_of_the_waveform() -> None:
     assert model.energies(model.input_of(features)).shape == model.energies(stored.float() / 32768).shape
 
 
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+def test_model_gives_the_same_logits_for_energies(config: Config) -> None:
+    model = AudioClassifier(config, LABELS).eval()
+    energies = model.energies(noise())
+    assert torch.equal(model.classify(energies), model(noise()))
+    assert model.input_of(energies) is energies
+    assert model.energies(energies) is energies
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+@pytest.mark.parametrize("window_s", [1e-5, 0.1, 0.25, 1.0])
+def test_model_knows_the_frames_of_its_window(config: Config, window_s: float) -> None:
+    config = config.model_copy(update={"audio": config.audio.model_copy(update={"window_s": window_s})})
+    model = AudioClassifier(config, LABELS)
+    assert model.n_frames == model.energies(noise(1, max(1, round(window_s * RATE)))).shape[3]
+
+
+@pytest.mark.parametrize("name", ["stft and cnn", "stft and resnet", "window with a parameter", "linear power"])
+def test_model_is_the_same_whether_its_spectrograms_are_cached_in_training(name: str) -> None:
+    config = CONFIGS[name]
+    cached = config.model_copy(update={"frontend": config.frontend.model_copy(update={"cached": True})})
+    outputs = []
+    for each in (config, cached):
+        torch.manual_seed(0)
+        outputs.append(AudioClassifier(each, LABELS).eval()(noise()))
+    assert torch.equal(*outputs)
+
+
+def test_model_normalises_the_window_that_it_sees() -> None:
+    model = AudioClassifier(configure("cnn", name="fbank"), LABELS).eval()
+    clip = (noise(1, 16_000).clamp(-1, 1)[0] * torch.linspace(0.01, 1, 16_000) * 32767).short()
+    stored = to_stored(model.frontend, clip)
+    for window in (stored[:30], stored[-30:]):
+        seen = model.frontend.compress(model.energies(model.input_of(window[None])))
+        assert float(seen.mean()) == pytest.approx(0, abs=1e-5)
+        assert float(seen.std(correction=0)) == pytest.approx(1, abs=1e-3)
+
+
 @pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
 def test_load_missing_file_is_refused(folder: Path, name: str) -> None:
     (folder / name).unlink()

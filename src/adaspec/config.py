@@ -501,7 +501,8 @@ def load_config(path: Path) -> Config:
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        raise InputError("\n       ".join(f"{path} {explain(problem)}" for problem in error.errors())) from None
+        lines = dict.fromkeys(f"{path} {explain(problem)}" for problem in error.errors())
+        raise InputError("\n       ".join(lines)) from None
 
 
 def explain(problem: Any) -> str:
@@ -513,6 +514,8 @@ def explain(problem: Any) -> str:
         hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
         return f"{'.'.join([*keys, unknown])}: unknown key; {hint}"
     key = ".".join(keys)
+    if problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
+        return f"{key}={problem['input']!r}: too few values"
     if problem["type"] == "missing":
         return f"{key}: missing; every key of the file must be there, null where the data set's own value is wanted"
     message = problem["msg"].removeprefix("Value error, ")

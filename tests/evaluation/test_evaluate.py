@@ -157,13 +157,13 @@ def test_evaluate_replaces_the_folds_of_an_earlier_evaluation(evaluation: Evalua
     assert set(fold_files(tmp_path)) == {1, 2}
 
 
-def window_probabilities(trained: Trained, clip_id: str) -> np.ndarray:
+def window_probabilities(trained: Trained, clip_id: str, overlap: float = 0.0) -> np.ndarray:
     """Of every window of a clip by the model of fold 1, one at a time."""
     toy, models = trained
     model, contract = load(models / "fold-1"), feature_contract(toy.config)
     n_window, clip = window_length(contract, 0.04), FeatureStore(toy.features, contract).tensor(clip_id)
     found = []
-    for start in even_starts(len(clip), n_window, 0.0):
+    for start in even_starts(len(clip), n_window, overlap):
         window = cut(clip, start, n_window, "repeat")[None]
         found.append(model(window.float() / 32768).softmax(dim=1)[0].numpy())
     return np.array(found)
@@ -184,6 +184,19 @@ def test_score_clips_votes_by_mean_or_majority(trained: Trained) -> None:
         assert won[majority[position].argmax()] == won.max()
         np.testing.assert_allclose(majority[position], won / len(windows), atol=0.01)
     assert np.abs(mean - majority).max() > 0.1
+
+
+@pytest.mark.parametrize("overlap", [0.5, 0.8])
+def test_score_clips_votes_over_overlapping_windows(trained: Trained, overlap: float) -> None:
+    toy, models = trained
+    clip_ids = list(toy.clips["clip_id"])[::5]
+    config = changed(toy.config, **{"evaluate.overlap": overlap})
+    scores = score_clips(models / "fold-1", clip_ids, toy.features, config)
+    for score, clip_id in zip(scores, clip_ids, strict=True):
+        windows = window_probabilities(trained, clip_id, overlap)
+        assert len(windows) > 1.5 * len(window_probabilities(trained, clip_id))
+        np.testing.assert_allclose(score, windows.mean(axis=0), atol=1e-5)
+    assert not np.allclose(scores, score_clips(models / "fold-1", clip_ids, toy.features, toy.config), atol=1e-4)
 
 
 def test_evaluate_hands_the_vote_on(trained: Trained, evaluation: Evaluation) -> None:

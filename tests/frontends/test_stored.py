@@ -1,6 +1,11 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stft_forms import FORMS, LEARN_ALL, build, perturb
 
 from adaspec.frontends import AdaptiveSTFT, Fbank
 from adaspec.frontends.stored import from_stored, to_stored
@@ -70,3 +75,39 @@ def test_n_frames_of_odd_sizes(n_fft: int, center: bool) -> None:
     layer = AdaptiveSTFT(sample_rate=8000, n_fft=n_fft, hop_length=7, n_mels=None, center=center)
     for n_samples in range(1, 120):
         assert layer.n_frames(n_samples) == layer(torch.zeros(1, n_samples)).shape[3]
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), form=st.sampled_from([*FORMS, "bf16"]), n_samples=st.integers(1, 700))
+def test_n_frames_and_halves_of_every_form(data: st.DataObject, form: str, n_samples: int) -> None:
+    """Also where all has been learned: energies, then compression, is the layer bit for bit."""
+    knobs: dict[str, Any] = {"precision": "bf16"} if form == "bf16" else {}
+    n_fft = data.draw(st.sampled_from([16, 33, 64, 100]))
+    knobs |= {"hop_length": data.draw(st.integers(1, 90)), "win_length": data.draw(st.integers(2, n_fft))}
+    knobs |= {"center": data.draw(st.booleans()), "power": data.draw(st.sampled_from([1, 2])), "n_fft": n_fft}
+    learned = {"learn_window": True} if data.draw(st.booleans()) else {**LEARN_ALL, "n_mels": 4}
+    layer = perturb(build("dense" if form == "bf16" else form, **({"n_mels": None} | knobs | learned)))
+    waveform = 0.3 * torch.randn(2, n_samples, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        energies = layer.energies(waveform)
+        assert energies.shape == (2, layer.n_channels, layer.n_features, layer.n_frames(n_samples))
+        assert (energies >= 0).all()
+        assert torch.equal(layer.compress(energies), layer(waveform))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rate=st.sampled_from([1000, 8000, 11_025, 22_050, 44_100]),
+    length_ms=st.floats(2.5, 60),
+    shift_ms=st.floats(1.1, 60),
+    n_samples=st.integers(1, 5000),
+    normalize=st.booleans(),
+)
+def test_n_frames_and_halves_of_any_fbank(
+    rate: int, length_ms: float, shift_ms: float, n_samples: int, normalize: bool
+) -> None:
+    fbank = Fbank(sample_rate=rate, frame_length_ms=length_ms, frame_shift_ms=shift_ms, n_mels=4, normalize=normalize)
+    waveform = 0.3 * torch.randn(2, n_samples, generator=torch.Generator().manual_seed(0))
+    energies = fbank.energies(waveform)
+    assert energies.shape == (2, 1, 4, fbank.n_frames(n_samples))
+    assert torch.equal(fbank.compress(energies), fbank(waveform))

@@ -12,13 +12,14 @@ import safetensors.torch
 import torch
 from toydata import Fit, Toy, changed, differing, make_toy
 
-from adaspec.config import AugmentConfig, TrainConfig
+from adaspec.config import AugmentConfig, Config, TrainConfig
 from adaspec.errors import InputError
 from adaspec.features.store import FeatureStore, feature_contract
-from adaspec.model import load
+from adaspec.model import AudioClassifier, load
 from adaspec.splits import make_folds
-from adaspec.training.fit import fit_fold, lightning_precision
+from adaspec.training.fit import _train_batches, _validation_batches, fit_fold, lightning_precision
 from adaspec.training.history import read_history
+from adaspec.training.module import FoldModule
 from adaspec.windows import EvenWindows, vote, window_length
 
 NO_AUGMENT = {"augment.gain_db": 0.0, "augment.time_shift": 0.0, "augment.mix": "none"}
@@ -111,8 +112,15 @@ STRONG: dict[str, Any] = {
     "augment.time_mask": 8,
 }
 LEARNING = {"frontend.learn_window": True, "frontend.learn_kernels": True, "train.frontend_pull": 1.0}
-FROZEN = LEARNING | {"train.frontend_freeze_epochs": 15}
+FROZEN = LEARNING | STRONG | {"augment.polarity": True, "train.frontend_freeze_epochs": 15}
 CACHED = STRONG | {"frontend.cached": True, "frontend.n_transforms": 3, "frontend.window_ratio": 0.5}
+
+
+def test_fit_resumes_with_every_augmentation() -> None:
+    """So that a new one is among those that a killed training comes back to."""
+    augment = {f"augment.{name}" for name in AugmentConfig.model_fields}
+    assert set(FROZEN) >= augment - {"augment.mix_alpha", "augment.mix_probability"}
+    assert set(CACHED) >= augment - {"augment.mix_alpha", "augment.mix_probability", "augment.polarity"}
 
 
 @pytest.mark.parametrize("further", [LEARNING, FROZEN, CACHED], ids=["learning", "frozen", "cached"])
@@ -283,6 +291,74 @@ def test_validation_on_cached_spectrograms_is_that_on_waveforms(toy: Toy, tmp_pa
     fit_fold(1, toy.rows(), toy.labels, config, toy.features, tmp_path, tmp_path / "finished")
     logged = read_history(tmp_path / "finished")[-1]["validation_loss"]
     assert logged == pytest.approx(validation_loss(tmp_path / "finished", toy), rel=1e-5)
+
+
+def classifier(toy: Toy, **knobs: Any) -> tuple[AudioClassifier, Config, FeatureStore]:
+    torch.manual_seed(0)
+    config = changed(toy.config, **knobs)
+    model = AudioClassifier(config, toy.labels).eval()
+    return model, config, FeatureStore(toy.features, feature_contract(config))
+
+
+THREE_CACHED = {"frontend.cached": True, "frontend.n_transforms": 3, "frontend.window_ratio": 0.5}
+
+
+def test_cached_windows_are_the_energies_of_the_clips(toy: Toy) -> None:
+    """Each is a stretch of its own clip's frames, across the end where that comes first, within 0.07 dB."""
+    model, config, store = classifier(toy, **THREE_CACHED)
+    rows = toy.rows().query("role == 'train'")
+    found = []
+    with torch.no_grad():
+        for windows, targets in _train_batches(store, rows, model, config, 1):
+            for energies, target in zip(model.input_of(windows), targets, strict=True):
+                assert energies.shape == (3, 16, model.n_frames)
+                distances = {}
+                for clip_id in rows["clip_id"][rows["label"] == toy.labels[target]]:
+                    whole = model.energies(model.input_of(store.tensor(clip_id)[None]))[0]
+                    around = whole[..., torch.arange(whole.shape[2] + model.n_frames) % whole.shape[2]]
+                    places = around.unfold(2, model.n_frames, 1).movedim(2, 0)  # (start, 3, 16, n_frames)
+                    decibels = (10 * ((energies + 1e-12) / (places + 1e-12)).log10()).abs().amax(dim=(1, 2, 3))
+                    distances[clip_id] = float(decibels.min())
+                nearest = min(distances, key=distances.__getitem__)
+                assert distances[nearest] < 0.07
+                found.append(nearest)
+    assert sorted(found) == sorted(rows["clip_id"])
+
+
+@pytest.mark.parametrize("kind", ["waveform", "cached", "fbank"])
+@pytest.mark.parametrize("stretch", [0.0, 0.25, 0.9])
+def test_windows_are_as_long_as_the_fastest_playing_needs(toy: Toy, toy_fbank: Toy, kind: str, stretch: float) -> None:
+    data = toy_fbank if kind == "fbank" else toy
+    model, config, store = classifier(data, **{"frontend.cached": kind == "cached", "augment.time_stretch": stretch})
+    rows = data.rows().query("role == 'train'")
+    windows, _ = next(iter(_train_batches(store, rows, model, config, 1)))
+    n_frames = model.energies(model.input_of(windows)).shape[3]
+    if stretch == 0:
+        assert n_frames == model.n_frames
+    else:
+        assert abs(n_frames - 1 - (model.n_frames - 1) * (1 + stretch)) <= 2
+
+
+@pytest.mark.parametrize("further", [{}, {"frontend.n_transforms": 3, "frontend.window_ratio": 0.5}])
+@pytest.mark.parametrize("pad", ["repeat", "zeros"])
+def test_validation_on_cached_spectrograms_equals_that_on_waveforms_exactly(
+    toy: Toy, further: dict[str, Any], pad: str
+) -> None:
+    rows = toy.rows().query("role == 'validation'")
+    targets = torch.tensor([toy.labels.index(label) for label in rows["label"]])
+    outcomes = []
+    for cached in (False, True):
+        knobs = {"frontend.cached": cached, "audio.pad": pad, "audio.window_s": 0.1}
+        model, config, store = classifier(toy, **further, **knobs)
+        module = FoldModule(model, config, 1, torch.ones(3), targets)
+        with torch.no_grad():
+            for index, batch in enumerate(_validation_batches(store, rows, model, config)):
+                assert batch[1].ndim == (4 if cached else 2)
+                module.validation_step(batch, index)
+        outcomes.append([torch.cat(tensors) for tensors in zip(*module.validation_outputs, strict=True)])
+    assert len(outcomes[0][0]) > len(rows)  # several windows a clip
+    for waveform, spectrogram in zip(*outcomes, strict=True):
+        assert torch.equal(waveform, spectrogram)
 
 
 def test_fit_compiled_comes_to_nearly_the_same(fit: Fit, toy: Toy) -> None:

@@ -72,3 +72,27 @@ def test_losses_of_bf16_logits_are_float32() -> None:
     logits, targets, weight = batch(4)
     for loss in ("focal", "cross_entropy"):
         assert classification_loss(logits.bfloat16(), targets, weight, config(loss=loss)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_losses_of_smoothed_soft_targets_by_hand(gamma: float) -> None:
+    """Targets (0.7, 0.3), of which a fifth is spread evenly: (0.66, 0.34)."""
+    probabilities, weight = (0.9, 0.1), (1.0, 3.0)
+    terms = [
+        w * t * (1 - p) ** gamma * -math.log(p) for w, t, p in zip(weight, (0.66, 0.34), probabilities, strict=True)
+    ]
+    logits, targets = torch.tensor([probabilities]).log() + 5.0, torch.tensor([[0.7, 0.3]])
+    knobs = {"focal_gamma": gamma, "label_smoothing": 0.2, "loss": "focal" if gamma else "cross_entropy"}
+    loss = classification_loss(logits, targets, torch.tensor(weight), config(**knobs))
+    assert float(loss) == pytest.approx(sum(terms), rel=1e-5)
+
+
+def test_losses_are_the_mean_over_the_batch() -> None:
+    logits, targets, weight = batch(4)
+    for loss in ("focal", "cross_entropy"):
+        each = [
+            float(classification_loss(logits[n : n + 1], targets[n : n + 1], weight, config(loss=loss)))
+            for n in range(len(logits))
+        ]
+        whole = classification_loss(logits, targets, weight, config(loss=loss))
+        assert float(whole) == pytest.approx(sum(each) / len(each), rel=1e-5)

@@ -75,7 +75,7 @@ def trained(config: Config, n_epochs: int = 2, ema_decay: float | None = None) -
     return module, run(module, n_epochs, ema_decay)
 
 
-def run(module: FoldModule, n_epochs: int, ema_decay: float | None = None) -> pl.Trainer:
+def run(module: FoldModule, n_epochs: int, ema_decay: float | None = None, *further: pl.Callback) -> pl.Trainer:
     waveforms = (torch.randn(8, 1600, generator=torch.Generator().manual_seed(1)) * 8000).short()
     batches = [(waveforms[:4], torch.tensor([0, 1, 0, 1])), (waveforms[4:], torch.tensor([1, 0, 1, 0]))]
     trainer = pl.Trainer(
@@ -85,7 +85,7 @@ def run(module: FoldModule, n_epochs: int, ema_decay: float | None = None) -> pl
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[] if ema_decay is None else [AverageWeights(ema_decay)],
+        callbacks=[*further] if ema_decay is None else [AverageWeights(ema_decay), *further],
     )
     trainer.fit(module, DataLoader(batches, batch_size=None))
     return trainer
@@ -238,6 +238,52 @@ def test_average_weights_lag_behind_the_weights() -> None:
     none = trained(config, ema_decay=0.0)[0].model.backbone.head.weight
     torch.testing.assert_close(none, raw, atol=1e-6, rtol=1e-5)
     assert 0 < float((averaged - start).detach().norm()) < float((raw - start).detach().norm())
+
+
+class Weights(pl.Callback):
+    """Notes the weights after each step."""
+
+    def __init__(self) -> None:
+        self.head: list[Tensor] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        self.head.append(pl_module.model.backbone.head.weight.detach().clone())
+
+
+def test_average_weights_follow_their_formula() -> None:
+    """average += (1 - min(decay, (1 + n) / (10 + n))) (weights - average), from the first step's weights on."""
+    config, decay = small_config(Path("raw"), **{"train.learning_rate": 0.01}), 0.2
+    torch.manual_seed(0)
+    module = FoldModule(AudioClassifier(config, ["a", "b"]), config, 1, torch.ones(2), torch.zeros(0))
+    steps = Weights()
+    run(module, 3, decay, steps)
+    assert len(steps.head) == 6
+    average = steps.head[0].clone()
+    for n, weight in enumerate(steps.head[1:], 1):
+        average += (1 - min(decay, (1 + n) / (10 + n))) * (weight - average)
+    torch.testing.assert_close(module.model.backbone.head.weight.detach(), average, rtol=1e-5, atol=1e-7)
+    assert not torch.equal(average, steps.head[-1])
+    counts = [buffer for name, buffer in module.named_buffers() if name.endswith("num_batches_tracked")]
+    assert counts
+    assert {int(count) for count in counts} == {6}  # copied, not averaged
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_augmentation_draws_by_the_batch_and_leaves_the_generator_alone(cached: bool) -> None:
+    knobs = {"augment.noise_snr_db": (0.0, 20.0), "augment.time_stretch": 0.2, "augment.time_mask": 4}
+    config = small_config(Path("raw"), **knobs, **{"frontend.cached": cached, "backbone.dropout": 0.0})
+    torch.manual_seed(0)
+    module = FoldModule(AudioClassifier(config, ["a", "b"]), config, 1, torch.ones(2), torch.zeros(0)).eval()
+    stored = (torch.randn(6, 1920, generator=torch.Generator().manual_seed(1)) * 8000).short()
+    inputs = module.model.energies(module.model.input_of(stored)) if cached else stored
+    losses = []
+    for seed, batch_index in ((1, 0), (2, 0), (1, 1)):
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        losses.append(float(module.training_step((inputs, torch.tensor([0, 1] * 3)), batch_index).detach()))
+        assert torch.equal(torch.get_rng_state(), before)
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
 
 
 def test_validation_scores_clips_by_the_mean_of_their_windows() -> None:

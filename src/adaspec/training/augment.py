@@ -2,7 +2,7 @@
 
 A batch holds waveforms (batch, n_samples) or energies (batch, n_channels, n_features, n_frames), and either is changed
 in the same way: energies of a sound that is made louder by a factor are multiplied by the factor to their `power`, and
-two sounds together have the sum of both energies, as they have on average where phases are random.
+two sounds together have the sum of both powers, as they have on average where phases are random.
 """
 
 from __future__ import annotations
@@ -85,6 +85,11 @@ def _amplify(inputs: Tensor, factor: Tensor, power: int) -> Tensor:
     return inputs * (factor**power).reshape(-1, *[1] * (inputs.ndim - 1))
 
 
+def _together(inputs: Tensor, others: Tensor, power: int) -> Tensor:
+    """Two sounds at once: waveforms and powers add up, and so do the squares of magnitudes."""
+    return torch.hypot(inputs, others) if inputs.ndim == 4 and power == 1 else inputs + others
+
+
 def _level(inputs: Tensor, power: int) -> Tensor:
     """Root mean square of each clip: (batch,)."""
     squares = inputs if power == 2 else inputs.square()
@@ -131,7 +136,7 @@ def _add_noise(inputs: Tensor, power: int, frontend: AdaptiveSTFT | Fbank, snr_d
         index = (start + torch.arange(n_times, device=inputs.device)) % noise.shape[3]
         noise = _take(noise.expand(len(inputs), -1, -1, -1), index)
     wanted = _level(inputs, power) * 10 ** (-_uniform(inputs, *snr_db) / 20)
-    return inputs + _amplify(noise, wanted / _level(noise, power), power)
+    return _together(inputs, _amplify(noise, wanted / _level(noise, power), power), power)
 
 
 def _mix(inputs: Tensor, targets: Tensor, power: int, config: AugmentConfig) -> tuple[Tensor, Tensor]:
@@ -162,7 +167,7 @@ def _mix(inputs: Tensor, targets: Tensor, power: int, config: AugmentConfig) -> 
         heard = heard / (heard + (1 - share) * level)
         norm = (heard.square() + (1 - heard).square()).sqrt()
         own, other = heard / norm, (1 - heard) / norm
-    blend = _amplify(inputs, own, power) + _amplify(inputs[partner], other, power)
+    blend = _together(_amplify(inputs, own, power), _amplify(inputs[partner], other, power), power)
     return blend, torch.lerp(targets[partner], targets, share[:, None])
 
 

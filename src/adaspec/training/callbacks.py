@@ -1,21 +1,24 @@
-"""Lightning callbacks: averaged weights, the history file, early stopping, an end to workers nobody waits for."""
+"""Lightning callbacks: averaged weights, history and checkpoint files, early stopping, an end to forsaken workers."""
 
 from __future__ import annotations
 
 import math
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, WeightAveraging
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from torch import Tensor
 
 from adaspec.errors import InputError
 from adaspec.training.history import write_history
 
-__all__ = ["AverageWeights", "History", "StopEarly", "StopIfOrphaned"]
+__all__ = ["AverageWeights", "History", "SaveLast", "StopEarly", "StopIfOrphaned"]
+
+SAVE_INTERVAL_S = 2.0
 
 
 class AverageWeights(WeightAveraging):
@@ -94,6 +97,29 @@ class StopIfOrphaned(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if os.getppid() != self.parent:
             os._exit(1)
+
+
+class SaveLast(ModelCheckpoint):
+    """Checkpoint at the end of an epoch, every two seconds at most, and of the last epoch.
+
+    Of short epochs each would cost more than a tenth of the time; going on from an earlier one ends in the same bytes.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets `name`.ckpt.
+    name : str
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        super().__init__(folder, name, save_on_train_epoch_end=True, enable_version_counter=False)
+        self.saved_at = -math.inf
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        over = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        if over or time.monotonic() >= self.saved_at + SAVE_INTERVAL_S:
+            super().on_train_epoch_end(trainer, pl_module)
+            self.saved_at = time.monotonic()
 
 
 class StopEarly(EarlyStopping):

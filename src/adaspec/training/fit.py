@@ -26,7 +26,7 @@ from adaspec.model import AudioClassifier, save
 from adaspec.seeding import torch_seed
 from adaspec.splits import class_weights
 from adaspec.training.batches import train_batches
-from adaspec.training.callbacks import AverageWeights, History, StopEarly, StopIfOrphaned
+from adaspec.training.callbacks import AverageWeights, History, SaveLast, StopEarly, StopIfOrphaned
 from adaspec.training.history import HISTORY
 from adaspec.training.module import FoldModule
 from adaspec.windows import EvenWindows, window_length
@@ -91,7 +91,7 @@ def fit_fold(
         callbacks.append(AverageWeights(config.train.ema_decay))
     if config.train.early_stopping_patience is not None:
         callbacks += [StopEarly("validation_loss", patience=config.train.early_stopping_patience), best]
-    callbacks.append(ModelCheckpoint(folder, LAST, save_on_train_epoch_end=True, enable_version_counter=False))
+    callbacks.append(SaveLast(folder, LAST))
 
     trainer = pl.Trainer(
         max_epochs=config.train.epochs,
