@@ -83,7 +83,7 @@ class AudioClassifier(nn.Module):
         """
         if sample_rate not in (None, self.sample_rate):
             raise ValueError(f"waveform has {sample_rate} Hz, the model takes {self.sample_rate} Hz; resample it")
-        return self.classify(waveform)
+        return self.backbone(self.frontend(waveform))  # which may have been replaced by a baked one
 
     def input_of(self, stored: Tensor) -> Tensor:
         """From what the store holds to what the model computes with.
