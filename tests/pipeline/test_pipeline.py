@@ -1,7 +1,6 @@
 """The pipeline as its users run it: real DVC, real MLflow, in order from the first repro to queued experiments."""
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -105,7 +104,9 @@ def test_experiment_with_learned_kernels_keeps_the_features(project):
 def test_queued_experiments_run_queued_code_into_one_store(project):
     resnet = project.path / "src/adaspec/backbones/resnet.py"
     code = resnet.read_text()
-    resnet.write_text(re.sub(r"WIDTHS = \(16,", "WIDTHS = (24,", code))
+    wider = code.replace("        self.smallest", "        widths = (24, *widths[1:])\n        self.smallest")
+    assert wider != code
+    resnet.write_text(wider)
     project.run("dvc", "exp", "run", "--queue", "--name", "wider")
     resnet.write_text(code)
     project.run("dvc", "exp", "run", "--queue", "--name", "faster", "--set-param", "train.learning_rate=0.004")
