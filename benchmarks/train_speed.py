@@ -15,12 +15,14 @@ is asked for, and a loader that collates the items. Model, optimiser, schedule a
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import os
 import statistics
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,8 @@ def plain_steps(config: Config, stored: Tensor, labels: Tensor) -> list[float]:
 
 
 def compare_steps(n_rounds: int) -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
     torch.set_num_threads(1)
     keep_freed_memory()
     config = changed(
