@@ -1,26 +1,30 @@
 """List, read and measure the recordings.
 
-In: the folder dataset.root. Out: data/clips.csv, one row per usable clip; data/skipped.csv, the others with the reason.
+In: the folder dataset.root. Out: data/clips.csv, one row per usable clip; data/skipped.csv, the others with the reason;
+data/asv_scores.csv, scores of a speaker verification system where the data set has them.
 """
 
 import sys
 from pathlib import Path
 
 from adaspec.config import load_config
-from adaspec.datasets import read_dataset
+from adaspec.datasets import read_asv_scores, read_dataset
 from adaspec.datasets.clips import examine_clips
 from adaspec.engine import n_cores
 from adaspec.errors import exit_on_input_error
 from adaspec.files import write_csv
 
 
-def prepare(clips_csv: Path, skipped_csv: Path) -> None:
+def prepare(clips_csv: Path, skipped_csv: Path, asv_scores_csv: Path) -> None:
     config = load_config(Path("params.yaml"))
     dataset = config.dataset
     table = read_dataset(dataset)
-    clips, skipped = examine_clips(table, Path(dataset.root), dataset.on_bad_clip, config.engine.workers or n_cores())
+    asv_scores = read_asv_scores(dataset)
+    n_workers = config.engine.workers or n_cores()
+    clips, skipped = examine_clips(table, Path(dataset.root), dataset.on_bad_clip, dataset.on_missing, n_workers)
     write_csv(clips_csv, clips)
     write_csv(skipped_csv, skipped)
+    write_csv(asv_scores_csv, asv_scores)
     hours = (clips["n_samples"] / clips["sample_rate"]).sum() / 3600
     told = f"{len(clips)} clips, {clips['label'].nunique()} labels, {clips['group'].nunique()} groups, {hours:.2f} h"
     print(told, file=sys.stderr)

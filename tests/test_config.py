@@ -311,7 +311,7 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
         (
             {"dataset.root": "recordings"},
             "dataset: root=recordings is not where the synthetic data set is generated; set root=data/raw/synthetic, "
-            "or name to esc50, folder or manifest",
+            "or name to esc50, asvspoof2019_la, folder or manifest",
         ),
         (
             {"dataset.name": "folder"},
@@ -348,11 +348,12 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
         ),
         *(
             (
-                {"augment.polarity": True, **once},
-                "augment.polarity=true has no effect on spectrograms that are computed once; set it to false, or train "
-                "on waveforms (frontend.name=stft, frontend.cached=false)",
+                {f"augment.{key}": value, **once},
+                f"augment.{key}={str(value).lower()} changes waveforms, but spectrograms are computed once; switch it "
+                "off, or train on waveforms (frontend.name=stft, frontend.cached=false)",
             )
             for once in ({"frontend.cached": True}, {"frontend.name": "fbank"})
+            for key, value in (("polarity", True), ("speed", 0.1), ("resynthesis", 0.5), ("equalizer_db", 2.0))
         ),
         *(
             ({f"augment.{key}": n, **bands}, f"augment.{key}={n} must be below the spectrogram's {n} bands")
@@ -362,6 +363,22 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
                 (129, {"frontend.n_mels": None, "frontend.n_fft": 256}),
                 (24, {"frontend.name": "fbank", "features.fbank.n_mels": 24}),
             )
+        ),
+        (
+            {"augment.band_limit_hz": [3000.0, 300.0]},
+            "augment: band_limit_hz=[3000.0, 300.0] must be [highest lower edge, lowest upper edge]",
+        ),
+        *(
+            (
+                {"train.loss": loss, "backbone.head": head},
+                f"train.loss={loss} and backbone.head={head}: oc_softmax and one_class go together; set both or "
+                "neither",
+            )
+            for loss, head in (("oc_softmax", "linear"), ("cross_entropy", "one_class"))
+        ),
+        (
+            {"backbone.head": "one_class", "backbone.name": "cnn"},
+            "backbone: head=one_class is for resnet, wav_resnet and ast; with name=cnn set it to linear",
         ),
         (
             {"augment.noise_snr_db": [20.0, 10.0]},

@@ -15,7 +15,13 @@ from adaspec.tables import read_folds
 
 
 def config(**changes: Any) -> SplitConfig:
-    base = {"scheme": "group_kfold", "n_folds": 3, "validation_fraction": 0.0, "balance": "none"}
+    base = {
+        "scheme": "group_kfold",
+        "n_folds": 3,
+        "validation_fraction": 0.0,
+        "balance": "none",
+        "balance_evaluation": False,
+    }
     return SplitConfig.model_validate(base | changes)
 
 
@@ -362,7 +368,8 @@ def test_describe_folds_counts_roles_and_what_is_left_out(capsys: pytest.Capture
             "weight": [0, 1, 2, 1, 1, 1, 1],
         }
     )
-    describe_folds(folds)
+    labels = ["dog", "dog", "dog", "dog", "cat", "cat", "dog"]
+    describe_folds(folds, pd.DataFrame({"clip_id": folds["clip_id"], "label": labels}))
     printed = capsys.readouterr()
     assert printed.err == "fold 1: 2 train, 1 validation, 1 test\nfold 2: 1 train, 0 validation, 1 test\n"
     assert printed.out == ""
@@ -374,3 +381,49 @@ def test_read_folds_gives_back_what_was_written(tmp_path: Any) -> None:
     again = read_folds(tmp_path / "folds.csv")
     assert again.to_dict("list") == folds.to_dict("list")
     assert (again["fold"].dtype, again["weight"].dtype) == (np.dtype("int64"), np.dtype("int64"))
+
+
+def test_describe_folds_tells_how_uneven_the_labels_are(capsys: pytest.CaptureFixture[str]) -> None:
+    ids = [f"c{index}" for index in range(6)]
+    folds = pd.DataFrame({"fold": 1, "clip_id": ids, "role": ["train"] * 4 + ["test"] * 2, "weight": 1})
+    describe_folds(folds, pd.DataFrame({"clip_id": ids, "label": ["a", "b", "b", "b", "a", "b"]}))
+    assert capsys.readouterr().err == "fold 1: 4 train (1 a to 3 b), 0 validation, 2 test\n"
+
+
+def official(n: int = 12) -> pd.DataFrame:
+    """As many clips in train, dev and eval, each third of them rare; a group for two."""
+    labels = ["rare", "often", "often"] * n
+    table = clips(labels, group=[f"g{index // 2}" for index in range(3 * n)])
+    return table.assign(subset=["train"] * n + ["dev"] * n + ["eval"] * n)
+
+
+def test_make_folds_balances_validation_and_test_where_asked() -> None:
+    table = official()
+    even = make_folds(table, config(scheme="official", balance_evaluation=True), 1)
+    uneven = make_folds(table, config(scheme="official"), 1)
+    assert (uneven["weight"] == 1).all()
+    used = even[even["weight"] > 0].merge(table[["clip_id", "label"]], on="clip_id")
+    counts = used.groupby(["role", "label"]).size().to_dict()
+    assert counts == {
+        ("train", "rare"): 4,
+        ("train", "often"): 8,
+        ("validation", "rare"): 4,
+        ("validation", "often"): 4,
+        ("test", "rare"): 4,
+        ("test", "often"): 4,
+    }
+
+
+def test_make_folds_splits_the_official_training_part_alone() -> None:
+    table = official(24)
+    folds = make_folds(table, config(scheme="group_kfold_train", n_folds=3, validation_fraction=0.0), 1)
+    train = set(table.loc[table["subset"] == "train", "clip_id"])
+    assert folds.groupby("fold")["clip_id"].agg(set).tolist() == [train] * 3
+    tests = folds[folds["role"] == "test"]
+    assert sorted(tests["clip_id"]) == sorted(train)
+    check_leakage(folds, table)
+
+
+def test_make_folds_needs_an_official_training_part() -> None:
+    with pytest.raises(InputError, match="scheme=group_kfold_train, but no clip has subset=train"):
+        make_folds(clips(["dog", "cat"] * 9), config(scheme="group_kfold_train", n_folds=3), 1)

@@ -20,7 +20,7 @@ from adaspec.resolve import resolve
 from adaspec.splits import make_folds
 
 RATE = 8000
-TONES_HZ = {"high": 2800.0, "low": 400.0, "middle": 1300.0}
+TONES_HZ = {"high": 2800.0, "low": 400.0, "middle": 1300.0, "bonafide": 600.0, "spoof": 2000.0}
 PARAMS = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
 SMALL: dict[str, Any] = {
     "audio.sample_rate": RATE,
@@ -102,7 +102,7 @@ def write_tones(folder: Path, n_per_label: dict[str, int], seed: int = 3) -> pd.
 def make_toy(folder: Path, n_per_label: dict[str, int], **knobs: Any) -> Toy:
     """Data set, clips, folds and features below `folder`."""
     table = write_tones(folder / "raw", n_per_label)
-    clips, _ = examine_clips(table, folder / "raw", "fail", 1)
+    clips, _ = examine_clips(table, folder / "raw", "fail", "fail", 1)
     config = resolve(small_config(folder / "raw", **knobs), clips)
     extract(clips, config, folder / "features", 1)
     return Toy(clips, make_folds(clips, config.split, config.seed), config, folder / "features")

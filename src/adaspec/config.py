@@ -48,6 +48,7 @@ Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[Real, Field(gt=0)]
 NonNegative = Annotated[Real, Field(ge=0)]
 Fraction = Annotated[Real, Field(ge=0, lt=1)]
+Probability = Annotated[Real, Field(ge=0, le=1)]
 Switch = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
@@ -62,10 +63,11 @@ class Section(BaseModel):
 class DatasetConfig(Section):
     """Which recordings, and where they lie."""
 
-    name: Literal["synthetic", "esc50", "folder", "manifest"]
+    name: Literal["synthetic", "esc50", "asvspoof2019_la", "folder", "manifest"]
     root: Annotated[str, Field(min_length=1)]
     subset: Literal["esc10"] | None
     on_bad_clip: Literal["fail", "skip"]
+    on_missing: Literal["fail", "skip"]
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -74,7 +76,7 @@ class DatasetConfig(Section):
         if self.name == "synthetic" and self.root != SYNTHETIC_ROOT:
             raise ValueError(
                 f"root={self.root} is not where the synthetic data set is generated; set root={SYNTHETIC_ROOT}, or "
-                "name to esc50, folder or manifest"
+                "name to esc50, asvspoof2019_la, folder or manifest"
             )
         if self.name != "synthetic" and self.root == SYNTHETIC_ROOT:
             raise ValueError(f"root={self.root} holds the synthetic data set, but name={self.name}; set root to yours")
@@ -117,10 +119,11 @@ class FeaturesConfig(Section):
 class SplitConfig(Section):
     """Folds, balancing and validation."""
 
-    scheme: Literal["predefined", "group_kfold", "official"] | None
+    scheme: Literal["predefined", "group_kfold", "group_kfold_train", "official"] | None
     n_folds: Annotated[int, Field(ge=2, le=100, strict=True)]
     validation_fraction: Annotated[Real, Field(ge=0, le=0.5)]
-    balance: Literal["none", "downsample", "upsample", "class_weights"]
+    balance: Literal["none", "downsample", "upsample", "class_weights", "weighted_sampler"]
+    balance_evaluation: Switch
 
 
 class FrontendConfig(Section):
@@ -273,6 +276,7 @@ class BackboneConfig(Section):
     """Spectrogram to logits."""
 
     name: Annotated[str, Field(pattern=r"^(cnn|resnet|wav_resnet|ast|timm:[a-z0-9_.]+)$")]
+    head: Literal["linear", "one_class"]
     dropout: Fraction
     widths: Annotated[tuple[Annotated[int, Field(ge=1, le=4096, strict=True)], ...], Field(min_length=1, max_length=8)]
     ast: AstConfig
@@ -282,6 +286,10 @@ class BackboneConfig(Section):
     def _check(self) -> Self:
         if self.timm.pretrained and not self.name.startswith("timm:"):
             raise ValueError(f"timm.pretrained=true has no effect where name={self.name}; set it to false")
+        if self.head == "one_class" and self.name not in ("resnet", "wav_resnet", "ast"):
+            raise ValueError(
+                f"head=one_class is for resnet, wav_resnet and ast; with name={self.name} set it to linear"
+            )
         return self
 
 
@@ -302,7 +310,7 @@ class TrainConfig(Section):
     warmup_fraction: Fraction
     gamma: Annotated[Real, Field(gt=0, le=1)]
     gradient_clip: Positive | None
-    loss: Literal["cross_entropy", "focal"]
+    loss: Literal["cross_entropy", "focal", "oc_softmax"]
     focal_gamma: NonNegative
     label_smoothing: Fraction
     ema_decay: Fraction | None
@@ -330,11 +338,17 @@ class TrainConfig(Section):
 class AugmentConfig(Section):
     """Random changes to training clips."""
 
+    resynthesis: Annotated[Real, Field(ge=0, le=1)]
+    speed: Annotated[Real, Field(ge=0, le=0.9)]
+    equalizer_db: Annotated[Real, Field(ge=0, le=60)]
+    band_limit_hz: tuple[NonNegative, Positive] | None
+    impulses: Fraction
     gain_db: Annotated[Real, Field(ge=0, le=60)]
     polarity: Switch
     delay: Fraction
     time_shift: Annotated[Real, Field(ge=0, le=1)]
     noise_snr_db: tuple[Real, Real] | None
+    noise_color_db: Annotated[Real, Field(ge=0, le=60)]
     mix: Literal["none", "mixup", "between_class"]
     mix_probability: Annotated[Real, Field(gt=0, le=1)]
     mix_alpha: Positive
@@ -348,6 +362,9 @@ class AugmentConfig(Section):
         if self.noise_snr_db is not None and self.noise_snr_db[0] > self.noise_snr_db[1]:
             lowest, highest = self.noise_snr_db
             raise ValueError(f"noise_snr_db=[{lowest}, {highest}] must be [lowest, highest]")
+        if self.band_limit_hz is not None and self.band_limit_hz[0] >= self.band_limit_hz[1]:
+            low, high = self.band_limit_hz
+            raise ValueError(f"band_limit_hz=[{low}, {high}] must be [highest lower edge, lowest upper edge]")
         return self
 
 
@@ -357,6 +374,7 @@ class EvaluateConfig(Section):
     vote: Literal["mean", "majority"]
     overlap: Annotated[Real, Field(ge=0, le=0.95)]
     n_bootstrap: Annotated[int, Field(ge=100, le=100_000, strict=True)]
+    asv_error_rates: tuple[Probability, Probability, Probability] | None
 
 
 class TrackingConfig(Section):
@@ -435,10 +453,17 @@ class Config(ModelConfig):
     @model_validator(mode="after")
     def _check_augment(self) -> Self:
         frontend = self.frontend
-        if self.augment.polarity and (frontend.cached or frontend.name == "fbank"):
+        for key in ("resynthesis", "speed", "equalizer_db", "band_limit_hz", "impulses", "noise_color_db", "polarity"):
+            value = getattr(self.augment, key)
+            if value and (frontend.cached or frontend.name == "fbank"):
+                raise ValueError(
+                    f"augment.{key}={str(value).lower()} changes waveforms, but spectrograms are computed once; switch "
+                    "it off, or train on waveforms (frontend.name=stft, frontend.cached=false)"
+                )
+        if (self.train.loss == "oc_softmax") != (self.backbone.head == "one_class"):
             raise ValueError(
-                "augment.polarity=true has no effect on spectrograms that are computed once; set it to false, or train "
-                "on waveforms (frontend.name=stft, frontend.cached=false)"
+                f"train.loss={self.train.loss} and backbone.head={self.backbone.head}: oc_softmax and one_class go "
+                "together; set both or neither"
             )
         n_features = self.features.fbank.n_mels if frontend.name == "fbank" else frontend.n_features
         for key in ("freq_shift", "freq_mask"):

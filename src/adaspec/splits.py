@@ -11,10 +11,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 from adaspec.config import SplitConfig
 from adaspec.errors import InputError
 from adaspec.seeding import generator
+from adaspec.tables import ROLES
 
-__all__ = ["ROLES", "check_leakage", "class_weights", "describe_folds", "make_folds"]
+__all__ = ["check_leakage", "class_weights", "describe_folds", "make_folds"]
 
-ROLES = ("train", "validation", "test")
 OFFICIAL_ROLE = {"train": "train", "dev": "validation", "eval": "test"}
 
 
@@ -47,14 +47,20 @@ def make_folds(clips: pd.DataFrame, config: SplitConfig, seed: int) -> pd.DataFr
     elif config.scheme == "official":
         assignments = _official(clips)
     else:
-        assignments = _group_kfold(clips, group, config.n_folds, seed)
+        part = pd.Series(True, index=clips.index)
+        if config.scheme == "group_kfold_train":
+            part = _official_part(clips, "train", config.scheme)
+        assignments = _group_kfold(clips, group, part, config.n_folds, seed)
     folds = []
     for fold, role in assignments:
         if config.validation_fraction > 0 and not (role == "validation").any():
             rng = generator(seed, fold, "validation")
             role = _carve_validation(clips["label"], group, role, config.validation_fraction, rng)
         _check_classes(clips["label"], role, fold)
-        weight = _balance(clips["label"], role, config.balance, generator(seed, fold, "balance"))
+        rng = generator(seed, fold, "balance")
+        weight = _balance(clips["label"], role, "train", config.balance, rng)
+        for held_out in ("validation", "test") if config.balance_evaluation else ():
+            weight *= _balance(clips["label"], role, held_out, "downsample", rng)
         folds.append(pd.DataFrame({"fold": fold, "clip_id": clips["clip_id"], "role": role, "weight": weight}))
     table = pd.concat(folds, ignore_index=True)
     table = table[table["role"] != ""].sort_values(["fold", "clip_id"], ignore_index=True)
@@ -88,15 +94,23 @@ def _predefined(clips: pd.DataFrame) -> list[tuple[int, pd.Series]]:
 
 
 def _official(clips: pd.DataFrame) -> list[tuple[int, pd.Series]]:
-    missing = [subset for subset in ("train", "eval") if subset not in set(clips["subset"])]
-    if missing:
-        raise InputError(
-            f"params.yaml split.scheme=official, but no clip has subset={missing[0]}; use group_kfold or null"
-        )
+    for needed in ("train", "eval"):
+        _official_part(clips, needed, "official")
     return [(1, clips["subset"].map(OFFICIAL_ROLE))]
 
 
-def _group_kfold(clips: pd.DataFrame, group: pd.Series, n_folds: int, seed: int) -> list[tuple[int, pd.Series]]:
+def _official_part(clips: pd.DataFrame, subset: str, scheme: str) -> pd.Series:
+    part = clips["subset"] == subset
+    if not part.any():
+        raise InputError(f"params.yaml split.scheme={scheme}, but no clip has subset={subset}; use group_kfold or null")
+    return part
+
+
+def _group_kfold(
+    clips: pd.DataFrame, group: pd.Series, part: pd.Series, n_folds: int, seed: int
+) -> list[tuple[int, pd.Series]]:
+    """Folds of the clips of `part`; the others have no role."""
+    clips, group = clips[part], group[part]
     counts = clips["label"].value_counts()
     rare = counts[counts < n_folds]
     if len(rare):
@@ -111,8 +125,11 @@ def _group_kfold(clips: pd.DataFrame, group: pd.Series, n_folds: int, seed: int)
             "lower n_folds"
         )
     splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    parts = splitter.split(clips, clips["label"], group)
-    return [(index, _roles(clips.index.isin(test))) for index, (_, test) in enumerate(parts, start=1)]
+    splits = splitter.split(clips, clips["label"], group)
+    return [
+        (index, _roles(part.index.isin(clips.index[test])).where(part, ""))
+        for index, (_, test) in enumerate(splits, start=1)
+    ]
 
 
 def _roles(is_test: pd.Series | np.ndarray) -> pd.Series:
@@ -161,15 +178,15 @@ def _check_classes(label: pd.Series, role: pd.Series, fold: int) -> None:
             )
 
 
-def _balance(label: pd.Series, role: pd.Series, balance: str, rng: np.random.Generator) -> pd.Series:
-    """How often each clip is used: 1, but for training clips under downsample (0 or 1) and upsample (1 or more)."""
+def _balance(label: pd.Series, role: pd.Series, part: str, balance: str, rng: np.random.Generator) -> pd.Series:
+    """How often each clip is used: 1, but in role `part` under downsample (0 or 1) and upsample (1 or more)."""
     weight = pd.Series(1, index=label.index)
-    if balance not in ("downsample", "upsample"):
+    members_of_part = label[role == part]
+    if balance not in ("downsample", "upsample") or members_of_part.empty:
         return weight
-    train = label[role == "train"]
-    counts = train.value_counts()
+    counts = members_of_part.value_counts()
     target = counts.min() if balance == "downsample" else counts.max()
-    for members in train.groupby(train).groups.values():
+    for members in members_of_part.groupby(members_of_part).groups.values():
         shuffled = rng.permutation(np.asarray(members))
         whole, extra = divmod(int(target), len(shuffled))
         weight[shuffled] = whole
@@ -207,9 +224,14 @@ def check_leakage(folds: pd.DataFrame, clips: pd.DataFrame) -> None:
         )
 
 
-def describe_folds(folds: pd.DataFrame) -> None:
-    """Print how many clips each role has, fold by fold."""
-    counts = folds[folds["weight"] > 0].groupby(["fold", "role"]).size().unstack(fill_value=0)
-    for fold, row in counts.iterrows():
-        told = ", ".join(f"{row.get(role, 0)} {role}" for role in ROLES)
-        print(f"fold {fold}: {told}", file=sys.stderr)
+def describe_folds(folds: pd.DataFrame, clips: pd.DataFrame) -> None:
+    """Print how many clips each role has, fold by fold; of uneven labels the rarest and the most frequent one."""
+    used = folds[folds["weight"] > 0].merge(clips[["clip_id", "label"]], on="clip_id")
+    for fold, rows in used.groupby("fold"):
+        told = []
+        for role in ROLES:
+            counts = rows.loc[rows["role"] == role, "label"].value_counts().sort_index()
+            uneven = len(counts) and counts.max() > 1.2 * counts.min()
+            labels = f" ({counts.min()} {counts.idxmin()} to {counts.max()} {counts.idxmax()})" if uneven else ""
+            told.append(f"{counts.sum()} {role}{labels}")
+        print(f"fold {fold}: {', '.join(told)}", file=sys.stderr)

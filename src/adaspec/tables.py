@@ -1,4 +1,4 @@
-"""The two tables that the stages hand on, read with their types."""
+"""The tables that the stages hand on, read with their types."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import pandas as pd
 
 from adaspec.files import read_csv
 
-__all__ = ["read_clips", "read_folds"]
+__all__ = ["BONAFIDE", "ROLES", "SPOOF", "read_asv_scores", "read_clips", "read_folds"]
+
+ROLES = ("train", "validation", "test")  # in folds.csv
+BONAFIDE, SPOOF = "bonafide", "spoof"  # labels of anti-spoofing
 
 
 def read_clips(path: Path) -> pd.DataFrame:
@@ -19,3 +22,8 @@ def read_clips(path: Path) -> pd.DataFrame:
 def read_folds(path: Path) -> pd.DataFrame:
     """Read folds.csv: text, but integers for `fold` and `weight`."""
     return read_csv(path, fold="int64", weight="int64")
+
+
+def read_asv_scores(path: Path) -> pd.DataFrame:
+    """Read asv_scores.csv: text, but a float for `score`."""
+    return read_csv(path, score="float64")

@@ -15,7 +15,9 @@ REAL = Path(os.environ.get("ADASPEC_SHARED", Path(__file__).parents[3] / "shared
 
 
 def config(root: Path, subset: str | None = None) -> DatasetConfig:
-    return DatasetConfig.model_validate({"name": "esc50", "root": str(root), "subset": subset, "on_bad_clip": "fail"})
+    return DatasetConfig.model_validate(
+        {"name": "esc50", "root": str(root), "subset": subset, "on_bad_clip": "fail", "on_missing": "fail"}
+    )
 
 
 def put_meta(root: Path, content: str | bytes) -> Path:
@@ -106,7 +108,7 @@ def test_esc50_lists_the_real_recordings_of_esc10() -> None:
     assert (table.groupby("group")["fold"].nunique() == 1).all()
     assert all((REAL / path).is_file() for path in table["path"])
     some = table.groupby("label").head(2).reset_index(drop=True)
-    clips, skipped = examine_clips(some, REAL, "fail", 1)
+    clips, skipped = examine_clips(some, REAL, "fail", "fail", 1)
     assert len(clips) == 20
     assert set(clips["sample_rate"]) == {44_100}
     assert skipped.empty

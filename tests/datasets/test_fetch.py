@@ -147,7 +147,9 @@ def test_fetch_unpacks_the_whole_archive(server: Server, tmp_path: Path) -> None
 
 def test_fetch_leaves_a_folder_that_the_data_set_can_be_read_from(server: Server, tmp_path: Path) -> None:
     fetch("esc50", tmp_path / "esc50", server.url)
-    config = DatasetConfig(name="esc50", root=str(tmp_path / "esc50"), subset="esc10", on_bad_clip="fail")
+    config = DatasetConfig(
+        name="esc50", root=str(tmp_path / "esc50"), subset="esc10", on_bad_clip="fail", on_missing="fail"
+    )
     table = read_dataset(config)
     assert len(table) == N_CLIPS
     assert set(table["label"]) == {"dog", "cow"}

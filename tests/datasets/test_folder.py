@@ -10,7 +10,7 @@ from adaspec.errors import InputError
 
 
 def config(root: Path) -> DatasetConfig:
-    return DatasetConfig(name="folder", root=str(root), subset=None, on_bad_clip="fail")
+    return DatasetConfig(name="folder", root=str(root), subset=None, on_bad_clip="fail", on_missing="fail")
 
 
 def touch(root: Path, *paths: str) -> None:
@@ -91,6 +91,6 @@ def test_file_names_that_a_table_cannot_hold_are_refused(tmp_path: Path, name: b
         (tmp_path / label).mkdir()
         (tmp_path / label / "fine.wav").touch()
     (tmp_path / "a" / os.fsdecode(name)).touch()
-    config = DatasetConfig(name="folder", root=str(tmp_path), subset=None, on_bad_clip="fail")
+    config = DatasetConfig(name="folder", root=str(tmp_path), subset=None, on_bad_clip="fail", on_missing="fail")
     with pytest.raises(InputError, match="control character or a byte that is not UTF-8; rename it"):
         read_dataset(config)

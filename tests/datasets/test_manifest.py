@@ -9,7 +9,7 @@ from adaspec.errors import InputError
 
 
 def config(root: Path) -> DatasetConfig:
-    return DatasetConfig(name="manifest", root=str(root), subset=None, on_bad_clip="fail")
+    return DatasetConfig(name="manifest", root=str(root), subset=None, on_bad_clip="fail", on_missing="fail")
 
 
 def refusal(root: Path, content: str | bytes) -> str:

@@ -67,7 +67,10 @@ def test_no_two_clips_are_equal(root: Path) -> None:
 
 
 def test_read_lists_what_synthesize_wrote(root: Path) -> None:
-    table = read(root, DatasetConfig(name="synthetic", root="data/raw/synthetic", subset=None, on_bad_clip="fail"))
+    table = read(
+        root,
+        DatasetConfig(name="synthetic", root="data/raw/synthetic", subset=None, on_bad_clip="fail", on_missing="fail"),
+    )
     assert len(table) == 180
     assert set(table["label"]) == set(CLASSES)
     assert len(CLASSES) == 10

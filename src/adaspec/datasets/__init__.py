@@ -8,15 +8,17 @@ from pathlib import Path
 import pandas as pd
 
 from adaspec.config import DatasetConfig
-from adaspec.datasets import esc50, folder, manifest, synthetic
+from adaspec.datasets import asvspoof2019_la, esc50, folder, manifest, synthetic
 from adaspec.errors import InputError
 from adaspec.files import is_printable
+from adaspec.score_files import ASV_COLUMNS
 
-__all__ = ["DATASETS", "read_dataset"]
+__all__ = ["DATASETS", "read_asv_scores", "read_dataset"]
 
 DATASETS: dict[str, Callable[[Path, DatasetConfig], pd.DataFrame]] = {
     "synthetic": synthetic.read,
     "esc50": esc50.read,
+    "asvspoof2019_la": asvspoof2019_la.read,
     "folder": folder.read,
     "manifest": manifest.read,
 }
@@ -29,7 +31,7 @@ def read_dataset(config: DatasetConfig) -> pd.DataFrame:
     -------
     DataFrame
         Text columns `path` (relative to the root, '/' between folders), `label`, `group`, `fold`, `subset`; '' where
-        the data set does not say. A clip without a group is a group of its own.
+        the data set does not say; then what the data set adds. A clip without a group is a group of its own.
 
     Raises
     ------
@@ -46,3 +48,10 @@ def read_dataset(config: DatasetConfig) -> pd.DataFrame:
             )
     table = table.assign(group=table["group"].where(table["group"] != "", table["path"]))
     return table.sort_values("path", ignore_index=True)
+
+
+def read_asv_scores(config: DatasetConfig) -> pd.DataFrame:
+    """Scores of a speaker verification system on the data set's eval part; empty for all but ASVspoof."""
+    if config.name == "asvspoof2019_la":
+        return asvspoof2019_la.read_asv_scores(Path(config.root))
+    return pd.DataFrame(columns=ASV_COLUMNS)

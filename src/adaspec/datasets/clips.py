@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from adaspec.audio import BadClipError, clip_digest, decode, read_bytes
@@ -16,12 +17,13 @@ from adaspec.progress import ClipProgress
 __all__ = ["CLIP_COLUMNS", "examine_clips"]
 
 CLIP_COLUMNS = ("clip_id", "path", "digest", "label", "group", "fold", "subset", "n_samples", "sample_rate")
+Choice = Literal["fail", "skip"]
 CHUNK = 16  # clips per task: large enough to hide the cost of a task, small enough for a smooth progress bar
 N_NAMED = 5  # bad clips named in an error; the rest are counted
 
 
 def examine_clips(
-    table: pd.DataFrame, root: Path, on_bad_clip: Literal["fail", "skip"], n_workers: int
+    table: pd.DataFrame, root: Path, on_bad_clip: Choice, on_missing: Choice, n_workers: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Open every clip, and complete the table.
 
@@ -32,23 +34,32 @@ def examine_clips(
     root : Path
         Folder that `path` is relative to.
     on_bad_clip : {"fail", "skip"}
-        What a missing, empty, truncated or undecodable clip, or one with NaN or infinite samples, leads to. Digital
-        silence is allowed with a warning.
+        What an empty, truncated or undecodable clip, or one with NaN or infinite samples, leads to. Digital silence is
+        allowed with a warning.
+    on_missing : {"fail", "skip"}
+        What a clip that is not there leads to.
     n_workers : int
         Processes.
 
     Returns
     -------
     clips : DataFrame
-        Columns `CLIP_COLUMNS`, sorted by `clip_id`.
+        Columns `CLIP_COLUMNS`, then what the data set adds, sorted by `clip_id`.
     skipped : DataFrame
-        `path`, `reason` of every bad clip; empty unless `on_bad_clip` is "skip".
+        `path`, `reason` of every clip that is left out.
 
     Raises
     ------
     InputError
-        A clip is bad and `on_bad_clip` is "fail", or no good one is left, or only one label.
+        A clip is bad and `on_bad_clip` is "fail", or missing and `on_missing` is "fail"; or no good one is left, or
+        only one label.
     """
+    added = [column for column in table if column not in CLIP_COLUMNS]
+    there = np.array([(root / path).exists() for path in table["path"]], dtype=bool)
+    missing = table[~there]
+    if len(missing):
+        _tell_missing(table, missing, root, on_missing)
+        table = table[there].reset_index(drop=True)
     chunks = [list(table["path"][i : i + CHUNK]) for i in range(0, len(table), CHUNK)]
     findings: list[tuple[str, int, int, bool, str]] = []
     with ClipProgress("reading", len(table)) as progress:
@@ -82,7 +93,21 @@ def examine_clips(
     if clip_id.duplicated().any():  # files that differ in their suffix only
         clip_id = good["path"]
     clips = good.assign(clip_id=clip_id).sort_values("clip_id", ignore_index=True)
-    return clips[list(CLIP_COLUMNS)], bad[["path", "reason"]].reset_index(drop=True)
+    skipped = pd.concat([missing.assign(reason="missing"), bad])[["path", "reason"]]
+    return clips[[*CLIP_COLUMNS, *added]], skipped.sort_values("path", ignore_index=True)
+
+
+def _tell_missing(table: pd.DataFrame, missing: pd.DataFrame, root: Path, on_missing: Choice) -> None:
+    """Count the clips that are not there, in each official part where there are such."""
+    listed = table["subset"].value_counts().sort_index()
+    counts = missing["subset"].value_counts()
+    parts = [f"{counts.get(part, 0)} of {n}{f' of {part}' if part else ''}" for part, n in listed.items()]
+    told = f"{', '.join(parts)} clips that the data set lists are missing in {root}"
+    if on_missing == "fail":
+        raise InputError(
+            f"{told}, the first {root / missing['path'].iloc[0]}; complete the copy, or set dataset.on_missing=skip"
+        )
+    print(told, file=sys.stderr)
 
 
 def _examine_chunk(root: Path, paths: list[str]) -> list[tuple[str, int, int, bool, str]]:

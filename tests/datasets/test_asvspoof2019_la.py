@@ -1,0 +1,186 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from adaspec.config import DatasetConfig
+from adaspec.datasets import read_asv_scores, read_dataset
+from adaspec.datasets.clips import examine_clips
+from adaspec.errors import InputError
+from adaspec.evaluation.detection import asv_errors
+
+REAL = Path(os.environ.get("ADASPEC_SHARED", Path(__file__).parents[3] / "shared")) / "data/minila/LA"
+PROTOCOLS = "ASVspoof2019_LA_cm_protocols"
+CM = {
+    "train": ("trn", ["LA_0079 LA_T_1 - - bonafide", "LA_0079 LA_T_2 - A01 spoof", "LA_0080 LA_T_3 - A04 spoof"]),
+    "dev": ("trl", ["LA_0069 LA_D_1 - - bonafide", "LA_0069 LA_D_2 - A01 spoof"]),
+    "eval": ("trl", ["LA_0001 LA_E_1 - A16 spoof", "LA_0001 LA_E_2 - - bonafide"]),
+}
+ASV = ["LA_0001 LA_E_2 bonafide target", "LA_0001 LA_E_9 bonafide nontarget", "LA_0001 LA_E_1 A16 spoof"]
+
+
+def config(root: Path) -> DatasetConfig:
+    content = {
+        "name": "asvspoof2019_la",
+        "root": str(root),
+        "subset": None,
+        "on_bad_clip": "fail",
+        "on_missing": "fail",
+    }
+    return DatasetConfig.model_validate(content)
+
+
+@pytest.fixture
+def la(tmp_path: Path) -> Path:
+    """The folder LA with seven trials, an enrolment list, ASV trials and their scores."""
+    root = tmp_path / "LA"
+    (root / PROTOCOLS).mkdir(parents=True)
+    for part, (kind, lines) in CM.items():
+        (root / PROTOCOLS / f"ASVspoof2019.LA.cm.{part}.{kind}.txt").write_text("\n".join(lines) + "\n")
+        (root / f"ASVspoof2019_LA_{part}/flac").mkdir(parents=True)
+        for index, line in enumerate(lines):
+            samples = np.random.default_rng([index, len(part)]).uniform(-0.1, 0.1, 800)
+            soundfile.write(root / f"ASVspoof2019_LA_{part}/flac/{line.split()[1]}.flac", samples, 16000)
+    for folder in ("asv_protocols", "asv_scores"):
+        (root / f"ASVspoof2019_LA_{folder}").mkdir()
+    (root / "ASVspoof2019_LA_asv_protocols/ASVspoof2019.LA.asv.eval.male.trn.txt").write_text(
+        "LA_0001 LA_E_A1,LA_E_A2\n"
+    )
+    (root / "ASVspoof2019_LA_asv_protocols/ASVspoof2019.LA.asv.eval.gi.trl.txt").write_text("\n".join(ASV) + "\n")
+    scores = "bonafide target 3\nbonafide nontarget -1\nA16 spoof 2\n"
+    (root / "ASVspoof2019_LA_asv_scores/ASVspoof2019.LA.asv.eval.gi.trl.scores.txt").write_text(scores)
+    return root
+
+
+def protocol(la: Path, part: str = "train") -> Path:
+    return la / PROTOCOLS / f"ASVspoof2019.LA.cm.{part}.{CM[part][0]}.txt"
+
+
+def test_read_lists_the_trials_with_their_speakers_and_attacks(la: Path) -> None:
+    table = read_dataset(config(la))
+    assert table["path"].tolist() == sorted(
+        f"ASVspoof2019_LA_{part}/flac/{line.split()[1]}.flac" for part, (_, lines) in CM.items() for line in lines
+    )
+    row = table.set_index("path").loc["ASVspoof2019_LA_train/flac/LA_T_2.flac"]
+    assert row[["label", "group", "subset", "speaker", "attack"]].tolist() == [
+        "spoof",
+        "LA_0079",
+        "train",
+        "LA_0079",
+        "A01",
+    ]
+    assert set(table.loc[table["label"] == "bonafide", "attack"]) == {"-"}
+
+
+def test_read_takes_the_parent_folder_too(la: Path) -> None:
+    table = read_dataset(config(la.parent))
+    assert table["path"].str.startswith("LA/ASVspoof2019_LA_").all()
+    assert (la.parent / table["path"].iloc[0]).is_file()
+    assert len(read_asv_scores(config(la.parent))) == 3
+
+
+def test_clips_carry_speaker_and_attack(la: Path) -> None:
+    clips, _ = examine_clips(read_dataset(config(la)), la, "fail", "fail", 1)
+    assert list(clips)[-2:] == ["speaker", "attack"]
+    assert clips["attack"].tolist() == ["-", "A01", "A16", "-", "-", "A01", "A04"]
+
+
+def test_read_asv_scores_gives_system_key_and_score(la: Path) -> None:
+    table = read_asv_scores(config(la))
+    assert table.to_numpy().tolist() == [
+        ["bonafide", "target", 3.0],
+        ["bonafide", "nontarget", -1.0],
+        ["A16", "spoof", 2.0],
+    ]
+    (la / "ASVspoof2019_LA_asv_scores/ASVspoof2019.LA.asv.eval.gi.trl.scores.txt").unlink()
+    assert read_asv_scores(config(la)).empty
+
+
+Change = Callable[[str], str]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("bonafide", "genuine"), "line 1: key 'genuine' must be bonafide or spoof"),
+        (lambda text: text.replace("LA_T_3", "LA_T_1"), "line 3: LA_T_1 is already in "),
+        (lambda text: text.replace("LA_T_3", "LA_D_1"), "dev.trl.txt line 1: LA_D_1 is already in "),
+        (lambda text: text + "LA_0079 LA_T_9 - A01\n", "line 4: 'LA_0079 LA_T_9 - A01' has 4 columns"),
+        (
+            lambda text: "LA_0009 LA_E_9332881 alaw ita_tx A07 spoof notrim eval\n" + text,
+            "line 1: 'LA_0009 LA_E_9332881 alaw ita_tx A07 spoof notrim eval' has 8 columns, ASVspoof 2019 LA has 5",
+        ),
+        (lambda text: text.replace("LA_T_2 -", "LA_T_2 aaa"), "line 2: column 3 is 'aaa'"),
+        (lambda text: text.replace("A01 spoof", "- spoof"), "line 2: system '-' does not go with key 'spoof'"),
+        (lambda text: text.replace("- - bonafide", "- A01 bonafide"), "line 1: system 'A01' does not go with"),
+        (lambda text: text.replace("LA_T_2", "../LA_T_2"), "line 2: file '../LA_T_2' must be a plain name"),
+        (lambda text: text.replace("LA_T_2", "LA_E_A2"), "line 2: LA_E_A2 enrols a speaker in "),
+    ],
+)
+def test_read_names_file_and_line_of_what_is_wrong(change: Change, message: str, la: Path) -> None:
+    path = protocol(la)
+    path.write_text(change(path.read_text()))
+    with pytest.raises(InputError) as caught:
+        read_dataset(config(la))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_read_asv_scores_refuses_scores_of_other_trials(la: Path) -> None:
+    path = la / "ASVspoof2019_LA_asv_protocols/ASVspoof2019.LA.asv.eval.gi.trl.txt"
+    path.write_text("\n".join([ASV[1], ASV[0], ASV[2]]) + "\n")
+    with pytest.raises(InputError, match=r"line 1: bonafide nontarget, but .* has bonafide target there"):
+        read_asv_scores(config(la))
+    path.write_text("\n".join(ASV[:2]) + "\n")
+    with pytest.raises(InputError, match=r"has 3 trials, .* 2; take both from one release"):
+        read_asv_scores(config(la))
+
+
+def test_read_says_where_the_data_set_is(tmp_path: Path, la: Path) -> None:
+    with pytest.raises(InputError, match="is not ASVspoof 2019 LA; give the folder LA"):
+        read_dataset(config(la / PROTOCOLS))
+    deep = tmp_path / "elsewhere"
+    deep.mkdir()
+    la.parent.joinpath("LA").rename(deep / "LA")
+    with pytest.raises(InputError, match=f"set dataset.root={deep / 'LA'}"):
+        read_dataset(config(tmp_path))
+    protocol(deep / "LA", "dev").unlink()
+    with pytest.raises(InputError, match=r"dev.trl.txt not found"):
+        read_dataset(config(deep))
+
+
+def test_missing_and_corrupt_files_are_told(la: Path) -> None:
+    (la / "ASVspoof2019_LA_dev/flac/LA_D_2.flac").unlink()
+    flac = la / "ASVspoof2019_LA_eval/flac/LA_E_1.flac"
+    flac.write_bytes(flac.read_bytes()[:60])
+    table = read_dataset(config(la))
+    with pytest.raises(InputError, match=r"1 of 2 of dev, 0 of 2 of eval, 0 of 3 of train clips .* are missing"):
+        examine_clips(table, la, "fail", "fail", 1)
+    with pytest.raises(InputError, match=r"1 of 6 clips cannot be used: .*LA_E_1\.flac"):
+        examine_clips(table, la, "fail", "skip", 1)
+    clips, skipped = examine_clips(table, la, "skip", "skip", 1)
+    assert len(clips) == 5
+    assert skipped["path"].str[-11:].tolist() == ["LA_D_2.flac", "LA_E_1.flac"]
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"{REAL} is not there; set ADASPEC_SHARED")
+def test_minila_is_read_whole() -> None:
+    table = read_dataset(config(REAL))
+    counts = table.groupby(["subset", "label"]).size().to_dict()
+    assert counts == {
+        ("train", "bonafide"): 60,
+        ("train", "spoof"): 540,
+        ("dev", "bonafide"): 84,
+        ("dev", "spoof"): 216,
+        ("eval", "bonafide"): 150,
+        ("eval", "spoof"): 450,
+    }
+    scores = read_asv_scores(config(REAL))
+    found = asv_errors(
+        *(scores.loc[scores["key"] == key, "score"].to_numpy() for key in ("target", "nontarget", "spoof"))
+    )
+    assert round(found.p_fa, 4) == round(found.p_miss, 4) == 0.0133  # as its README says
+    assert round(found.p_fa_spoof, 3) == 0.709
