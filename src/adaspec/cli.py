@@ -87,6 +87,25 @@ def compare(
 
 
 @app.command()
+def score(
+    scores: Annotated[Path, typer.Argument(help="Score file: FILE SYSTEM KEY SCORE in each line, higher = bona fide.")],
+    asv_scores: Annotated[
+        Path | None,
+        typer.Option(help="ASV score file for the t-DCF: SYSTEM target|nontarget|spoof SCORE in each line."),
+    ] = None,
+    threshold_from: Annotated[
+        Path | None, typer.Option(help="Score file, such as that of dev, whose EER sets the threshold; else it is 0.")
+    ] = None,
+    n_bootstrap: Annotated[int, typer.Option(min=100, help="Resamples for the 95 % intervals.")] = 1000,
+) -> None:
+    """EER, t-DCF and errors per attack of a detector's score file, in the format of the ASVspoof challenges."""
+    from adaspec.evaluation.spoofing import report
+
+    with exit_on_input_error():
+        typer.echo(report(scores, asv_scores, threshold_from, n_bootstrap))
+
+
+@app.command()
 def fetch(
     dataset: Annotated[str, typer.Argument(help="Data set to download: esc50.")],
     to: Annotated[Path, typer.Option(help="Folder to put it in; created if it is missing.")],

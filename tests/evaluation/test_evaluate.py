@@ -50,6 +50,10 @@ def test_evaluate_writes_what_it_says(metrics: Path) -> None:
         "frontend_window.csv",
         "figures/confusion.png",
         "figures/curves.png",
+        "attacks.csv",
+        "scores.txt",
+        "scores_validation.txt",
+        "worst_errors.csv",
     }
 
 
@@ -81,9 +85,9 @@ def test_predictions_are_those_of_the_fold_that_never_saw_the_clip(trained: Trai
     table = pd.read_csv(metrics / "predictions.csv").set_index("clip_id")
     for fold in (1, 2):
         own = table[table["fold"] == fold]
-        found = score_clips(models / f"fold-{fold}", list(own.index), toy.features, toy.config)
+        found = score_clips(load(models / f"fold-{fold}"), list(own.index), toy.features, toy.config)
         np.testing.assert_allclose(own.filter(like="score_"), found, atol=1e-6)
-        other = score_clips(models / f"fold-{3 - fold}", list(own.index), toy.features, toy.config)
+        other = score_clips(load(models / f"fold-{3 - fold}"), list(own.index), toy.features, toy.config)
         assert not np.allclose(own.filter(like="score_"), other, atol=1e-3)
 
 
@@ -172,9 +176,9 @@ def window_probabilities(trained: Trained, clip_id: str, overlap: float = 0.0) -
 def test_score_clips_votes_by_mean_or_majority(trained: Trained) -> None:
     toy, models = trained
     clip_ids = list(toy.clips["clip_id"])
-    mean = score_clips(models / "fold-1", clip_ids, toy.features, toy.config)
+    mean = score_clips(load(models / "fold-1"), clip_ids, toy.features, toy.config)
     majority_config = changed(toy.config, **{"evaluate.vote": "majority"})
-    majority = score_clips(models / "fold-1", clip_ids, toy.features, majority_config)
+    majority = score_clips(load(models / "fold-1"), clip_ids, toy.features, majority_config)
     np.testing.assert_allclose(majority.sum(axis=1), 1, atol=1e-5)
     for position, clip_id in enumerate(clip_ids):
         windows = window_probabilities(trained, clip_id)
@@ -191,12 +195,12 @@ def test_score_clips_votes_over_overlapping_windows(trained: Trained, overlap: f
     toy, models = trained
     clip_ids = list(toy.clips["clip_id"])[::5]
     config = changed(toy.config, **{"evaluate.overlap": overlap})
-    scores = score_clips(models / "fold-1", clip_ids, toy.features, config)
+    scores = score_clips(load(models / "fold-1"), clip_ids, toy.features, config)
     for score, clip_id in zip(scores, clip_ids, strict=True):
         windows = window_probabilities(trained, clip_id, overlap)
         assert len(windows) > 1.5 * len(window_probabilities(trained, clip_id))
         np.testing.assert_allclose(score, windows.mean(axis=0), atol=1e-5)
-    assert not np.allclose(scores, score_clips(models / "fold-1", clip_ids, toy.features, toy.config), atol=1e-4)
+    assert not np.allclose(scores, score_clips(load(models / "fold-1"), clip_ids, toy.features, toy.config), atol=1e-4)
 
 
 def test_evaluate_hands_the_vote_on(trained: Trained, evaluation: Evaluation) -> None:
@@ -207,7 +211,11 @@ def test_evaluate_hands_the_vote_on(trained: Trained, evaluation: Evaluation) ->
 
 
 def hand_made(pairs: dict[int, list[tuple[str, str]]], toy: Toy) -> Evaluation:
-    rows = [{"fold": fold, "label": label, "predicted": p} for fold, group in pairs.items() for label, p in group]
+    rows = [
+        {"fold": fold, "path": f"{index}.wav", "label": label, "predicted": p, f"score_{label}": float(label == p)}
+        for fold, group in pairs.items()
+        for index, (label, p) in enumerate(group)
+    ]
     history = pd.DataFrame({"epoch": [1, 2], "train_loss": [2.0, 1.0]})
     return Evaluation(pd.DataFrame(rows), ["a", "b"], dict.fromkeys(pairs, history), toy.config)
 
@@ -225,6 +233,16 @@ def test_evaluation_of_one_fold_has_no_spread(trained: Trained, tmp_path: Path) 
     assert set(json.loads((tmp_path / "summary.json").read_text())["f1_macro"]) == {"mean", "ci_low", "ci_high"}
     lines = found.table().splitlines()
     assert next(line for line in lines if line.startswith("std")).split() == ["std", "-", "-"]
+
+
+def test_worst_errors_come_first(trained: Trained, tmp_path: Path) -> None:
+    rows = [("x.wav", "a", "b", 0.4, 0.6), ("y.wav", "b", "a", 0.9, 0.1), ("z.wav", "a", "a", 0.8, 0.2)]
+    table = pd.DataFrame(rows, columns=["path", "label", "predicted", "score_a", "score_b"]).assign(fold=1, clip_id="c")
+    history = pd.DataFrame({"epoch": [1, 2], "train_loss": [2.0, 1.0]})
+    Evaluation(table, ["a", "b"], {1: history}, trained[0].config).write(tmp_path)
+    told = pd.read_csv(tmp_path / "worst_errors.csv")
+    assert told.to_numpy().tolist() == [[1, "y.wav", "b", "a", 0.1], [1, "x.wav", "a", "b", 0.4]]
+    assert "path" not in pd.read_csv(tmp_path / "predictions.csv")
 
 
 def test_evaluation_interval_follows_the_seed_and_the_number_of_resamples(trained: Trained) -> None:

@@ -17,20 +17,37 @@ from adaspec.evaluation.classification import (
 )
 from adaspec.evaluation.figures import draw_confusion, draw_curves
 from adaspec.evaluation.learned import Learned
+from adaspec.evaluation.spoofing import ATTACK_COLUMNS, SpoofingDetection, asv_errors_of, is_spoofing, log_odds
 from adaspec.features.store import FeatureStore, feature_contract
 from adaspec.files import complete_folder, write_csv, write_json
-from adaspec.model import load
+from adaspec.model import AudioClassifier, load
 from adaspec.seeding import generator
+from adaspec.tables import BONAFIDE, SPOOF
 from adaspec.training.history import read_history
 from adaspec.windows import EvenWindows, vote, window_length
 
 __all__ = ["Evaluation", "evaluate", "score_clips"]
 
 BATCH_SIZE = 32  # windows
+N_WORST = 100
 
 
 class Evaluation:
     """What `evaluate` found, as it is written to `metrics/` and logged.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        `clip_id`, `fold`, `path`, `label`, `predicted`, `score_LABEL` of each test clip.
+    labels : list of str
+    histories : dict of int to DataFrame
+        Fold -> rows of `read_history`.
+    config : Config
+        Resolved.
+    learned : Learned, optional
+        What the front end learned.
+    spoofing : SpoofingDetection, optional
+        Where the classes are bona fide and spoofed speech.
 
     Attributes
     ----------
@@ -38,8 +55,6 @@ class Evaluation:
         Score -> mean, std (over folds, n - 1), ci_low, ci_high (95 %).
     folds : dict of int to dict
         Fold -> score -> value.
-    learned : Learned
-        What the front end learned.
     """
 
     def __init__(
@@ -49,8 +64,9 @@ class Evaluation:
         histories: dict[int, pd.DataFrame],
         config: Config,
         learned: Learned | None = None,
+        spoofing: SpoofingDetection | None = None,
     ) -> None:
-        self.predictions, self.labels, self.histories = predictions, labels, histories
+        self.predictions, self.labels, self.histories, self.spoofing = predictions, labels, histories, spoofing
         self.learned = Learned({}) if learned is None else learned
         index = {label: position for position, label in enumerate(labels)}
         pairs = {
@@ -71,23 +87,43 @@ class Evaluation:
             spread = {"std": round(float(values.std(ddof=1)), 6)} if len(values) > 1 else {}
             interval = {"ci_low": round(low, 6), "ci_high": round(high, 6)}
             self.summary[name] = {"mean": round(float(values.mean()), 6), **spread, **interval}
+        if spoofing is not None:
+            self.summary |= spoofing.summary()
+            for fold, scores in spoofing.folds.items():
+                self.folds[fold] |= scores
 
     def write(self, folder: Path) -> None:
-        """Write summary.json, folds/, predictions.csv, per_class.csv, curves.csv, frontend*.* and figures/."""
+        """Write summary.json, folds/, figures/ and the tables; those of other tasks without rows."""
         write_json(folder / "summary.json", self.summary)
         with complete_folder(folder / "folds") as partial:
             for fold, scores in self.folds.items():
                 found = self.learned.folds.get(fold)
                 write_json(partial / f"fold-{fold}.json", scores | ({"frontend": found} if found else {}))
-        write_csv(folder / "predictions.csv", self.predictions)
+        write_csv(folder / "predictions.csv", self.predictions.drop(columns="path"))
         write_csv(folder / "per_class.csv", pd.DataFrame({"label": self.labels, **per_class_scores(self.confusion)}))
         curves = pd.concat(self.histories.values()).groupby("epoch", as_index=False).mean()
         write_csv(folder / "curves.csv", curves)
+        write_csv(folder / "worst_errors.csv", self.worst_errors())
         self.learned.write(folder)
         with complete_folder(folder / "figures") as partial:
             draw_confusion(self.confusion, self.labels, partial / "confusion.png")
             draw_curves(self.histories, partial / "curves.png")
             self.learned.draw(partial)
+            if self.spoofing is not None:
+                self.spoofing.draw(partial)
+        if self.spoofing is not None:
+            self.spoofing.write(folder)
+        else:
+            write_csv(folder / "attacks.csv", pd.DataFrame(columns=ATTACK_COLUMNS))
+            for name in ("scores.txt", "scores_validation.txt"):
+                (folder / name).write_text("", encoding="utf-8")
+
+    def worst_errors(self) -> pd.DataFrame:
+        """Test clips that were taken for something else: fold, path, label, predicted, own_score; the worst first."""
+        wrong = self.predictions[self.predictions["label"] != self.predictions["predicted"]]
+        own = [row[f"score_{row['label']}"] for row in wrong.to_dict("records")]
+        ranked = wrong.assign(own_score=own).sort_values(["own_score", "path"], kind="stable")
+        return ranked[["fold", "path", "label", "predicted", "own_score"]].head(N_WORST)
 
     def table(self) -> str:
         """Accuracy and F1 of the folds and over them, and what the front end learned, for a terminal."""
@@ -98,16 +134,15 @@ class Evaluation:
             values = [self.summary[name].get(statistic) for name in ("accuracy", "f1_macro")]
             cells = (f"{value:>10.3f}" if value is not None else f"{'-':>10}" for value in values)
             lines.append(f"{title:10}{''.join(cells)}")
-        return "\n".join([*lines, *self.learned.lines()])
+        return "\n".join([*lines, *self.learned.lines(), *(["", *self.spoofing.lines()] if self.spoofing else [])])
 
 
-def score_clips(folder: Path, clip_ids: list[str], features: Path, config: Config) -> np.ndarray:
+def score_clips(model: AudioClassifier, clip_ids: list[str], features: Path, config: Config) -> np.ndarray:
     """Score clips with a trained model.
 
     Parameters
     ----------
-    folder : Path
-        Such as models/fold-1.
+    model : AudioClassifier
     clip_ids : list of str
     features : Path
         Feature store.
@@ -121,8 +156,7 @@ def score_clips(folder: Path, clip_ids: list[str], features: Path, config: Confi
     """
     # As many threads as in training: their number decides the last bits, and so the bytes of predictions.csv.
     torch.set_num_threads(config.train.threads_per_fold)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = load(folder).to(device)
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
     contract = feature_contract(config)
     assert config.audio.window_s is not None
     n_window = window_length(contract, config.audio.window_s)
@@ -131,13 +165,20 @@ def score_clips(folder: Path, clip_ids: list[str], features: Path, config: Confi
     positions, probabilities = [], []
     with torch.inference_mode():
         for position, stored in windows:
-            logits = model.classify(model.input_of(stored.to(device)))
+            logits = model.classify(model.input_of(stored.to(model.device)))
             positions.append(position)
             probabilities.append(logits.softmax(dim=1).cpu())
     return vote(torch.cat(probabilities), torch.cat(positions), len(clip_ids), config.evaluate.vote).numpy()
 
 
-def evaluate(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, features: Path, models: Path) -> Evaluation:
+def evaluate(
+    clips: pd.DataFrame,
+    folds: pd.DataFrame,
+    config: Config,
+    features: Path,
+    models: Path,
+    asv_scores: pd.DataFrame | None = None,
+) -> Evaluation:
     """Evaluate all folds.
 
     Parameters
@@ -148,17 +189,31 @@ def evaluate(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, features:
         Resolved.
     features, models : Path
         Outputs of the stages `features` and `train`.
+    asv_scores : DataFrame, optional
+        Output of the stage `prepare`, for anti-spoofing.
     """
     labels = sorted(clips["label"].unique())
-    test = folds[folds["role"] == "test"].merge(clips[["clip_id", "label"]], on="clip_id")
-    groups = [(int(str(fold)), rows) for fold, rows in test.groupby("fold")]
-    tables: list[pd.DataFrame] = []
-    for fold, rows in groups:
-        scores = score_clips(models / f"fold-{fold}", list(rows["clip_id"]), features, config)
-        table = rows[["clip_id", "fold", "label"]].reset_index(drop=True)
-        table["predicted"] = [labels[index] for index in scores.argmax(axis=1)]
-        columns = [f"score_{label}" for label in labels]
-        tables.append(pd.concat([table, pd.DataFrame(scores, columns=columns)], axis=1))
-    histories = {fold: pd.DataFrame(read_history(models / f"fold-{fold}")) for fold, _ in groups}
-    learned = Learned({fold: load(models / f"fold-{fold}") for fold, _ in groups})
-    return Evaluation(pd.concat(tables, ignore_index=True), labels, histories, config, learned)
+    spoofing = is_spoofing(labels)
+    used = folds[folds["weight"] > 0].merge(clips.drop(columns="fold"), on="clip_id")
+    scored = used[used["role"].isin(["validation", "test"] if spoofing else ["test"])]
+    trained = {int(str(fold)): load(models / f"fold-{fold}") for fold in sorted(scored["fold"].unique())}
+    tables = []
+    for fold, model in trained.items():
+        rows = scored[scored["fold"] == fold].reset_index(drop=True)
+        scores = score_clips(model, list(rows["clip_id"]), features, config)
+        rows["predicted"] = [labels[index] for index in scores.argmax(axis=1)]
+        tables.append(pd.concat([rows, pd.DataFrame(scores, columns=[f"score_{label}" for label in labels])], axis=1))
+    table = pd.concat(tables, ignore_index=True)
+    shown = ["clip_id", "fold", "path", "label", "predicted", *(f"score_{label}" for label in labels)]
+    predictions = table.loc[table["role"] == "test", shown].reset_index(drop=True)
+    histories = {fold: pd.DataFrame(read_history(models / f"fold-{fold}")) for fold in trained}
+    detection = None
+    if spoofing:
+        trials = table.assign(score=log_odds(*(table[f"score_{label}"].to_numpy() for label in (BONAFIDE, SPOOF))))
+        for column in ("attack", "speaker"):  # a manifest does not tell them
+            if column not in trials:
+                trials[column] = np.where(trials["label"] == BONAFIDE, "-", SPOOF) if column == "attack" else ""
+        seen = set(used.loc[used["role"] == "train", "attack"]) if "attack" in used else {SPOOF}
+        asv, n_bootstrap = asv_errors_of(asv_scores, config), config.evaluate.n_bootstrap
+        detection = SpoofingDetection(trials, seen, asv, n_bootstrap=n_bootstrap, seed=config.seed)
+    return Evaluation(predictions, labels, histories, config, Learned(trained), detection)
