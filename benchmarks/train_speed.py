@@ -83,7 +83,7 @@ def project_steps(config: Config, stored: Tensor, labels: Tensor) -> list[float]
         max_epochs=1,
         accelerator="auto",
         devices=1,
-        precision=lightning_precision("auto"),
+        precision=lightning_precision(config.train),
         callbacks=[AverageWeights(0.99), times],
         logger=False,
         enable_checkpointing=False,
@@ -128,7 +128,7 @@ def compare_steps(n_rounds: int) -> None:
         ours += project_steps(config, stored, labels)
         plain += plain_steps(config, stored, labels)
     medians = [statistics.median(times) for times in (plain, ours)]
-    print(f"step of ResNet-18, batch {BATCH}, {N_BANDS} x {N_FRAMES}, one core, {lightning_precision('auto')}")
+    print(f"step of ResNet-18, batch {BATCH}, {N_BANDS} x {N_FRAMES}, one core, {lightning_precision(config.train)}")
     told = "plain {:.0f} ms, adaspec {:.0f} ms".format(*(1e3 * median for median in medians))
     print(f"{told}: {medians[0] / medians[1]:.2f} times faster")
 

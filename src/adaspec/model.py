@@ -17,6 +17,7 @@ from adaspec.errors import InputError
 from adaspec.features.store import feature_contract
 from adaspec.frontends import build_frontend
 from adaspec.frontends.stored import from_stored
+from adaspec.windows import window_samples
 
 __all__ = ["AudioClassifier", "load", "save"]
 
@@ -41,7 +42,7 @@ class AudioClassifier(nn.Module):
 
     Attributes
     ----------
-    n_frames : int
+    n_samples, n_frames : int
         Of a window of `audio.window_s`.
     """
 
@@ -51,7 +52,8 @@ class AudioClassifier(nn.Module):
             raise ValueError("audio.sample_rate or audio.window_s is null: resolve it first")
         self.config, self.labels, self.sample_rate = config, labels, config.audio.sample_rate
         self.frontend = build_frontend(config)
-        self.n_frames = self.frontend.n_frames(max(1, round(config.audio.window_s * self.sample_rate)))
+        self.n_samples = window_samples(config.audio.window_s, self.sample_rate)
+        self.n_frames = self.frontend.n_frames(self.n_samples)
         self.backbone = build_backbone(
             config.backbone,
             n_channels=self.frontend.n_channels,

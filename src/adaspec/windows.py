@@ -14,15 +14,20 @@ from torch import Tensor
 
 from adaspec.features.store import Contract, FeatureStore
 
-__all__ = ["EvenWindows", "cut", "even_starts", "random_start", "vote", "window_length"]
+__all__ = ["EvenWindows", "cut", "even_starts", "random_start", "vote", "window_length", "window_samples"]
 
 Pad = Literal["repeat", "zeros"]
 TOLERANCE = 0.1  # part of a window that may be left out before another, overlapping window is added
 
 
+def window_samples(window_s: float, sample_rate: int) -> int:
+    """Samples of a window of `window_s` seconds."""
+    return max(1, round(window_s * sample_rate))
+
+
 def window_length(contract: Contract, window_s: float) -> int:
     """Length of a window of `window_s` seconds in what the store holds: samples, or frames."""
-    n_samples = max(1, round(window_s * contract["sample_rate"]))
+    n_samples = window_samples(window_s, contract["sample_rate"])
     if contract["representation"] == "waveform":
         return n_samples
     from adaspec.frontends.fbank import Fbank
@@ -55,7 +60,8 @@ def even_starts(n_clip: int, n_window: int, overlap: float) -> list[int]:
     spare = max(0, n_clip - n_window)
     if n_windows == 1:
         return [spare // 2]
-    return [round(index * spare / (n_windows - 1)) for index in range(n_windows)]
+    starts = (round(index * spare / (n_windows - 1)) for index in range(n_windows))
+    return list(dict.fromkeys(starts))  # windows of a few frames may not lie that close
 
 
 def cut(clip: Tensor, start: int, n_window: int, pad: Pad) -> Tensor:

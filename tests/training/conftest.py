@@ -27,6 +27,13 @@ def toy_fbank(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     return make_toy(tmp_path_factory.mktemp("toy-fbank"), {"high": 8, "low": 8}, **knobs)
 
 
+@pytest.fixture(scope="session")
+def toy_speech(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """Few clips of the label bonafide among many of spoof."""
+    knobs = {"split.balance": "weighted_sampler", "augment.mix": "none"}
+    return make_toy(tmp_path_factory.mktemp("toy-speech"), {"bonafide": 6, "spoof": 14}, **knobs)
+
+
 @pytest.fixture
 def fit(toy: Toy, tmp_path: Path) -> Fit:
     """Train fold 1 of the toy data set; returns the bytes of the weights and the history."""

@@ -7,9 +7,15 @@ from torch import Tensor
 
 from adaspec.config import AugmentConfig
 from adaspec.frontends import AdaptiveSTFT, Fbank
-from adaspec.training.augment import augment_energies, augment_inputs, spec_augment
+from adaspec.training.augment import augment_energies, augment_inputs, longest_window, spec_augment
 
 OFF: dict[str, Any] = {
+    "resynthesis": 0.0,
+    "speed": 0.0,
+    "equalizer_db": 0.0,
+    "band_limit_hz": None,
+    "impulses": 0.0,
+    "noise_color_db": 0.0,
     "gain_db": 0.0,
     "polarity": False,
     "delay": 0.0,
@@ -469,3 +475,67 @@ def test_changes_of_energies_are_reproducible_by_the_seed_and_differ_between_cli
     assert not torch.equal(outcomes[0], outcomes[2])
     assert torch.equal(outcomes[0][:, 0], outcomes[0][:, 2])  # the same in all channels
     assert len({clip.numpy().tobytes() for clip in outcomes[0]}) > 2
+
+
+def tone(hertz: float, n_clips: int = 1, n_samples: int = 4000) -> Tensor:
+    time = torch.arange(n_samples) / 8000
+    return (0.1 * torch.sin(2 * math.pi * hertz * time)).repeat(n_clips, 1)
+
+
+@pytest.mark.parametrize("largest", [0.1, 0.5])
+def test_speed_moves_the_pitch_within_its_limits(largest: float) -> None:
+    length = longest_window(2000, config(speed=largest))
+    played, _ = augmented("waveform", tone(500, 40, length), torch.zeros(40, 2), speed=largest)
+    assert played.shape == (40, 2000)
+    found = torch.fft.rfft(played * torch.hann_window(2000), n=32000).abs().argmax(dim=1) / 4
+    assert found.min() > 500 * (1 - largest) - 3
+    assert found.max() < 500 * (1 + largest) + 3
+    assert found.max() - found.min() > 500 * largest
+
+
+def test_longest_window_is_enough_for_both_kinds_of_speed() -> None:
+    both = config(speed=0.25, time_stretch=0.2)
+    assert longest_window(1000, both) == 1500
+    assert longest_window(1000, config()) == 1000
+
+
+def test_equalizer_changes_gains_by_its_standard_deviation() -> None:
+    clean = noise(400, 2048)
+    changed, _ = augmented("waveform", clean, torch.zeros(400, 2), equalizer_db=3.0)
+    decibels = 20 * torch.log10(torch.fft.rfft(changed).abs() / torch.fft.rfft(clean).abs())
+    assert decibels[:, 1:-1].mean() == pytest.approx(0, abs=0.3)
+    assert decibels[:, 1].std() == pytest.approx(3.0, rel=0.2)
+    assert decibels[:, -2].std() == pytest.approx(3.0, rel=0.2)
+    assert (decibels[:, 2:-1] - decibels[:, 1:-2]).abs().max() < 1  # smooth
+
+
+def test_band_limit_keeps_what_lies_between_its_edges() -> None:
+    inputs = torch.cat([tone(hertz, 50) for hertz in (30.0, 1000.0, 3970.0)])
+    limited, _ = augmented("waveform", inputs, torch.zeros(150, 2), band_limit_hz=(300.0, 3000.0))
+    left = (limited.square().mean(dim=1) / inputs.square().mean(dim=1)).view(3, 50)
+    assert left[1].min() == pytest.approx(1, abs=1e-3)
+    assert left[0].median() < 0.01
+    assert left[2].median() < 0.01
+
+
+def test_impulses_hit_up_to_their_share_of_the_samples() -> None:
+    clean = noise(50)
+    hit, _ = augmented("waveform", clean, torch.zeros(50, 2), impulses=0.2)
+    share = (hit != clean).float().mean(dim=1)
+    assert share.max() < 0.25
+    assert share.max() > 0.15
+    assert ((hit - clean).abs() <= clean.abs() * 1.0001).all()
+
+
+def test_noise_has_its_level_whatever_its_colour() -> None:
+    silence = 1e-4 * tone(1000, 60)
+    white, _ = augmented("waveform", silence, torch.zeros(60, 2), noise_snr_db=(0.0, 0.0))
+    coloured, _ = augmented("waveform", silence, torch.zeros(60, 2), noise_snr_db=(0.0, 0.0), noise_color_db=6.0)
+    for noisy in (white, coloured):
+        ratio = (noisy - silence).square().mean(dim=1) / silence.square().mean(dim=1)
+        torch.testing.assert_close(ratio, torch.ones(60), rtol=1e-3, atol=0)
+    low, high = (
+        torch.fft.rfft(coloured - silence).abs().square()[:, band].mean(dim=1)
+        for band in (slice(1, 200), slice(1800, 1999))
+    )
+    assert (10 * torch.log10(low / high)).std() > 4

@@ -186,3 +186,25 @@ def test_batches_of_features_are_windows_of_frames(tmp_path: Path) -> None:
     for window, n_frames in ((long, 50), (short, 6)):
         turned = (int(window[0, 0]) + np.arange(10)) % n_frames
         assert torch.equal(window, torch.from_numpy(frames[turned]))
+
+
+def test_even_labels_come_equally_often_with_windows_of_their_own(store: FeatureStore) -> None:
+    train = table(12)
+    train["label"] = ["even"] * 2 + ["odd"] * 10
+    counts: Counter[int] = Counter()
+    starts: dict[int, list[int]] = {}
+    for epoch in range(40):
+        clips = tensors(store, train)
+        loader = train_batches(clips, train, LABELS, 100, WAVEFORM.audio, 4, (42, 1), even_labels=True)
+        loader.sampler.set_epoch(epoch)
+        batches = list(loader)
+        assert [len(targets) for _, targets in batches] == [4, 4, 4]
+        for windows, targets in batches:
+            counts.update(targets.tolist())
+            for first in windows[:, 0].tolist():
+                starts.setdefault(first // STEP, []).append(first % STEP)
+    assert counts[0] / counts.total() == pytest.approx(0.5, abs=0.07)
+    assert len(set(starts[0])) > 0.8 * len(starts[0])
+    again = train_batches(tensors(store, train), train, LABELS, 100, WAVEFORM.audio, 4, (42, 1), even_labels=True)
+    again.sampler.set_epoch(39)
+    assert all(torch.equal(a, b) for (a, _), (b, _) in zip(again, batches, strict=True))

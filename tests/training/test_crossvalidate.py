@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from toydata import Toy, changed, differing
 
+from adaspec.errors import InputError
 from adaspec.training.crossvalidate import cross_validate
 
 
@@ -137,3 +138,23 @@ def test_cross_validate_survives_a_broken_store(toy: Toy, crossed: Path, tmp_pat
         assert all(line.startswith(("warning: MLflow", "training 2 folds", "fold ")) for line in lines), told[name]
         assert differing(crossed / "models", tmp_path / name / "models") == []
         assert leftovers(tmp_path / name) == []
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        (
+            {"augment.resynthesis": 0.5},
+            "augment.resynthesis=0.5 is for the labels bonafide and spoof, but the clips have",
+        ),
+        (
+            {"train.loss": "oc_softmax", "backbone.head": "one_class"},
+            "train.loss=oc_softmax is for the labels bonafide",
+        ),
+    ],
+)
+def test_cross_validate_refuses_anti_spoofing_of_other_sounds(
+    toy: Toy, tmp_path: Path, knobs: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        cross_validate(toy.clips, toy.folds, changed(toy.config, **knobs), toy.features, tmp_path / "models", tmp_path)

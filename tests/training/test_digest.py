@@ -89,7 +89,14 @@ DECISIVE: dict[str, Any] = {
     "train.threads_per_fold": 2,
     "augment.gain_db": 3.0,
     "augment.time_shift": 0.1,
+    "split.balance_evaluation": True,
     "augment.polarity": True,
+    "augment.resynthesis": 0.1,
+    "augment.speed": 0.1,
+    "augment.equalizer_db": 1.0,
+    "augment.band_limit_hz": (100.0, 3000.0),
+    "augment.impulses": 0.1,
+    "augment.noise_color_db": 1.0,
     "augment.delay": 0.2,
     "augment.noise_snr_db": (10.0, 20.0),
     "augment.mix": "between_class",
@@ -111,6 +118,7 @@ OF_LEARNED = (
 IRRELEVANT: dict[str, Any] = {
     "dataset.root": "elsewhere",
     "dataset.on_bad_clip": "skip",
+    "dataset.on_missing": "skip",
     "synthetic.clips_per_class": 31,
     "synthetic.duration_s": 2.0,
     "synthetic.seed": 8,
@@ -119,12 +127,14 @@ IRRELEVANT: dict[str, Any] = {
     "split.validation_fraction": 0.2,
     "evaluate.vote": "majority",
     "evaluate.overlap": 0.5,
+    "evaluate.asv_error_rates": (0.01, 0.02, 0.5),
     "evaluate.n_bootstrap": 200,
     "tracking.experiment": "another",
     "engine.workers": 2,
     "engine.parallel_folds": 2,
 }
 CARRIED = {"dataset.name", "dataset.subset", "split.scheme"}  # into clips and folds
+WITH_ANOTHER = {"backbone.head"}  # train.loss
 
 
 def digest(config: Config = CONFIG, clips: pd.DataFrame = CLIPS, folds: pd.DataFrame = FOLDS) -> str:
@@ -132,7 +142,7 @@ def digest(config: Config = CONFIG, clips: pd.DataFrame = CLIPS, folds: pd.DataF
 
 
 def test_digest_knobs_are_all_tried() -> None:
-    assert set(DECISIVE) | set(IRRELEVANT) | CARRIED == set(flatten(CONFIG))
+    assert set(DECISIVE) | set(IRRELEVANT) | CARRIED | WITH_ANOTHER == set(flatten(CONFIG))
 
 
 def test_digest_is_the_same_for_the_same_training() -> None:
@@ -171,3 +181,14 @@ def test_digest_changes_with_a_fold_assignment(column: str, value: str | int) ->
     folds = FOLDS.copy()
     folds.loc[1, column] = value
     assert digest(folds=folds) != digest()
+
+
+def test_digest_changes_with_the_weights_that_training_begins_with(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    digests = set()
+    for content in (b"", b"1", b"2"):
+        weights.write_bytes(content)
+        digests.add(
+            digest(changed(CONFIG, **TIMM, **{"backbone.timm.pretrained": True, "backbone.timm.weights": str(weights)}))
+        )
+    assert len(digests) == 3

@@ -100,6 +100,14 @@ def test_fit_differs_between_folds_and_seeds(toy: Toy, tmp_path: Path) -> None:
     assert len(weights) == 3
 
 
+WAVEFORMS: dict[str, Any] = {
+    "augment.polarity": True,
+    "augment.speed": 0.1,
+    "augment.equalizer_db": 3.0,
+    "augment.band_limit_hz": (300.0, 3400.0),
+    "augment.impulses": 0.1,
+    "augment.noise_color_db": 3.0,
+}
 STRONG: dict[str, Any] = {
     "augment.gain_db": 6.0,
     "augment.delay": 0.3,
@@ -112,15 +120,16 @@ STRONG: dict[str, Any] = {
     "augment.time_mask": 8,
 }
 LEARNING = {"frontend.learn_window": True, "frontend.learn_kernels": True, "train.frontend_pull": 1.0}
-FROZEN = LEARNING | STRONG | {"augment.polarity": True, "train.frontend_freeze_epochs": 15}
+FROZEN = LEARNING | STRONG | WAVEFORMS | {"train.frontend_freeze_epochs": 15}
 CACHED = STRONG | {"frontend.cached": True, "frontend.n_transforms": 3, "frontend.window_ratio": 0.5}
 
 
 def test_fit_resumes_with_every_augmentation() -> None:
     """So that a new one is among those that a killed training comes back to."""
     augment = {f"augment.{name}" for name in AugmentConfig.model_fields}
-    assert set(FROZEN) >= augment - {"augment.mix_alpha", "augment.mix_probability"}
-    assert set(CACHED) >= augment - {"augment.mix_alpha", "augment.mix_probability", "augment.polarity"}
+    augment -= {"augment.mix_alpha", "augment.mix_probability", "augment.resynthesis"}
+    assert set(FROZEN) >= augment
+    assert set(CACHED) >= augment - set(WAVEFORMS)
 
 
 @pytest.mark.parametrize("further", [LEARNING, FROZEN, CACHED], ids=["learning", "frozen", "cached"])
@@ -244,6 +253,11 @@ KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
     "augment.gain_db": (0.0, {}),
     "augment.time_shift": (0.3, {}),
     "augment.polarity": (True, {"augment.mix": "mixup"}),
+    "augment.speed": (0.2, {}),
+    "augment.equalizer_db": (6.0, {}),
+    "augment.band_limit_hz": ((1000.0, 2000.0), {}),
+    "augment.impulses": (0.5, {}),
+    "augment.noise_color_db": (20.0, {"augment.noise_snr_db": (0.0, 5.0)}),
     "augment.delay": (0.3, {}),
     "augment.noise_snr_db": ((0.0, 20.0), {}),
     "augment.mix": ("between_class", {}),
@@ -258,7 +272,8 @@ KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
 
 def test_fit_knobs_are_all_tried() -> None:
     train = {f"train.{name}" for name in TrainConfig.model_fields} - {"train.threads_per_fold", "train.compile"}
-    assert set(KNOBS) == train | {f"augment.{name}" for name in AugmentConfig.model_fields}
+    augment = {f"augment.{name}" for name in AugmentConfig.model_fields} - {"augment.resynthesis"}  # needs speech
+    assert set(KNOBS) == train | augment
 
 
 @pytest.mark.parametrize("knob", KNOBS)
@@ -376,9 +391,47 @@ def test_fit_knob_can_be_switched_off(fit: Fit, toy: Toy, knob: str, value: None
 
 def test_fit_precision_auto_is_one_of_the_two(fit: Fit, toy: Toy) -> None:
     names: dict[Any, str] = {32: "32-true", "bf16": "bf16-mixed"}
-    assert {precision: lightning_precision(precision) for precision in names} == names
-    weights = {names[p]: fit(changed(toy.config, **{"train.precision": p}))[0] for p in names}
-    assert fit(changed(toy.config, **{"train.precision": "auto"}))[0] == weights[lightning_precision("auto")]
+    configs = {precision: changed(toy.config, **{"train.precision": precision}) for precision in (*names, "auto")}
+    assert {precision: lightning_precision(configs[precision].train) for precision in names} == names
+    weights = {names[p]: fit(configs[p])[0] for p in names}
+    assert fit(configs["auto"])[0] == weights[lightning_precision(configs["auto"].train)]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a fault of the CPU's convolutions")
+def test_fit_keeps_to_float32_with_several_threads(toy: Toy) -> None:
+    threads = {"train.threads_per_fold": 2}
+    assert lightning_precision(changed(toy.config, **threads, **{"train.precision": "auto"}).train) == "32-true"
+    with pytest.raises(InputError, match=r"train.threads_per_fold=2 gives wrong gradients on the CPU"):
+        lightning_precision(changed(toy.config, **threads, **{"train.precision": "bf16"}).train)
+
+
+SPEECH: dict[str, dict[str, Any]] = {
+    "resynthesis": {"augment.resynthesis": 0.7},
+    "oc_softmax": {"train.loss": "oc_softmax", "backbone.head": "one_class"},
+    "sampler": {"split.balance": "none"},
+}
+
+
+@pytest.mark.parametrize("name", SPEECH)
+def test_fit_anti_spoofing_knob_changes_the_result_and_repeats_it(fit: Fit, toy_speech: Toy, name: str) -> None:
+    config = changed(toy_speech.config, **SPEECH[name])
+    one, again, base = fit(config, toy_speech), fit(config, toy_speech), fit(toy_speech.config, toy_speech)
+    assert one[0] == again[0]
+    assert one[0] != base[0]
+
+
+def test_fit_one_class_learns_to_tell_the_two(toy_speech: Toy, tmp_path: Path) -> None:
+    knobs = {**SPEECH["oc_softmax"], **NO_AUGMENT, "train.epochs": 25, "train.learning_rate": 0.01}
+    config = changed(toy_speech.config, **knobs)
+    fit_fold(1, toy_speech.rows(), toy_speech.labels, config, toy_speech.features, tmp_path, tmp_path / "finished")
+    rows = toy_speech.rows()
+    rows = rows[rows["role"] == "test"]
+    store = FeatureStore(toy_speech.features, feature_contract(config))
+    with torch.no_grad():
+        model = load(tmp_path / "finished")
+        logits = torch.cat([model(store.tensor(clip)[None].float() / 32768) for clip in rows["clip_id"]])
+    found = logits.argmax(dim=1) == torch.tensor([toy_speech.labels.index(label) for label in rows["label"]])
+    assert found.float().mean() > 0.9
 
 
 def test_fit_weights_are_float32_whatever_the_precision(toy: Toy, tmp_path: Path) -> None:

@@ -96,3 +96,16 @@ def test_losses_are_the_mean_over_the_batch() -> None:
         ]
         whole = classification_loss(logits, targets, weight, config(loss=loss))
         assert float(whole) == pytest.approx(sum(each) / len(each), rel=1e-5)
+
+
+def test_oc_softmax_by_hand() -> None:
+    """Cosines 0.9 and 0.2 lie on the margins: log 2 each; the paper's exponent is alpha (m0 - s) and alpha (s - m1)."""
+    cosines = torch.tensor([0.9, 0.2, 0.5, 0.5])
+    logits = torch.stack([20 * (cosines - 0.55), torch.zeros(4)], dim=1)
+    targets = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
+    weight = torch.tensor([2.0, 0.5])
+    one_class = config().model_copy(update={"loss": "oc_softmax"})
+    exponents = [0.0, 0.0, 20 * (0.9 - 0.5), 20 * (0.5 - 0.2)]
+    expected = [w * math.log1p(math.exp(e)) for w, e in zip([2.0, 0.5, 2.0, 0.5], exponents, strict=True)]
+    found = classification_loss(logits, targets, weight, one_class)
+    assert float(found) == pytest.approx(sum(expected) / 4, rel=1e-5)

@@ -8,6 +8,7 @@ from torch import nn
 
 from adaspec.backbones.ast import AST
 from adaspec.backbones.cnn import CNN
+from adaspec.backbones.one_class import OneClassHead
 from adaspec.backbones.resnet import ResNet, WavResNet
 
 if TYPE_CHECKING:
@@ -39,18 +40,23 @@ def build_backbone(
     """
     sizes: dict[str, Any] = {"n_channels": n_channels, "n_features": n_features, "n_classes": n_classes}
     sizes["dropout"] = config.dropout
-    if config.name == "resnet":
-        return ResNet(**sizes, widths=config.widths)
-    if config.name == "wav_resnet":
-        return WavResNet(**sizes)
-    if config.name == "cnn":
-        return CNN(**sizes)
-    if config.name == "ast":
-        return AST(**sizes, n_frames=n_frames, **config.ast.model_dump())
-    from adaspec.backbones.timm_model import TimmModel
+    if config.name.startswith("timm:"):
+        from adaspec.backbones.timm_model import TimmModel
 
-    settings = config.timm.model_dump() | {"pretrained": config.timm.pretrained and pretrained}
-    return TimmModel(**sizes, n_frames=n_frames, name=config.name, **settings)
+        settings = config.timm.model_dump() | {"pretrained": config.timm.pretrained and pretrained}
+        return TimmModel(**sizes, n_frames=n_frames, name=config.name, **settings)
+    backbone: Any
+    if config.name == "resnet":
+        backbone = ResNet(**sizes, widths=config.widths)
+    elif config.name == "wav_resnet":
+        backbone = WavResNet(**sizes)
+    elif config.name == "ast":
+        backbone = AST(**sizes, n_frames=n_frames, **config.ast.model_dump())
+    else:
+        backbone = CNN(**sizes)
+    if config.head == "one_class":
+        backbone.head = OneClassHead(backbone.head.in_features)
+    return backbone
 
 
 def check_backbone(config: BackboneConfig) -> None:

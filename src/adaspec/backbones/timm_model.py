@@ -110,11 +110,11 @@ class TimmModel(nn.Module):
     def forward(self, spectrogram: Tensor) -> Tensor:
         size = spectrogram.shape[2:]
         filled = fill(self.normalize(spectrogram), _filled(size, self.multiple))
-        if size == self.size:
-            return self.model(filled)
         try:
             return self.model(filled)
         except (AssertionError, RuntimeError, ValueError) as error:
+            if size == self.size:
+                raise
             shapes = " but not ".join(f"{height} x {width}" for height, width in (self.size, size))
             raise InputError(f"backbone.name={self.name} takes spectrograms of {shapes} ({_reason(error)})") from error
 

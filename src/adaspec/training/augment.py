@@ -7,20 +7,30 @@ two sounds together have the sum of both powers, as they have on average where p
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torchaudio
-from torch import Tensor
+from torch import Tensor, nn
 
 from adaspec.config import AugmentConfig
 from adaspec.frontends import AdaptiveSTFT, Fbank
 
-__all__ = ["augment_energies", "augment_inputs", "spec_augment"]
+__all__ = ["augment_energies", "augment_inputs", "longest_window", "spec_augment"]
+
+N_GAINS = 8  # of an equaliser, evenly spaced from 0 to half the sample rate
+EDGE_HZ = 100.0  # over which a band limit goes from all to nothing
+
+
+def longest_window(n_window: int, config: AugmentConfig) -> int:
+    """Samples or frames to cut for a window that may be played faster."""
+    return math.ceil(math.ceil(n_window * (1 + config.time_stretch)) * (1 + config.speed))
 
 
 def augment_inputs(
     inputs: Tensor, targets: Tensor, frontend: AdaptiveSTFT | Fbank, config: AugmentConfig
 ) -> tuple[Tensor, Tensor]:
-    """Gain, polarity, delay, shift, noise and mixing, in this order.
+    """Speed, channel, crackle, gain, polarity, delay, shift, noise and mixing, in this order.
 
     Parameters
     ----------
@@ -35,9 +45,20 @@ def augment_inputs(
     Returns
     -------
     inputs, targets : Tensor
-        Of the same shapes.
+        Of the same shapes, but for what a higher speed uses up of the waveforms.
+
+    References
+    ----------
+    channel and crackle are after H. Tak et al., "RawBoost: A Raw Data Boosting and Augmentation Method applied to
+    Automatic Speaker Verification Anti-Spoofing", ICASSP 2022, sections 3.1 and 3.2, https://arxiv.org/abs/2111.04433
     """
     power = 1 if inputs.ndim == 2 else frontend.power
+    if config.speed:
+        inputs = _change_speed(inputs, config.speed)
+    if config.equalizer_db or config.band_limit_hz is not None:
+        inputs = _filter(inputs, frontend.sample_rate, config.equalizer_db, config.band_limit_hz)
+    if config.impulses:
+        inputs = _crackle(inputs, config.impulses)
     if config.gain_db:
         inputs = _amplify(inputs, 10 ** (_uniform(inputs, -config.gain_db, config.gain_db) / 20), power)
     if config.polarity:
@@ -47,7 +68,7 @@ def augment_inputs(
     if config.time_shift:
         inputs = _time_shift(inputs, config.time_shift)
     if config.noise_snr_db is not None:
-        inputs = _add_noise(inputs, power, frontend, config.noise_snr_db)
+        inputs = _add_noise(inputs, power, frontend, config)
     if config.mix != "none":
         inputs, targets = _mix(inputs, targets, power, config)
     return inputs, targets
@@ -124,10 +145,48 @@ def _time_shift(inputs: Tensor, largest: float) -> Tensor:
     return _take(inputs, (torch.arange(n_times, device=inputs.device) - shift) % n_times)
 
 
-def _add_noise(inputs: Tensor, power: int, frontend: AdaptiveSTFT | Fbank, snr_db: tuple[float, float]) -> Tensor:
-    """Add white noise at a signal-to-noise ratio drawn for each clip."""
+def _change_speed(waveforms: Tensor, largest: float) -> Tensor:
+    """Play each clip faster or slower by up to `largest` of its speed, pitch included; ends where the fastest would."""
+    n_samples = int(waveforms.shape[1] / (1 + largest) + 1e-9)
+    speed = 1 + _uniform(waveforms, -largest, largest)
+    place = torch.arange(n_samples, device=waveforms.device) * speed[:, None]
+    before = place.long()
+    after = (before + 1).clamp_max(waveforms.shape[1] - 1)
+    return torch.lerp(waveforms.gather(1, before), waveforms.gather(1, after), place - before)
+
+
+def _filter(
+    waveforms: Tensor, sample_rate: int, equalizer_db: float, band_limit_hz: tuple[float, float] | None
+) -> Tensor:
+    """Send each clip through a channel of its own: gains at `N_GAINS` frequencies, and a band."""
+    n_clips, n_samples = waveforms.shape
+    spectra = torch.fft.rfft(waveforms)
+    drawn = equalizer_db * torch.randn(n_clips, 1, N_GAINS, device=waveforms.device)
+    decibels = nn.functional.interpolate(drawn, size=spectra.shape[1], mode="linear", align_corners=True)[:, 0]
+    gains = 10 ** (decibels / 20)
+    if band_limit_hz is not None:
+        frequency = torch.linspace(0, sample_rate / 2, spectra.shape[1], device=waveforms.device)
+        low = _uniform(waveforms, 0, band_limit_hz[0])[:, None]
+        high = _uniform(waveforms, min(band_limit_hz[1], sample_rate / 2), sample_rate / 2)[:, None]
+        inside = torch.minimum(frequency - low, high - frequency)  # Hz from the nearer edge
+        gains = gains * (1 + inside / EDGE_HZ).clamp(0, 1)
+    return torch.fft.irfft(spectra * gains, n=n_samples)
+
+
+def _crackle(waveforms: Tensor, largest: float) -> Tensor:
+    """Disturb a random share of the samples, each by up to its own size."""
+    share = _uniform(waveforms, 0, largest)[:, None]
+    hit = torch.rand_like(waveforms) < share
+    return waveforms * (1 + hit * (2 * torch.rand_like(waveforms) - 1))
+
+
+def _add_noise(inputs: Tensor, power: int, frontend: AdaptiveSTFT | Fbank, config: AugmentConfig) -> Tensor:
+    """Add noise at a signal-to-noise ratio drawn for each clip."""
+    assert config.noise_snr_db is not None
     if inputs.ndim == 2:
         noise = torch.randn_like(inputs)
+        if config.noise_color_db:
+            noise = _filter(noise, frontend.sample_rate, config.noise_color_db, None)
     else:  # one noise for all, of which each clip takes another part
         n_times = inputs.shape[3]
         waveform = torch.randn(1, 2 * n_times * frontend.hop_length, device=inputs.device)
@@ -135,7 +194,7 @@ def _add_noise(inputs: Tensor, power: int, frontend: AdaptiveSTFT | Fbank, snr_d
         start = torch.randint(noise.shape[3], (len(inputs), 1), device=inputs.device)
         index = (start + torch.arange(n_times, device=inputs.device)) % noise.shape[3]
         noise = _take(noise.expand(len(inputs), -1, -1, -1), index)
-    wanted = _level(inputs, power) * 10 ** (-_uniform(inputs, *snr_db) / 20)
+    wanted = _level(inputs, power) * 10 ** (-_uniform(inputs, *config.noise_snr_db) / 20)
     return _together(inputs, _amplify(noise, wanted / _level(noise, power), power), power)
 
 

@@ -16,14 +16,17 @@ from adaspec.windows import cut, random_start
 
 __all__ = ["train_batches"]
 
-Batch = tuple[int, np.ndarray]  # epoch, entries
+Batch = tuple[int, np.ndarray, np.ndarray]  # epoch, entries, and which of the epoch's random numbers each takes
 
 
 class _EpochBatches(Sampler[Batch]):
-    """Entries in another order each epoch, in batches that differ in size by one at most."""
+    """Entries in another order each epoch, in batches that differ in size by one at most.
 
-    def __init__(self, n_entries: int, batch_size: int, keys: tuple[int, int]) -> None:
-        self.n_entries, self.keys, self.epoch = n_entries, keys, 0
+    With chances, as many entries are drawn by these, again and again from all.
+    """
+
+    def __init__(self, n_entries: int, batch_size: int, keys: tuple[int, int], chances: np.ndarray | None) -> None:
+        self.n_entries, self.keys, self.chances, self.epoch = n_entries, keys, chances, 0
         self.n_batches = -(-n_entries // batch_size)
 
     def __len__(self) -> int:
@@ -34,9 +37,14 @@ class _EpochBatches(Sampler[Batch]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[Batch]:
-        order = generator(*self.keys, self.epoch, "order").permutation(self.n_entries)
-        for entries in np.array_split(order, self.n_batches):
-            yield self.epoch, entries
+        rng = generator(*self.keys, self.epoch, "order")
+        if self.chances is None:
+            order = draws = rng.permutation(self.n_entries)
+        else:  # an entry that comes again has another window
+            order = rng.choice(self.n_entries, self.n_entries, p=self.chances)
+            draws = np.arange(self.n_entries)
+        for part in np.array_split(np.arange(self.n_entries), self.n_batches):
+            yield self.epoch, order[part], draws[part]
 
 
 class _RandomWindows(Dataset[tuple[Tensor, Tensor]]):
@@ -49,13 +57,13 @@ class _RandomWindows(Dataset[tuple[Tensor, Tensor]]):
         self.epoch, self.draws = -1, np.empty(0)
 
     def __getitem__(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        epoch, entries = batch
+        epoch, entries, draws = batch
         if epoch != self.epoch:
             self.epoch, self.draws = epoch, generator(*self.keys, epoch, "window").random(len(self.clips))
         windows = []
-        for entry in entries:
+        for entry, draw in zip(entries, self.draws[draws], strict=True):
             clip = self.clips[entry]
-            start = random_start(len(clip), self.n_window, self.audio.pad, self.draws[entry])
+            start = random_start(len(clip), self.n_window, self.audio.pad, draw)
             windows.append(cut(clip, start, self.n_window, self.audio.pad))
         return torch.stack(windows), self.targets[torch.from_numpy(entries)]
 
@@ -68,6 +76,8 @@ def train_batches(
     audio: AudioConfig,
     batch_size: int,
     keys: tuple[int, int],
+    *,
+    even_labels: bool = False,
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Batches of (windows as stored (batch, n_window, ...), class indices (batch,)).
 
@@ -84,10 +94,16 @@ def train_batches(
     batch_size : int
         Largest number of clips per batch.
     keys : (seed, fold)
+    even_labels : bool
+        Draw every label equally often instead of every clip once.
     """
     repeated = train.loc[train.index.repeat(train["weight"])]
     entries = [clips[clip_id] for clip_id in repeated["clip_id"]]
     targets = torch.tensor([labels.index(label) for label in repeated["label"]])
     windows = _RandomWindows(entries, targets, n_window, audio, keys)
-    sampler = _EpochBatches(len(repeated), batch_size, keys)
+    chances = None
+    if even_labels:
+        chances = (1 / torch.bincount(targets)[targets]).double().numpy()
+        chances /= chances.sum()
+    sampler = _EpochBatches(len(repeated), batch_size, keys, chances)
     return DataLoader(windows, batch_size=None, sampler=sampler)

@@ -10,10 +10,12 @@ from typing import Any
 import pandas as pd
 
 from adaspec.backbones import check_backbone
-from adaspec.config import Config
+from adaspec.config import Config, flatten
 from adaspec.engine import folds_at_a_time, run_tasks
+from adaspec.errors import InputError
 from adaspec.files import complete_folder, only_one
 from adaspec.frontends import check_frontend
+from adaspec.tables import BONAFIDE, SPOOF
 from adaspec.tracking import RunLog
 from adaspec.training.digest import training_digest
 from adaspec.training.monitor import FoldMonitor
@@ -44,12 +46,14 @@ def cross_validate(
     Raises
     ------
     InputError
-        The settings of the front end contradict each other, or a loss is not finite.
+        The settings of the front end contradict each other, something is set that is for anti-spoofing alone, or a loss
+        is not finite.
     """
     check_frontend(config)
     check_backbone(config.backbone)
     labels = sorted(clips["label"].unique())
-    rows = folds.merge(clips[["clip_id", "label"]], on="clip_id")
+    _check_labels(config, labels)
+    rows = folds[folds["weight"] > 0].merge(clips[["clip_id", "label"]], on="clip_id")
     digest = training_digest(config, clips, folds)
     checkpoints = root / ".adaspec" / "checkpoints" / digest
     with only_one(root / ".adaspec" / "locks" / f"{digest}.lock"):
@@ -58,6 +62,18 @@ def cross_validate(
             for folder in checkpoints.iterdir():
                 shutil.copytree(folder / FINISHED, partial / folder.name)
         shutil.rmtree(checkpoints)
+
+
+def _check_labels(config: Config, labels: list[str]) -> None:
+    """Refuse what only bona fide and spoofed speech can be trained with."""
+    settings = {"augment.resynthesis": config.augment.resynthesis > 0, "train.loss": config.train.loss == "oc_softmax"}
+    if sorted(labels) == [BONAFIDE, SPOOF]:
+        return
+    for key in (key for key, is_set in settings.items() if is_set):
+        raise InputError(
+            f"params.yaml {key}={flatten(config)[key]} is for the labels {BONAFIDE} and {SPOOF}, but the clips have "
+            f"{', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}; switch it off"
+        )
 
 
 def _train_open_folds(

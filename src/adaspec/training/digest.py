@@ -35,5 +35,9 @@ def training_digest(config: Config, clips: pd.DataFrame, folds: pd.DataFrame) ->
     source = Path(adaspec.__file__).parent
     for path in sorted(source.rglob("*.py")):
         content.update(path.relative_to(source).as_posix().encode() + path.read_bytes())
-    content.update(" ".join(f"{package}={version(package)}" for package in PACKAGES).encode())
+    packages = [*PACKAGES, "timm"] if config.backbone.name.startswith("timm:") else PACKAGES
+    content.update(" ".join(f"{package}={version(package)}" for package in packages).encode())
+    weights = Path(config.backbone.timm.weights or "")
+    if weights.is_file():
+        content.update(weights.read_bytes())
     return content.hexdigest()[:16]

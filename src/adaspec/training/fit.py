@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import shutil
 import warnings
 from collections.abc import Iterable
@@ -17,32 +16,48 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from adaspec.config import Config
+from adaspec.config import Config, TrainConfig
 from adaspec.engine import keep_freed_memory
+from adaspec.errors import InputError
 from adaspec.features.store import FeatureStore, feature_contract
 from adaspec.files import complete_folder
 from adaspec.frontends.stored import to_stored
 from adaspec.model import AudioClassifier, save
 from adaspec.seeding import torch_seed
 from adaspec.splits import class_weights
+from adaspec.training.augment import longest_window
 from adaspec.training.batches import train_batches
 from adaspec.training.callbacks import AverageWeights, History, SaveLast, StopEarly, StopIfOrphaned
 from adaspec.training.history import HISTORY
 from adaspec.training.module import FoldModule
-from adaspec.windows import EvenWindows, window_length
+from adaspec.windows import EvenWindows
 
 __all__ = ["fit_fold", "lightning_precision"]
 
 LAST, BEST = "last", "best"
 
 
-def lightning_precision(precision: Literal["auto", 32, "bf16"]) -> Literal["32-true", "bf16-mixed"]:
-    """Lightning's name; "auto" is bf16 where GPU or CPU computes it natively."""
-    if precision == "auto":
-        gpu = torch.cuda.is_available()
-        native = torch.cuda.is_bf16_supported(False) if gpu else torch.cpu._is_avx512_bf16_supported()
+def lightning_precision(train: TrainConfig) -> Literal["32-true", "bf16-mixed"]:
+    """Lightning's name of `train.precision`; "auto" is bf16 where GPU or CPU computes it natively.
+
+    On the CPU bf16 is for one thread: with several, oneDNN's gradients of bf16 convolutions hold memory that nothing
+    was written to (PyTorch 2.14; 16 channels, 3x3, with AMX), so that training ends in NaN or, worse, does not.
+
+    Raises
+    ------
+    InputError
+        bf16 is asked for on the CPU with several threads.
+    """
+    gpu, alone = torch.cuda.is_available(), train.threads_per_fold == 1
+    if train.precision == "bf16" and not gpu and not alone:
+        raise InputError(
+            f"train.precision=bf16 with train.threads_per_fold={train.threads_per_fold} gives wrong gradients on the "
+            "CPU (a fault of PyTorch's convolutions); set threads_per_fold=1, or precision to auto or 32"
+        )
+    if train.precision == "auto":
+        native = torch.cuda.is_bf16_supported(False) if gpu else alone and torch.cpu._is_avx512_bf16_supported()
         return "bf16-mixed" if native else "32-true"
-    return "bf16-mixed" if precision == "bf16" else "32-true"
+    return "bf16-mixed" if train.precision == "bf16" else "32-true"
 
 
 def fit_fold(
@@ -97,7 +112,7 @@ def fit_fold(
         max_epochs=config.train.epochs,
         accelerator="auto",
         devices=1,
-        precision=lightning_precision(config.train.precision),
+        precision=lightning_precision(config.train),
         callbacks=callbacks,
         logger=False,
         enable_progress_bar=False,
@@ -122,28 +137,32 @@ def fit_fold(
         checkpoint_file.unlink()
 
 
+def _window(store: FeatureStore, model: AudioClassifier) -> int:
+    """Length of a window in what the store holds."""
+    return model.n_samples if store.contract["representation"] == "waveform" else model.n_frames
+
+
 def _train_batches(
     store: FeatureStore, train: pd.DataFrame, model: AudioClassifier, config: Config, fold: int
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Random windows, of spectrograms where these are fixed and cached; longer ones where they may be played faster."""
     clips = {clip_id: store.tensor(clip_id).to(model.device) for clip_id in train["clip_id"]}
-    assert config.audio.window_s is not None
-    n_window = window_length(store.contract, config.audio.window_s)
+    n_window = _window(store, model)
     if config.frontend.cached:
         clips = {clip_id: to_stored(model.frontend, waveform) for clip_id, waveform in clips.items()}
         n_window = model.n_frames
-    n_window = math.ceil(n_window * (1 + config.augment.time_stretch))
-    keys = (config.seed, fold)
-    return train_batches(clips, train, model.labels, n_window, config.audio, config.train.batch_size, keys)
+    n_window = longest_window(n_window, config.augment)
+    keys, even_labels = (config.seed, fold), config.split.balance == "weighted_sampler"
+    n_clips = config.train.batch_size
+    return train_batches(clips, train, model.labels, n_window, config.audio, n_clips, keys, even_labels=even_labels)
 
 
 def _validation_batches(
     store: FeatureStore, validation: pd.DataFrame, model: AudioClassifier, config: Config
 ) -> Iterable[tuple[Tensor, Tensor]]:
     """Windows side by side, or their energies where these are fixed and cached."""
-    assert config.audio.window_s is not None
-    n_window = window_length(store.contract, config.audio.window_s)
     batch_size = 2 * config.train.batch_size
+    n_window = _window(store, model)
     windows = EvenWindows(store, list(validation["clip_id"]), n_window, config.audio.pad, 0.0, batch_size)
     if not config.frontend.cached:
         return windows

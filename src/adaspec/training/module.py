@@ -17,6 +17,7 @@ from adaspec.model import AudioClassifier
 from adaspec.seeding import torch_seed
 from adaspec.training.augment import augment_energies, augment_inputs, spec_augment
 from adaspec.training.losses import classification_loss
+from adaspec.training.resynthesis import replace_spoofs
 from adaspec.windows import vote
 
 __all__ = ["FoldModule", "learning_rate_factor"]
@@ -82,7 +83,10 @@ class FoldModule(pl.LightningModule):
         augment, model = self.config.augment, self.model
         targets = nn.functional.one_hot(labels, len(model.labels)).float()
         with self._seeded("augment", batch_index):
-            inputs, targets = augment_inputs(model.input_of(stored), targets, model.frontend, augment)
+            inputs = model.input_of(stored)
+            if augment.resynthesis:
+                inputs = replace_spoofs(inputs, labels, model.labels, augment.resynthesis, model.sample_rate)
+            inputs, targets = augment_inputs(inputs, targets, model.frontend, augment)
             energies = augment_energies(self._energies(inputs), model.n_frames, augment)
             spectrogram = spec_augment(model.frontend.compress(energies), augment)
         logits = model.backbone(spectrogram.contiguous(memory_format=torch.channels_last))
