@@ -258,7 +258,7 @@ def compare_recipe(name: str, root: Path, epochs: int | None) -> None:
         clone_last_commit(repository)
         _, config = read_recipe(name, root, settings)
         cost = run_recipe(name, root, settings, repository)
-        folds = keep(repository, Path(scratch) / "kept")
+        folds = [scores["accuracy"] for scores in keep(repository, Path(scratch) / "kept")]
     print(
         f"{name}: {cost['wall_s']:.0f} s wall, {cost['cpu_s']:.0f} s CPU, accuracy {statistics.mean(folds):.4f}",
         flush=True,
