@@ -277,6 +277,7 @@ class BackboneConfig(Section):
 
     name: Annotated[str, Field(pattern=r"^(cnn|resnet|wav_resnet|ast|timm:[a-z0-9_.]+)$")]
     head: Literal["linear", "one_class"]
+    members: Annotated[int, Field(ge=1, le=64, strict=True)]
     dropout: Fraction
     widths: Annotated[tuple[Annotated[int, Field(ge=1, le=4096, strict=True)], ...], Field(min_length=1, max_length=8)]
     ast: AstConfig

@@ -90,6 +90,7 @@ DECISIVE: dict[str, Any] = {
     "augment.gain_db": 3.0,
     "augment.time_shift": 0.1,
     "split.balance_evaluation": True,
+    "backbone.members": 2,
     "augment.polarity": True,
     "augment.resynthesis": 0.1,
     "augment.speed": 0.1,

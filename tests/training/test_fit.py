@@ -405,6 +405,18 @@ def test_fit_keeps_to_float32_with_several_threads(toy: Toy) -> None:
         lightning_precision(changed(toy.config, **threads, **{"train.precision": "bf16"}).train)
 
 
+def test_fit_of_an_ensemble_saves_all_its_networks(toy: Toy, tmp_path: Path) -> None:
+    config = changed(toy.config, **{"backbone.members": 2})
+    fit_fold(1, toy.rows(), toy.labels, config, toy.features, tmp_path, tmp_path / "finished")
+    model = load(tmp_path / "finished")
+    with torch.no_grad():
+        waveform = 0.1 * torch.randn(3, model.n_samples)
+        spectrogram = model.frontend(waveform)
+        each = [member(spectrogram).softmax(dim=1) for member in model.backbone.members]
+        torch.testing.assert_close(model(waveform).softmax(dim=1), (each[0] + each[1]) / 2)
+    assert not torch.allclose(each[0], each[1], atol=1e-3)
+
+
 SPEECH: dict[str, dict[str, Any]] = {
     "resynthesis": {"augment.resynthesis": 0.7},
     "oc_softmax": {"train.loss": "oc_softmax", "backbone.head": "one_class"},

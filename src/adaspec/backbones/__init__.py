@@ -8,19 +8,20 @@ from torch import nn
 
 from adaspec.backbones.ast import AST
 from adaspec.backbones.cnn import CNN
+from adaspec.backbones.ensemble import Ensemble
 from adaspec.backbones.one_class import OneClassHead
 from adaspec.backbones.resnet import ResNet, WavResNet
 
 if TYPE_CHECKING:
     from adaspec.config import BackboneConfig
 
-__all__ = ["AST", "CNN", "ResNet", "WavResNet", "build_backbone", "check_backbone"]
+__all__ = ["AST", "CNN", "Ensemble", "ResNet", "WavResNet", "build_backbone", "check_backbone"]
 
 
 def build_backbone(
     config: BackboneConfig, *, n_channels: int, n_features: int, n_frames: int, n_classes: int, pretrained: bool = False
 ) -> nn.Module:
-    """Build the configured backbone.
+    """Build the configured backbone, or an ensemble of such.
 
     Parameters
     ----------
@@ -38,6 +39,23 @@ def build_backbone(
     InputError
         timm, the model or the weights are not there.
     """
+
+    def build() -> nn.Module:
+        return _build_member(
+            config,
+            n_channels=n_channels,
+            n_features=n_features,
+            n_frames=n_frames,
+            n_classes=n_classes,
+            pretrained=pretrained,
+        )
+
+    return build() if config.members == 1 else Ensemble(build, config.members)
+
+
+def _build_member(
+    config: BackboneConfig, *, n_channels: int, n_features: int, n_frames: int, n_classes: int, pretrained: bool
+) -> nn.Module:
     sizes: dict[str, Any] = {"n_channels": n_channels, "n_features": n_features, "n_classes": n_classes}
     sizes["dropout"] = config.dropout
     if config.name.startswith("timm:"):

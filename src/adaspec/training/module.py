@@ -90,6 +90,7 @@ class FoldModule(pl.LightningModule):
             energies = augment_energies(self._energies(inputs), model.n_frames, augment)
             spectrogram = spec_augment(model.frontend.compress(energies), augment)
         logits = model.backbone(spectrogram.contiguous(memory_format=torch.channels_last))
+        targets = targets.repeat(len(logits) // len(targets), 1)  # of an ensemble, for each member
         loss = classification_loss(logits, targets, self.class_weight, self.config.train)
         self.train_losses.append(loss.detach())
         return loss
