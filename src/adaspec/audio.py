@@ -21,6 +21,7 @@ __all__ = [
     "decode",
     "read_bytes",
     "resample",
+    "sounding_part",
     "to_int16",
     "trim_silence",
 ]
@@ -159,15 +160,20 @@ def resample(waveform: Waveform, from_rate: int, to_rate: int) -> Waveform:
     return resampled if len(resampled) else np.zeros(1, dtype=np.float32)
 
 
-def trim_silence(waveform: Waveform, trim_db: float | None) -> Waveform:
-    """Cut off the ends before the first and after the last sample above the peak less `trim_db`; None keeps all."""
+def sounding_part(waveform: Waveform, trim_db: float | None) -> slice:
+    """From the first to the last sample above the peak less `trim_db`; all of digital silence, and where it is None."""
     if trim_db is None:
-        return waveform
+        return slice(0, len(waveform))
     level = np.abs(waveform)
     loud = level > level.max() * 10 ** (-trim_db / 20)
     if not loud.any():  # digital silence
-        return waveform
-    return waveform[loud.argmax() : len(loud) - loud[::-1].argmax()]
+        return slice(0, len(waveform))
+    return slice(int(loud.argmax()), len(loud) - int(loud[::-1].argmax()))
+
+
+def trim_silence(waveform: Waveform, trim_db: float | None) -> Waveform:
+    """Cut off silent ends."""
+    return waveform[sounding_part(waveform, trim_db)]
 
 
 def to_int16(waveform: Waveform) -> npt.NDArray[np.int16]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,22 @@ import adaspec
 from adaspec.errors import exit_on_input_error
 
 __all__ = ["app"]
+
+
+class Form(enum.StrEnum):
+    """Of what `adaspec predict` prints."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+class Vote(enum.StrEnum):
+    """Of windows."""
+
+    MEAN = "mean"
+    MAJORITY = "majority"
+
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -84,6 +101,36 @@ def compare(
             raise InputError(f"there is nothing to compare {settings[0]} with; name a baseline and another setting")
         compared = compare_settings([read_setting(setting) for setting in settings])
         typer.echo(format_table(compared, markdown=markdown))
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model such as models/fold-1, or models: all folds, averaged.")],
+    recordings: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER", help="Audio files, or folders of such.")],
+    form: Annotated[Form, typer.Option("--format", help="What is printed.")] = Form.TABLE,
+    windows: Annotated[bool, typer.Option("--windows", help="Tell every window besides the whole recording.")] = False,
+    voting: Annotated[Vote, typer.Option("--vote", help="Over the windows of a recording.")] = Vote.MEAN,
+    overlap: Annotated[float, typer.Option(min=0, max=0.95, help="Of neighbouring windows, as a fraction.")] = 0.0,
+) -> None:
+    """Classify recordings of any rate, channels and length; those that cannot be read are told, the others done."""
+    from adaspec.audio import BadClipError, read_bytes
+    from adaspec.inference import Predictor, find_audio, find_models
+    from adaspec.predictions import Writer
+
+    with exit_on_input_error():
+        files = find_audio(recordings)
+        predictor = Predictor(find_models(model), vote=voting.value, overlap=overlap)
+    n_failed = 0
+    with Writer(form.value, predictor.labels, windows=windows) as writer:
+        for path in files:
+            try:
+                writer.write(path, predictor.predict(read_bytes(path)))
+            except BadClipError as error:
+                n_failed += 1
+                typer.echo(f"error: {path}: {error}", err=True)
+    if n_failed:
+        typer.echo(f"error: {n_failed} of {len(files)} files could not be classified", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -8,11 +8,12 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 import adaspec
 from adaspec.backbones import build_backbone
-from adaspec.config import ModelConfig
+from adaspec.config import ModelConfig, explain
 from adaspec.errors import InputError
 from adaspec.features.store import feature_contract
 from adaspec.frontends import build_frontend
@@ -150,7 +151,7 @@ def load(folder: str | Path) -> AudioClassifier:
             f"{error.filename or folder / WEIGHTS} not found; give a folder such as models/fold-1"
         ) from None
     except (TypeError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
-        reason = str(error).splitlines()[0]
+        reason = explain(error.errors()[0]) if isinstance(error, ValidationError) else str(error).splitlines()[0]
         raise InputError(
             f"{folder} is no model of adaspec {adaspec.__version__} ({reason}); train it again with 'dvc repro'"
         ) from None
