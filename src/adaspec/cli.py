@@ -134,6 +134,18 @@ def predict(
 
 
 @app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="A model such as models/fold-1.")],
+    onnx: Annotated[Path, typer.Option(help="File to write.")],
+) -> None:
+    """Write a model as ONNX, from windows of the waveform to logits; labels and rate are in its metadata."""
+    from adaspec.export import export_onnx
+
+    with exit_on_input_error():
+        typer.echo(export_onnx(model, onnx))
+
+
+@app.command()
 def score(
     scores: Annotated[Path, typer.Argument(help="Score file: FILE SYSTEM KEY SCORE in each line, higher = bona fide.")],
     asv_scores: Annotated[
