@@ -99,7 +99,7 @@ def test_config_gives_no_key_a_default(params: dict[str, Any], tmp_path: Path) -
         ("seed", 1.5, "seed=1.5: "),
         ("seed", True, "seed=True: "),
         ("seed", None, "seed=None: "),
-        ("dataset.name", "gtzan", "dataset.name='gtzan': "),
+        ("dataset.name", "musdb", "dataset.name='musdb': "),
         ("dataset.root", "", "dataset.root='': "),
         ("dataset.root", 3, "dataset.root=3: "),
         ("audio.pad", None, "audio.pad=None: "),
@@ -311,7 +311,7 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
         (
             {"dataset.root": "recordings"},
             "dataset: root=recordings is not where the synthetic data set is generated; set root=data/raw/synthetic, "
-            "or name to esc50, asvspoof2019_la, folder or manifest",
+            "or name to esc50, gtzan, asvspoof2019_la, folder or manifest",
         ),
         (
             {"dataset.name": "folder"},

@@ -63,7 +63,7 @@ class Section(BaseModel):
 class DatasetConfig(Section):
     """Which recordings, and where they lie."""
 
-    name: Literal["synthetic", "esc50", "asvspoof2019_la", "folder", "manifest"]
+    name: Literal["synthetic", "esc50", "gtzan", "asvspoof2019_la", "folder", "manifest"]
     root: Annotated[str, Field(min_length=1)]
     subset: Literal["esc10"] | None
     on_bad_clip: Literal["fail", "skip"]
@@ -76,7 +76,7 @@ class DatasetConfig(Section):
         if self.name == "synthetic" and self.root != SYNTHETIC_ROOT:
             raise ValueError(
                 f"root={self.root} is not where the synthetic data set is generated; set root={SYNTHETIC_ROOT}, or "
-                "name to esc50, asvspoof2019_la, folder or manifest"
+                "name to esc50, gtzan, asvspoof2019_la, folder or manifest"
             )
         if self.name != "synthetic" and self.root == SYNTHETIC_ROOT:
             raise ValueError(f"root={self.root} holds the synthetic data set, but name={self.name}; set root to yours")

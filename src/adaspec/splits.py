@@ -96,7 +96,7 @@ def _predefined(clips: pd.DataFrame) -> list[tuple[int, pd.Series]]:
 def _official(clips: pd.DataFrame) -> list[tuple[int, pd.Series]]:
     for needed in ("train", "eval"):
         _official_part(clips, needed, "official")
-    return [(1, clips["subset"].map(OFFICIAL_ROLE))]
+    return [(1, clips["subset"].map(OFFICIAL_ROLE).fillna(""))]
 
 
 def _official_part(clips: pd.DataFrame, subset: str, scheme: str) -> pd.Series:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from adaspec.config import DatasetConfig
-from adaspec.datasets import asvspoof2019_la, esc50, folder, manifest, synthetic
+from adaspec.datasets import asvspoof2019_la, esc50, folder, gtzan, manifest, synthetic
 from adaspec.errors import InputError
 from adaspec.files import is_printable
 from adaspec.score_files import ASV_COLUMNS
@@ -18,6 +18,7 @@ __all__ = ["DATASETS", "read_asv_scores", "read_dataset"]
 DATASETS: dict[str, Callable[[Path, DatasetConfig], pd.DataFrame]] = {
     "synthetic": synthetic.read,
     "esc50": esc50.read,
+    "gtzan": gtzan.read,
     "asvspoof2019_la": asvspoof2019_la.read,
     "folder": folder.read,
     "manifest": manifest.read,

@@ -1,0 +1,71 @@
+"""GTZAN as its archive or common copies unpack: `genres/GENRE/GENRE.00000.au`, or WAV or MP3 in `genres_original/`.
+
+1,000 excerpts of 30 s in ten genres, at 22.05 kHz. The subsets train, dev and eval are the fault-filtered split, which
+leaves out repetitions, mislabelled excerpts and excerpts of artists that occur in two of its parts; clips that are in
+none have no subset. File lists: torchaudio.
+
+References
+----------
+G. Tzanetakis and P. Cook, "Musical genre classification of audio signals", IEEE TSAP 10(5), 2002; B. L. Sturm, "The
+GTZAN dataset: Its contents, its faults, their effects on evaluation, and its future use", 2013,
+https://arxiv.org/abs/1306.1461; fault-filtered split: C. Kereliuk et al., "Deep Learning and Music Adversaries", IEEE
+TMM 17(11), 2015, https://arxiv.org/abs/1507.04761
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from adaspec.config import DatasetConfig
+from adaspec.errors import InputError
+
+__all__ = ["GENRES", "read"]
+
+GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
+FOLDERS = ("genres", "genres_original")
+SUFFIXES = (".au", ".wav", ".mp3")
+NAME = re.compile(rf"({'|'.join(GENRES)})\.\d{{5}}")
+
+
+def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
+    """List the excerpts of all genres that are there.
+
+    Parameters
+    ----------
+    root : Path
+        The folder genres or genres_original, or the one it lies in.
+    config : DatasetConfig
+    """
+    folder = _genres_folder(root)
+    # Not at the top: torchaudio loads torch, and the other data sets need neither.
+    from torchaudio.datasets.gtzan import filtered_test, filtered_train, filtered_valid
+
+    parts = (("train", filtered_train), ("dev", filtered_valid), ("eval", filtered_test))
+    subset = {name: part for part, names in parts for name in names}
+    first: dict[str, Path] = {}
+    rows = []
+    for path in sorted(path for genre in GENRES for path in (folder / genre).glob("*")):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+            continue
+        name = path.stem
+        if not NAME.fullmatch(name) or not name.startswith(f"{path.parent.name}."):
+            raise InputError(f"{path}: expected {path.parent.name}.00000{path.suffix} and so on; remove or rename it")
+        if name in first:
+            raise InputError(f"{path} and {first[name].name} are the same excerpt; keep one of the two")
+        first[name] = path
+        rows.append((path.relative_to(root).as_posix(), path.parent.name, subset.get(name, "")))
+    if not rows:
+        raise InputError(f"{folder} holds no excerpts; expected files such as {folder}/blues/blues.00000.au")
+    return pd.DataFrame(rows, columns=["path", "label", "subset"]).assign(group="", fold="")
+
+
+def _genres_folder(root: Path) -> Path:
+    for folder in (root, *(root / name for name in FOLDERS)):
+        if any((folder / genre).is_dir() for genre in GENRES):
+            return folder
+    below = sorted(path for name in FOLDERS for path in root.glob(f"*/{name}")) if root.is_dir() else []
+    hint = f"set dataset.root={below[0].parent}" if below else f"give the folder {' or '.join(FOLDERS)}, or its parent"
+    raise InputError(f"{root} holds no folder of a genre (blues, classical, ...), so it is not GTZAN; {hint}")
