@@ -365,6 +365,11 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
             )
         ),
         (
+            {"audio.split_parts": 3},
+            "audio: split_parts=3 divides the clip, but window_s=2.5 sets the window; set window_s to null, or "
+            "split_parts to 1",
+        ),
+        (
             {"augment.band_limit_hz": [3000.0, 300.0]},
             "augment: band_limit_hz=[3000.0, 300.0] must be [highest lower edge, lowest upper edge]",
         ),

@@ -6,6 +6,7 @@ import pytest
 from adaspec.config import Config
 from adaspec.errors import InputError
 from adaspec.resolve import resolve
+from adaspec.windows import even_starts, window_samples
 
 
 def clips(n: int = 3, **columns: Any) -> pd.DataFrame:
@@ -41,6 +42,18 @@ def test_resolve_takes_the_median_clip_for_the_window(open_params: dict[str, Any
     open_params["audio"]["sample_rate"] = 22_050
     table = clips(n_samples=[8_000, 88_200, 1_600_000], sample_rate=[8_000, 44_100, 16_000])  # 1, 2 and 100 s
     assert resolve(Config.model_validate(open_params), table).audio.window_s == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("n_parts", [1, 3, 4, 6, 12])
+def test_resolve_divides_the_median_clip_into_parts(open_params: dict[str, Any], n_parts: int) -> None:
+    open_params["audio"] |= {"sample_rate": 16_000, "split_parts": n_parts}
+    config = resolve(Config.model_validate(open_params), clips(n_samples=480_000))
+    assert config.audio.window_s == pytest.approx(30 / n_parts, abs=1e-3)
+    assert config.audio.split_parts == 1  # done: what is resolved again stays
+    assert config.audio.window_s is not None
+    n_window = window_samples(config.audio.window_s, 16_000)
+    for n_clip in (480_000, 479_000, 484_000):  # excerpts differ by a moment
+        assert len(even_starts(n_clip, n_window, 0.0)) == n_parts
 
 
 def test_resolve_gives_a_usable_window_for_the_shortest_clips(open_params: dict[str, Any]) -> None:

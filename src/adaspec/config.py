@@ -96,8 +96,18 @@ class AudioConfig(Section):
 
     sample_rate: Annotated[int, Field(ge=1000, le=HIGHEST_RATE, strict=True)] | None
     window_s: Annotated[Real, Field(gt=0, le=3600)] | None
+    split_parts: Annotated[int, Field(ge=1, le=1000, strict=True)]
     pad: Literal["repeat", "zeros"]
     trim_db: Annotated[Real, Field(gt=0, le=200)] | None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.split_parts > 1 and self.window_s is not None:
+            raise ValueError(
+                f"split_parts={self.split_parts} divides the clip, but window_s={self.window_s} sets the window; set "
+                "window_s to null, or split_parts to 1"
+            )
+        return self
 
 
 class FbankConfig(Section):

@@ -23,7 +23,8 @@ def resolve(config: Config, clips: pd.DataFrame) -> Config:
     Returns
     -------
     Config
-        With `audio.sample_rate` in Hz, `audio.window_s` in seconds (the median clip) and `split.scheme` set.
+        With `audio.sample_rate` in Hz, `audio.window_s` in seconds (the median clip, or a part of it) and
+        `split.scheme` set.
 
     Raises
     ------
@@ -40,8 +41,8 @@ def resolve(config: Config, clips: pd.DataFrame) -> Config:
             )
         audio = audio.model_copy(update={"sample_rate": int(rates[0])})
     if audio.window_s is None:
-        window_s = round(float((clips["n_samples"] / clips["sample_rate"]).median()), 3)
-        audio = audio.model_copy(update={"window_s": max(window_s, 0.001)})
+        window_s = float((clips["n_samples"] / clips["sample_rate"]).median()) / audio.split_parts
+        audio = audio.model_copy(update={"window_s": max(round(window_s, 3), 0.001), "split_parts": 1})
     if split.scheme is None:
         named = [
             scheme for scheme, column in (("predefined", "fold"), ("official", "subset")) if (clips[column] != "").all()

@@ -135,7 +135,7 @@ IRRELEVANT: dict[str, Any] = {
     "engine.parallel_folds": 2,
 }
 CARRIED = {"dataset.name", "dataset.subset", "split.scheme"}  # into clips and folds
-WITH_ANOTHER = {"backbone.head"}  # train.loss
+WITH_ANOTHER = {"backbone.head", "audio.split_parts"}  # train.loss, audio.window_s
 
 
 def digest(config: Config = CONFIG, clips: pd.DataFrame = CLIPS, folds: pd.DataFrame = FOLDS) -> str:
