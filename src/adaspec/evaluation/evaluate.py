@@ -30,6 +30,7 @@ __all__ = ["Evaluation", "evaluate", "score_clips"]
 
 BATCH_SIZE = 32  # windows
 N_WORST = 100
+NO_TRIALS = "no trials: the labels are not bonafide and spoof\n"
 
 
 class Evaluation:
@@ -116,7 +117,7 @@ class Evaluation:
         else:
             write_csv(folder / "attacks.csv", pd.DataFrame(columns=ATTACK_COLUMNS))
             for name in ("scores.txt", "scores_validation.txt"):
-                (folder / name).write_text("", encoding="utf-8")
+                (folder / name).write_text(NO_TRIALS, encoding="utf-8")  # DVC warns of empty files
 
     def worst_errors(self) -> pd.DataFrame:
         """Test clips that were taken for something else: fold, path, label, predicted, own_score; the worst first."""
