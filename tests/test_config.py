@@ -52,7 +52,7 @@ def test_params_of_the_repository_are_valid(params: dict[str, Any]) -> None:
         ("train.epoch", "train.epoch: unknown key; did you mean 'epochs'?"),
         ("features.fbank.n_mel", "features.fbank.n_mel: unknown key; did you mean 'n_mels'?"),
         ("features.clip_per_shard", "features.clip_per_shard: unknown key; did you mean 'clips_per_shard'?"),
-        ("engine.zzz", "engine.zzz: unknown key; known keys: workers, parallel_folds"),
+        ("engine.zzz", "engine.zzz: unknown key; known keys: workers, parallel_folds, checkpoint_interval_s"),
     ],
 )
 def test_config_refuses_unknown_keys_and_names_the_nearest(
@@ -450,6 +450,7 @@ def test_config_checks_keys_against_each_other(
         {"train.precision": 32},
         {"frontend.cached": True, "frontend.n_transforms": 3, "frontend.window_ratio": 0.5},
         {"augment.polarity": True, "frontend.learn_window": True},
+        {"augment.polarity": True, "frontend.cached": True, "augment.enabled": False},
         {"frontend.n_mels": 40, "augment.freq_shift": 39, "augment.freq_mask": 39},
         {"frontend.n_mels": None, "frontend.n_fft": 256, "augment.freq_shift": 128},
         # The bands that count are those of the front end in use.

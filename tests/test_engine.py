@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from adaspec.config import Config, load_config
-from adaspec.engine import folds_at_a_time, keep_freed_memory, n_cores, run_tasks
+from adaspec.engine import folds_at_a_time, keep_freed_memory, n_cores, run_tasks, torch_device
 from adaspec.errors import InputError
 
 CONFIG = load_config(Path(__file__).parents[1] / "params.yaml")
@@ -84,6 +84,13 @@ def configure(parallel_folds: int | None, threads_per_fold: int) -> Config:
 @pytest.mark.parametrize(("parallel_folds", "n_folds", "expected"), [(3, 5, 3), (1, 5, 1), (8, 5, 5)])
 def test_folds_at_a_time_are_as_configured(parallel_folds: int, n_folds: int, expected: int) -> None:
     assert folds_at_a_time(configure(parallel_folds, 1), n_folds) == expected
+
+
+def test_torch_device_is_the_gpu_where_there_is_one_and_none_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for present, found in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda present=present: present)
+        assert torch_device("auto") == found
+        assert torch_device("cpu") == "cpu"
 
 
 def test_folds_at_a_time_share_the_cores() -> None:

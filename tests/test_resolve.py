@@ -3,7 +3,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from adaspec.config import Config
+from adaspec.config import AugmentConfig, Config
 from adaspec.errors import InputError
 from adaspec.resolve import resolve
 from adaspec.windows import even_starts, window_samples
@@ -54,6 +54,13 @@ def test_resolve_divides_the_median_clip_into_parts(open_params: dict[str, Any],
     n_window = window_samples(config.audio.window_s, 16_000)
     for n_clip in (480_000, 479_000, 484_000):  # excerpts differ by a moment
         assert len(even_starts(n_clip, n_window, 0.0)) == n_parts
+
+
+def test_resolve_switches_all_augmentation_off(params: dict[str, Any]) -> None:
+    params["augment"] |= {"enabled": False, "time_shift": 0.5, "noise_snr_db": [5.0, 10.0]}
+    assert resolve(Config.model_validate(params), clips()).augment == AugmentConfig.off()
+    params["augment"]["enabled"] = True
+    assert resolve(Config.model_validate(params), clips()).augment.time_shift == 0.5
 
 
 def test_resolve_gives_a_usable_window_for_the_shortest_clips(open_params: dict[str, Any]) -> None:

@@ -326,6 +326,7 @@ class TrainConfig(Section):
     label_smoothing: Fraction
     ema_decay: Fraction | None
     early_stopping_patience: Count | None
+    device: Literal["auto", "cpu"]
     precision: Literal["auto", 32, "bf16"]
     compile: Switch
     threads_per_fold: Count
@@ -349,6 +350,7 @@ class TrainConfig(Section):
 class AugmentConfig(Section):
     """Random changes to training clips."""
 
+    enabled: Switch
     resynthesis: Annotated[Real, Field(ge=0, le=1)]
     speed: Annotated[Real, Field(ge=0, le=0.9)]
     equalizer_db: Annotated[Real, Field(ge=0, le=60)]
@@ -377,6 +379,31 @@ class AugmentConfig(Section):
             low, high = self.band_limit_hz
             raise ValueError(f"band_limit_hz=[{low}, {high}] must be [highest lower edge, lowest upper edge]")
         return self
+
+    @classmethod
+    def off(cls) -> Self:
+        """What `enabled=false` stands for: clips as they are."""
+        return cls(
+            enabled=False,
+            resynthesis=0.0,
+            speed=0.0,
+            equalizer_db=0.0,
+            band_limit_hz=None,
+            impulses=0.0,
+            gain_db=0.0,
+            polarity=False,
+            delay=0.0,
+            time_shift=0.0,
+            noise_snr_db=None,
+            noise_color_db=0.0,
+            mix="none",
+            mix_probability=1.0,
+            mix_alpha=1.0,
+            time_stretch=0.0,
+            freq_shift=0,
+            freq_mask=0,
+            time_mask=0,
+        )
 
 
 class EvaluateConfig(Section):
@@ -408,6 +435,7 @@ class EngineConfig(Section):
 
     workers: Count | None
     parallel_folds: Count | None
+    checkpoint_interval_s: NonNegative
 
 
 class ModelConfig(Section):
@@ -464,8 +492,9 @@ class Config(ModelConfig):
     @model_validator(mode="after")
     def _check_augment(self) -> Self:
         frontend = self.frontend
+        augment = self.augment if self.augment.enabled else AugmentConfig.off()
         for key in ("resynthesis", "speed", "equalizer_db", "band_limit_hz", "impulses", "noise_color_db", "polarity"):
-            value = getattr(self.augment, key)
+            value = getattr(augment, key)
             if value and (frontend.cached or frontend.name == "fbank"):
                 raise ValueError(
                     f"augment.{key}={str(value).lower()} changes waveforms, but spectrograms are computed once; switch "
@@ -478,9 +507,9 @@ class Config(ModelConfig):
             )
         n_features = self.features.fbank.n_mels if frontend.name == "fbank" else frontend.n_features
         for key in ("freq_shift", "freq_mask"):
-            if getattr(self.augment, key) >= n_features:
+            if getattr(augment, key) >= n_features:
                 raise ValueError(
-                    f"augment.{key}={getattr(self.augment, key)} must be below the spectrogram's {n_features} bands"
+                    f"augment.{key}={getattr(augment, key)} must be below the spectrogram's {n_features} bands"
                 )
         return self
 

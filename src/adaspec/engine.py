@@ -11,13 +11,13 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from joblib import Parallel, delayed
 
 from adaspec.config import Config
 
-__all__ = ["folds_at_a_time", "keep_freed_memory", "n_cores", "run_tasks"]
+__all__ = ["folds_at_a_time", "keep_freed_memory", "n_cores", "run_tasks", "torch_device"]
 
 Result = TypeVar("Result")
 
@@ -25,6 +25,13 @@ Result = TypeVar("Result")
 def n_cores() -> int:
     """Cores that this process may use, which containers and batch systems make fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def torch_device(wanted: Literal["auto", "cpu"] = "auto") -> Literal["cuda", "cpu"]:
+    """Where a network runs: "auto" is the GPU where there is one."""
+    import torch  # here: the workers that decode do without
+
+    return "cuda" if wanted == "auto" and torch.cuda.is_available() else "cpu"
 
 
 def folds_at_a_time(config: Config, n_folds: int) -> int:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from adaspec.audio import AUDIO_SUFFIXES, decode, resample, sounding_part, to_int16
+from adaspec.engine import torch_device
 from adaspec.errors import InputError
 from adaspec.features.store import feature_contract
 from adaspec.frontends.fbank import Fbank
@@ -63,8 +64,7 @@ class Predictor:
     def __init__(
         self, folders: Sequence[Path], *, vote: Literal["mean", "majority"] = "mean", overlap: float = 0.0
     ) -> None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.models: list[AudioClassifier] = [load(folder).to(device) for folder in folders]
+        self.models: list[AudioClassifier] = [load(folder).to(torch_device()) for folder in folders]
         first = self.models[0]
         self.vote, self.overlap = vote, overlap
         self.labels, self.audio = first.labels, first.config.audio

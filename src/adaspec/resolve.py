@@ -1,11 +1,11 @@
-"""The one place where null in params.yaml becomes the data set's own value."""
+"""The one place where null in params.yaml becomes the data set's own value, and a switch what it stands for."""
 
 from __future__ import annotations
 
 import pandas as pd
 from pydantic import ValidationError
 
-from adaspec.config import Config, explain
+from adaspec.config import AugmentConfig, Config, explain
 from adaspec.errors import InputError
 
 __all__ = ["resolve"]
@@ -24,7 +24,7 @@ def resolve(config: Config, clips: pd.DataFrame) -> Config:
     -------
     Config
         With `audio.sample_rate` in Hz, `audio.window_s` in seconds (the median clip, or a part of it) and
-        `split.scheme` set.
+        `split.scheme` set; where `augment.enabled` is false, without any augmentation.
 
     Raises
     ------
@@ -49,7 +49,8 @@ def resolve(config: Config, clips: pd.DataFrame) -> Config:
         ]
         own = named[0] if named else "group_kfold"
         split = split.model_copy(update={"scheme": own})
-    filled = config.model_copy(update={"audio": audio, "split": split})
+    augment = config.augment if config.augment.enabled else AugmentConfig.off()
+    filled = config.model_copy(update={"audio": audio, "split": split, "augment": augment})
     try:
         return Config.model_validate(filled.model_dump())
     except ValidationError as error:

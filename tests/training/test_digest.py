@@ -84,6 +84,7 @@ DECISIVE: dict[str, Any] = {
     "train.label_smoothing": 0.2,
     "train.ema_decay": None,
     "train.early_stopping_patience": 2,
+    "train.device": "cpu",
     "train.precision": "bf16",
     "train.compile": True,
     "train.threads_per_fold": 2,
@@ -97,6 +98,7 @@ DECISIVE: dict[str, Any] = {
     "augment.equalizer_db": 1.0,
     "augment.band_limit_hz": (100.0, 3000.0),
     "augment.impulses": 0.1,
+    "augment.enabled": False,
     "augment.noise_color_db": 1.0,
     "augment.delay": 0.2,
     "augment.noise_snr_db": (10.0, 20.0),
@@ -133,6 +135,7 @@ IRRELEVANT: dict[str, Any] = {
     "tracking.experiment": "another",
     "engine.workers": 2,
     "engine.parallel_folds": 2,
+    "engine.checkpoint_interval_s": 9.0,
 }
 CARRIED = {"dataset.name", "dataset.subset", "split.scheme"}  # into clips and folds
 WITH_ANOTHER = {"backbone.head", "audio.split_parts"}  # train.loss, audio.window_s

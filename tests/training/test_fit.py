@@ -6,16 +6,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import pandas as pd
 import pytest
 import safetensors.torch
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from toydata import Fit, Toy, changed, differing, make_toy
 
 from adaspec.config import AugmentConfig, Config, TrainConfig
 from adaspec.errors import InputError
 from adaspec.features.store import FeatureStore, feature_contract
 from adaspec.model import AudioClassifier, load
+from adaspec.resolve import resolve
 from adaspec.splits import make_folds
 from adaspec.training.fit import _train_batches, _validation_batches, fit_fold, lightning_precision
 from adaspec.training.history import read_history
@@ -89,6 +92,47 @@ def test_fit_twice_gives_the_same_bytes(toy: Toy, tmp_path: Path) -> None:
         torch.manual_seed(len(name))  # whatever the process has drawn before
         fit_fold(1, toy.rows(), toy.labels, config, toy.features, tmp_path / name, tmp_path / name / "finished")
     assert differing(tmp_path / "first" / "finished", tmp_path / "second" / "finished") == []
+
+
+def test_fit_without_augmentation_is_one_switch(fit: Fit, toy: Toy) -> None:
+    def weights(**knobs: Any) -> bytes:
+        return fit(resolve(changed(toy.config, **({"augment.freq_mask": 4} | knobs)), toy.clips))[0]
+
+    by_hand = {"augment.gain_db": 0.0, "augment.mix": "none", "augment.freq_mask": 0}
+    assert weights(**{"augment.enabled": False}) == weights(**by_hand) != weights()
+
+
+@pytest.mark.parametrize(("interval_s", "n_saved"), [(0.0, 3), (3600.0, 2)])
+def test_fit_saves_checkpoints_no_more_often_than_asked_for(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interval_s: float, n_saved: int
+) -> None:
+    saved = []
+    save = pl.Trainer.save_checkpoint
+
+    def counted(trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+        saved.append(trainer.current_epoch)
+        save(trainer, *args, **kwargs)
+
+    monkeypatch.setattr(pl.Trainer, "save_checkpoint", counted)
+    config = changed(toy.config, **{"engine.checkpoint_interval_s": interval_s})
+    fit_fold(1, toy.rows(), toy.labels, config, toy.features, tmp_path, tmp_path / "finished")
+    assert len(saved) == n_saved  # of three epochs; the first and the last always
+
+
+def test_fit_takes_the_gpu_unless_told_not_to(fit: Fit, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved = []
+    move = AudioClassifier.to
+
+    def recorded(model: AudioClassifier, device: str) -> AudioClassifier:
+        moved.append(device)
+        return move(model, "cpu")
+
+    monkeypatch.setattr(AudioClassifier, "to", recorded)
+    fit(changed(toy.config, **{"train.device": "cpu"}))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    with pytest.raises(MisconfigurationException, match="CUDAAccelerator"):  # there is none
+        fit(toy.config)
+    assert moved == ["cpu", "cuda"]
 
 
 def test_fit_differs_between_folds_and_seeds(toy: Toy, tmp_path: Path) -> None:

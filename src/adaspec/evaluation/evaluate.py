@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from adaspec.config import Config
+from adaspec.engine import torch_device
 from adaspec.evaluation.classification import (
     bootstrap_interval,
     classification_scores,
@@ -157,7 +158,7 @@ def score_clips(model: AudioClassifier, clip_ids: list[str], features: Path, con
     """
     # As many threads as in training: their number decides the last bits, and so the bytes of predictions.csv.
     torch.set_num_threads(config.train.threads_per_fold)
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model = model.to(torch_device(config.train.device))
     contract = feature_contract(config)
     assert config.audio.window_s is not None
     n_window = window_length(contract, config.audio.window_s)

@@ -18,8 +18,6 @@ from adaspec.training.history import write_history
 
 __all__ = ["AverageWeights", "History", "SaveLast", "StopEarly", "StopIfOrphaned"]
 
-SAVE_INTERVAL_S = 2.0
-
 
 class AverageWeights(WeightAveraging):
     """Exponential moving average of weights and buffers; it validates, and it is what training ends with.
@@ -100,7 +98,7 @@ class StopIfOrphaned(pl.Callback):
 
 
 class SaveLast(ModelCheckpoint):
-    """Checkpoint at the end of an epoch, every two seconds at most, and of the last epoch.
+    """Checkpoint at the end of an epoch, unless the one before is too young, and of the last epoch.
 
     Of short epochs each would cost more than a tenth of the time; going on from an earlier one ends in the same bytes.
 
@@ -109,15 +107,18 @@ class SaveLast(ModelCheckpoint):
     folder : Path
         Gets `name`.ckpt.
     name : str
+    interval_s : float
+        Least time between two checkpoints.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, interval_s: float) -> None:
         super().__init__(folder, name, save_on_train_epoch_end=True, enable_version_counter=False)
+        self.interval_s = interval_s
         self.saved_at = -math.inf
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         over = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
-        if over or time.monotonic() >= self.saved_at + SAVE_INTERVAL_S:
+        if over or time.monotonic() >= self.saved_at + self.interval_s:
             super().on_train_epoch_end(trainer, pl_module)
             self.saved_at = time.monotonic()
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from adaspec.config import Config, TrainConfig
-from adaspec.engine import keep_freed_memory
+from adaspec.engine import keep_freed_memory, torch_device
 from adaspec.errors import InputError
 from adaspec.features.store import FeatureStore, feature_contract
 from adaspec.files import complete_folder
@@ -48,7 +48,7 @@ def lightning_precision(train: TrainConfig) -> Literal["32-true", "bf16-mixed"]:
     InputError
         bf16 is asked for on the CPU with several threads.
     """
-    gpu, alone = torch.cuda.is_available(), train.threads_per_fold == 1
+    gpu, alone = torch_device(train.device) == "cuda", train.threads_per_fold == 1
     if train.precision == "bf16" and not gpu and not alone:
         raise InputError(
             f"train.precision=bf16 with train.threads_per_fold={train.threads_per_fold} gives wrong gradients on the "
@@ -91,7 +91,7 @@ def fit_fold(
     train, validation = rows[rows["role"] == "train"], rows[rows["role"] == "validation"]
 
     torch.manual_seed(torch_seed(config.seed, fold, "weights"))
-    model = AudioClassifier(config, labels, pretrained=True).to("cuda" if torch.cuda.is_available() else "cpu")
+    model = AudioClassifier(config, labels, pretrained=True).to(torch_device(config.train.device))
     model.backbone.to(memory_format=torch.channels_last)
     if config.train.compile:
         model.backbone.compile()
@@ -106,11 +106,11 @@ def fit_fold(
         callbacks.append(AverageWeights(config.train.ema_decay))
     if config.train.early_stopping_patience is not None:
         callbacks += [StopEarly("validation_loss", patience=config.train.early_stopping_patience), best]
-    callbacks.append(SaveLast(folder, LAST))
+    callbacks.append(SaveLast(folder, LAST, config.engine.checkpoint_interval_s))
 
     trainer = pl.Trainer(
         max_epochs=config.train.epochs,
-        accelerator="auto",
+        accelerator=torch_device(config.train.device),
         devices=1,
         precision=lightning_precision(config.train),
         callbacks=callbacks,
