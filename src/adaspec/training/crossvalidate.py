@@ -20,7 +20,7 @@ from adaspec.tracking import RunLog
 from adaspec.training.digest import training_digest
 from adaspec.training.monitor import FoldMonitor
 
-__all__ = ["cross_validate"]
+__all__ = ["check_settings", "cross_validate", "labelled_rows"]
 
 FINISHED = "finished"
 
@@ -49,11 +49,9 @@ def cross_validate(
         The settings of the front end contradict each other, something is set that is for anti-spoofing alone, or a loss
         is not finite.
     """
-    check_frontend(config)
-    check_backbone(config.backbone)
     labels = sorted(clips["label"].unique())
-    _check_labels(config, labels)
-    rows = folds[folds["weight"] > 0].merge(clips[["clip_id", "label"]], on="clip_id")
+    check_settings(config, labels)
+    rows = labelled_rows(clips, folds)
     digest = training_digest(config, clips, folds)
     checkpoints = root / ".adaspec" / "checkpoints" / digest
     with only_one(root / ".adaspec" / "locks" / f"{digest}.lock"):
@@ -62,6 +60,24 @@ def cross_validate(
             for folder in checkpoints.iterdir():
                 shutil.copytree(folder / FINISHED, partial / folder.name)
         shutil.rmtree(checkpoints)
+
+
+def labelled_rows(clips: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
+    """Rows of folds.csv that count, each with the label of its clip."""
+    return folds[folds["weight"] > 0].merge(clips[["clip_id", "label"]], on="clip_id")
+
+
+def check_settings(config: Config, labels: list[str]) -> None:
+    """Refuse a resolved configuration that cannot be trained with these labels, before anything is trained.
+
+    Raises
+    ------
+    InputError
+        Settings of the front end or backbone contradict each other, or something is set that is for anti-spoofing alone.
+    """
+    check_frontend(config)
+    check_backbone(config.backbone)
+    _check_labels(config, labels)
 
 
 def _check_labels(config: Config, labels: list[str]) -> None:
@@ -102,6 +118,7 @@ def _train_open_folds(
 
 def _fit_fold(*task: Any) -> None:
     # Imported in the worker: Lightning takes seconds to load, and this process only watches.
+    from adaspec.training.callbacks import StopIfOrphaned
     from adaspec.training.fit import fit_fold
 
-    fit_fold(*task)
+    fit_fold(*task, callbacks=[StopIfOrphaned()])

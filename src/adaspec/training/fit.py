@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -27,7 +27,7 @@ from adaspec.seeding import torch_seed
 from adaspec.splits import class_weights
 from adaspec.training.augment import longest_window
 from adaspec.training.batches import train_batches
-from adaspec.training.callbacks import AverageWeights, History, SaveLast, StopEarly, StopIfOrphaned
+from adaspec.training.callbacks import AverageWeights, History, SaveLast, StopEarly
 from adaspec.training.history import HISTORY
 from adaspec.training.module import FoldModule
 from adaspec.windows import EvenWindows
@@ -61,7 +61,14 @@ def lightning_precision(train: TrainConfig) -> Literal["32-true", "bf16-mixed"]:
 
 
 def fit_fold(
-    fold: int, rows: pd.DataFrame, labels: list[str], config: Config, features: Path, folder: Path, finished: Path
+    fold: int,
+    rows: pd.DataFrame,
+    labels: list[str],
+    config: Config,
+    features: Path,
+    folder: Path,
+    finished: Path,
+    callbacks: Sequence[pl.Callback] = (),
 ) -> None:
     """Train one fold.
 
@@ -80,6 +87,8 @@ def fit_fold(
         Keeps the checkpoints; with those of an interrupted attempt, training goes on after its last epoch.
     finished : Path
         Gets the model and the history, all or nothing.
+    callbacks : sequence of Callback
+        Further ones, called after the history is written and before a checkpoint is.
     """
     _quiet_lightning()
     keep_freed_memory()
@@ -101,19 +110,19 @@ def fit_fold(
     module = FoldModule(model, config, fold, torch.tensor(balanced.to_numpy(), dtype=torch.float32), targets)
 
     best = ModelCheckpoint(folder, BEST, monitor="validation_loss", enable_version_counter=False)
-    callbacks: list[pl.Callback] = [History(folder), StopIfOrphaned()]
+    all_callbacks: list[pl.Callback] = [History(folder), *callbacks]
     if config.train.ema_decay is not None:
-        callbacks.append(AverageWeights(config.train.ema_decay))
+        all_callbacks.append(AverageWeights(config.train.ema_decay))
     if config.train.early_stopping_patience is not None:
-        callbacks += [StopEarly("validation_loss", patience=config.train.early_stopping_patience), best]
-    callbacks.append(SaveLast(folder, LAST, config.engine.checkpoint_interval_s))
+        all_callbacks += [StopEarly("validation_loss", patience=config.train.early_stopping_patience), best]
+    all_callbacks.append(SaveLast(folder, LAST, config.engine.checkpoint_interval_s))
 
     trainer = pl.Trainer(
         max_epochs=config.train.epochs,
         accelerator=torch_device(config.train.device),
         devices=1,
         precision=lightning_precision(config.train),
-        callbacks=callbacks,
+        callbacks=all_callbacks,
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
