@@ -73,7 +73,7 @@ def check_settings(config: Config, labels: list[str]) -> None:
     Raises
     ------
     InputError
-        Settings of the front end or backbone contradict each other, or something is set that is for anti-spoofing alone.
+        Settings of front end or backbone contradict each other, or something is set that is for anti-spoofing alone.
     """
     check_frontend(config)
     check_backbone(config.backbone)

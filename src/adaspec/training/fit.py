@@ -68,6 +68,7 @@ def fit_fold(
     features: Path,
     folder: Path,
     finished: Path,
+    *,
     callbacks: Sequence[pl.Callback] = (),
 ) -> None:
     """Train one fold.
