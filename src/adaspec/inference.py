@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from adaspec.audio import AUDIO_SUFFIXES, decode, resample, sounding_part, to_int16
+from adaspec.audio import AUDIO_SUFFIXES, BadClipError, Waveform, decode, resample, sounding_part, to_int16
 from adaspec.engine import torch_device
 from adaspec.errors import InputError
 from adaspec.features.store import feature_contract
@@ -23,6 +23,8 @@ from adaspec.windows import cut, even_starts, vote
 __all__ = ["Prediction", "Predictor", "find_audio", "find_models"]
 
 BATCH_SIZE = 32  # windows
+HIGHEST_PEAK = 8.0  # of a waveform that is given: float recordings may pass +-1, by 18 dB at the very most
+SAMPLE_RATES = (1000, 1_000_000)  # Hz; a mistaken 1 Hz would be resampled to thousands of times as many samples
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,27 @@ class Predictor:
         BadClipError
             It cannot be used as audio.
         """
-        stored, start, rate, length_s = self._stored(content)
+        return self._classify(*decode(content))
+
+    def predict_waveform(self, waveform: npt.ArrayLike, sample_rate: int) -> Prediction:
+        """Classify one recording that is decoded already.
+
+        Parameters
+        ----------
+        waveform : array-like of shape (n_samples,)
+            One channel, +-1.
+        sample_rate : int
+            In Hz; any that recordings have, 1000 to 1000000.
+
+        Raises
+        ------
+        BadClipError
+            It cannot be used as audio.
+        """
+        return self._classify(_checked(waveform), _checked_rate(sample_rate))
+
+    def _classify(self, waveform: Waveform, sample_rate: int) -> Prediction:
+        stored, start, rate, length_s = self._stored(waveform, sample_rate)
         n_window = self.models[0].n_samples if stored.ndim == 1 else self.models[0].n_frames
         starts = even_starts(len(stored), n_window, self.overlap)
         windows = torch.stack([cut(stored, begin, n_window, self.audio.pad) for begin in starts])
@@ -102,10 +124,10 @@ class Predictor:
             shown.append({"start_s": round(start_s, 3), "end_s": round(end_s, 3), "probabilities": self._named(row)})
         return Prediction(self.labels[int(voted.argmax())], self._named(voted), shown)
 
-    def _stored(self, content: bytes) -> tuple[torch.Tensor, float, float, float]:
+    def _stored(self, recorded: Waveform, sample_rate: int) -> tuple[torch.Tensor, float, float, float]:
         """What the feature store would hold, where in the recording it begins (s), its steps per second; its length."""
         rate = self.contract["sample_rate"]
-        waveform = resample(*decode(content), rate)
+        waveform = resample(recorded, sample_rate, rate)
         part = sounding_part(waveform, self.contract["trim_db"])
         samples = torch.from_numpy(to_int16(waveform[part]))
         start, length_s = part.start / rate, len(waveform) / rate
@@ -124,6 +146,32 @@ class Predictor:
     def _named(self, probabilities: torch.Tensor) -> dict[str, float]:
         values: npt.NDArray[np.float32] = probabilities.numpy()
         return {label: round(float(value), 6) for label, value in zip(self.labels, values, strict=True)}
+
+
+def _checked(waveform: npt.ArrayLike) -> Waveform:
+    """One channel of finite samples in +-1, as `decode` returns them."""
+    try:
+        samples = np.asarray(waveform)
+    except ValueError:
+        raise BadClipError("waveform holds lists of different lengths; give one channel") from None
+    if samples.ndim > 1:
+        raise BadClipError(f"waveform has {samples.ndim} dimensions; give one channel, such as the mean over channels")
+    if samples.size == 0:
+        raise BadClipError("no samples")
+    if samples.ndim == 0 or samples.dtype.kind not in "iuf":
+        raise BadClipError("waveform is no list of numbers")
+    if not np.isfinite(samples).all():
+        raise BadClipError("NaN or infinite samples")
+    peak = float(np.abs(samples.astype(np.float64)).max())
+    if peak > HIGHEST_PEAK:
+        raise BadClipError(f"waveform reaches {peak:g}, full scale is 1; divide integer samples by theirs")
+    return np.ascontiguousarray(samples, dtype=np.float32)
+
+
+def _checked_rate(sample_rate: int) -> int:
+    if not SAMPLE_RATES[0] <= sample_rate <= SAMPLE_RATES[1]:
+        raise BadClipError(f"sample_rate={sample_rate} Hz is not within {SAMPLE_RATES[0]} and {SAMPLE_RATES[1]} Hz")
+    return sample_rate
 
 
 def find_models(folder: Path) -> list[Path]:
