@@ -99,7 +99,7 @@ def conclude(root: Path, folds: tuple[int, ...] = (1, 2), n_epochs: int = 3, **c
     model, metrics = root / "models", root / "metrics"
     (metrics / "figures").mkdir(parents=True, exist_ok=True)
     model.mkdir(exist_ok=True)
-    (model / "model.json").write_text("{}")
+    (model / "model.json").write_text('{"labels": ["x", "y"]}')
     (metrics / "summary.json").write_text("{}")
     (metrics / "figures" / "confusion.png").write_bytes(b"png")
     run = run_log(root, **changes)
@@ -184,9 +184,9 @@ def test_tracking_logs_artifacts_beside_the_store(root: Path) -> None:
     assert store.artifacts(store.parent) == ["figures", "summary.json"]
     assert store.artifacts(store.parent, "figures") == ["figures/confusion.png"]
     child = store.children(store.parent)["fold-1"]
-    assert store.artifacts(child, "model") == ["model/model.json"]
-    run_folder = root / "mlartifacts" / CONFIG.tracking.experiment / child.info.run_id
-    assert (run_folder / "artifacts" / "model" / "model.json").read_text() == "{}"
+    [output] = child.outputs.model_outputs
+    folder = root / "mlartifacts" / CONFIG.tracking.experiment / "models" / output.model_id / "artifacts"
+    assert (folder / "data" / "models" / "model.json").read_text() == '{"labels": ["x", "y"]}'
 
 
 def test_tracking_logs_the_data_set_as_input(root: Path) -> None:
@@ -402,6 +402,7 @@ def test_tracking_logs_what_was_learned_by_folds_and_on_average(root: Path) -> N
     train(root)
     model = root / "models"
     model.mkdir()
+    (model / "model.json").write_text('{"labels": ["x", "y"]}')
     run = run_log(root)
     for fold in (1, 2):
         learned = {"window_change": fold / 10, "transform-2/center_drift_median_hz": -1.5} if fold == 2 else None

@@ -14,7 +14,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +31,7 @@ from adaspec.files import write_json
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["RunLog", "repository_root"]
+__all__ = ["RunLog", "bad_request", "repository_root"]
 
 Arguments = ParamSpec("Arguments")
 BATCH = 100  # MLflow's limit of parameters, well below that of metrics, per request
@@ -38,6 +40,13 @@ BATCH = 100  # MLflow's limit of parameters, well below that of metrics, per req
 def repository_root() -> Path:
     """The repository that the user works in: DVC names it even where a stage runs in a temporary copy."""
     return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+
+
+def bad_request(reason: str) -> Exception:
+    """The error that a served model raises: MLflow answers with status 400 and the reason."""
+    from mlflow.exceptions import MlflowException
+
+    return MlflowException.invalid_parameter_value(reason)
 
 
 def _never_in_the_way(
@@ -100,10 +109,10 @@ class RunLog:
         # A server that is down should not hold up a run for minutes; both can be set by the user.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-        for name in ("alembic", "mlflow"):
-            logging.getLogger(name).setLevel(logging.ERROR)
         from mlflow import MlflowClient
 
+        for name in ("alembic", "mlflow"):  # after the import, which sets them
+            logging.getLogger(name).setLevel(logging.ERROR)
         uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
         if uri.startswith("sqlite:///"):
             # MLflow tries for 100 s to open what cannot be opened.
@@ -143,12 +152,15 @@ class RunLog:
         self, fold: int, scores: dict[str, float], model: Path, learned: dict[str, float] | None = None
     ) -> None:
         """Log the test scores and the model of a fold, and in numbers what its front end learned."""
+        from mlflow.entities import Metric
+
         run_id = self._fold_run(fold)
-        for name, value in (learned or {}).items():
-            self.client.log_metric(run_id, f"frontend/{name}", value)
-        for name, value in scores.items():
-            self.client.log_metric(run_id, f"test_{name}", value)
-        self.client.log_artifacts(run_id, str(model), "model")
+        model_id = self._logged_model(run_id, model)
+        values = {f"frontend/{name}": value for name, value in (learned or {}).items()}
+        values |= {f"test_{name}": value for name, value in scores.items()}
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, value, now, 0, model_id=model_id) for name, value in values.items()]
+        self.client.log_batch(run_id, metrics=metrics)
 
     @_never_in_the_way
     def complete(
@@ -179,6 +191,41 @@ class RunLog:
     def _finish(self, status: str) -> None:
         for run_id in self.ids.values():
             self.client.set_terminated(run_id, status)
+
+    def _logged_model(self, run_id: str, model: Path) -> str:
+        """Id of a run's model, which is logged where an evaluation that was cut short has not done so.
+
+        Its folder holds MLflow's description, this package's source, and below `data` a copy of `model`.
+        """
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+        from mlflow.models import Model, ModelSignature
+        from mlflow.pyfunc import save_model
+
+        from adaspec import serving
+
+        outputs = self.client.get_run(run_id).outputs
+        if outputs is not None and outputs.model_outputs:
+            return str(outputs.model_outputs[0].model_id)
+        logged = self.client.create_logged_model(self._experiment(), name="model", source_run_id=run_id)
+        # What pandas finds outdated in MLflow is not for our users.
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
+            save_model(
+                folder,
+                loader_module=serving.__name__,
+                data_path=str(model),
+                code_paths=[str(Path(serving.__file__).parent)],
+                mlflow_model=Model(
+                    logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id
+                ),
+                signature=ModelSignature.from_dict(serving.signature(model)),
+                input_example=pd.DataFrame([serving.EXAMPLE]),
+                pip_requirements=serving.requirements(),  # MLflow would take ten seconds to find them out
+                model_config={"vote": self.config.evaluate.vote, "overlap": self.config.evaluate.overlap},
+            )
+            self.client.log_model_artifacts(logged.model_id, folder)
+        self.client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+        self.client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        return str(logged.model_id)
 
     def _fold_run(self, fold: int) -> str:
         parent = self._parent_run()
