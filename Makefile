@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 SHELL := /bin/bash
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro test lint ui clean
+.PHONY: help setup repro trials test lint ui clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -25,6 +25,14 @@ $(READY): requirements.lock pyproject.toml
 repro: $(READY)  ## Run the pipeline on the embedded data set
 	dvc repro
 	@echo "done: see metrics/, 'dvc metrics show', or 'make ui'"
+
+# The small music set lies outside the repository, because queued experiments run in copies of it.
+MUSIC := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/adaspec/music
+SMALL := -S train.epochs=10 -S audio.split_parts=3 -S frontend.n_fft=512 -S frontend.n_mels=64
+
+trials: $(READY)  ## Does learning the spectrogram help? The seven trials, on a small generated music set
+	test -d $(MUSIC)/genres || python benchmarks/music.py $(MUSIC)
+	adaspec trials genre --root $(MUSIC) $(SMALL)
 
 test: $(READY) lint  ## Check style and types, run the tests
 	pytest

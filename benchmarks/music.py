@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from adaspec.files import complete_folder
+
 RATE = 22_050
 Samples = npt.NDArray[np.float64]
 
@@ -121,13 +123,13 @@ def main() -> None:
     parser.add_argument("--genres", nargs="+", choices=sorted(STYLES), default=sorted(STYLES))
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    for genre in arguments.genres:
-        folder = arguments.folder / "genres" / genre
-        folder.mkdir(parents=True, exist_ok=True)
-        for index in range(arguments.clips):
-            rng = np.random.default_rng([arguments.seed, sorted(STYLES).index(genre), index])
-            samples = clip(STYLES[genre], arguments.seconds, rng)
-            soundfile.write(folder / f"{genre}.{index:05d}.au", samples, RATE, subtype="PCM_16")
+    with complete_folder(arguments.folder / "genres") as partial:
+        for genre in arguments.genres:
+            (partial / genre).mkdir()
+            for index in range(arguments.clips):
+                rng = np.random.default_rng([arguments.seed, sorted(STYLES).index(genre), index])
+                samples = clip(STYLES[genre], arguments.seconds, rng)
+                soundfile.write(partial / genre / f"{genre}.{index:05d}.au", samples, RATE, subtype="PCM_16")
     print(
         f"{len(arguments.genres) * arguments.clips} clips of {arguments.seconds:g} s in {arguments.folder / 'genres'}"
     )

@@ -81,6 +81,29 @@ def recipe(
 
 
 @app.command()
+def trials(
+    recipe: Annotated[str, typer.Argument(help="Recipe on waveforms, such as genre.")],
+    root: Annotated[Path | None, typer.Option(help="Folder of the recordings.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("-S", metavar="KEY=VALUE", help="A further knob; may be given repeatedly.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Trials at a time; the folds of each share the cores.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for table and figures.")] = Path("reports/trials"),
+) -> None:
+    """Does learning window and kernels help? Queue the seven trials as DVC experiments, and tell what came out.
+
+    Trials that are done are not run again: after a break, give the same command.
+    """
+    from adaspec.trials import plan, report, run_missing
+
+    with exit_on_input_error():
+        planned = plan(recipe, root, settings or [])
+        run_missing(planned, jobs)
+        typer.echo(report(planned, out))
+        typer.echo(f"\ntable and figures: {out}")
+
+
+@app.command()
 def compare(
     settings: Annotated[
         list[str],

@@ -21,7 +21,7 @@ from adaspec.config import SYNTHETIC_ROOT, Config, explain, flatten, load_config
 from adaspec.errors import InputError
 from adaspec.files import is_printable
 
-__all__ = ["Knobs", "describe_recipes", "leftover_knobs", "read_recipe", "recipe_command"]
+__all__ = ["Knobs", "describe_recipes", "knob_options", "leftover_knobs", "read_recipe", "recipe_command"]
 
 PARAMS, FOLDER = Path("params.yaml"), Path("recipes")
 # What Hydra's grammar takes for this very text without quotes, as long as it is none of its words.
@@ -206,7 +206,12 @@ def leftover_knobs(knobs: Knobs) -> list[str]:
 
 def recipe_command(knobs: Knobs) -> str:
     """The `dvc exp run` command that sets these knobs, for a POSIX shell."""
-    return shlex.join(["dvc", "exp", "run", *(word for override in _overrides(knobs) for word in ("-S", override))])
+    return shlex.join(["dvc", "exp", "run", *knob_options(knobs)])
+
+
+def knob_options(knobs: Knobs) -> list[str]:
+    """The words that set these knobs in a `dvc exp run` command: -S, KEY=VALUE, and so on."""
+    return [word for override in _overrides(knobs) for word in ("-S", override)]
 
 
 def _overrides(knobs: Knobs) -> list[str]:
@@ -221,6 +226,8 @@ def _override(key: str, value: Any) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):
         return f"[{','.join(_override(key, each) for each in value)}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{name}:{_override(key, each)}' for name, each in value.items())}}}"
     if not isinstance(value, str):
         return str(value)
     if "${" in value or value == "???" or not is_printable(value):

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("src", "stages", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore")
+COPIED = ("src", "stages", "recipes", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore")
 SMALL = {
     "synthetic.clips_per_class": 15,
     "synthetic.duration_s": 0.6,
@@ -28,12 +28,15 @@ class Project:
 
     path: Path
 
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    @property
+    def environment(self) -> dict[str, str]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW_"))}
         # The stages call `python`: that of the tests.
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-        environment |= {"DVC_NO_ANALYTICS": "1", "GIT_CONFIG_GLOBAL": os.devnull}
-        done = subprocess.run(command, cwd=self.path, env=environment, capture_output=True, text=True)
+        return environment | {"DVC_NO_ANALYTICS": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(command, cwd=self.path, env=self.environment, capture_output=True, text=True)
         if check:
             assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done

@@ -1,8 +1,13 @@
 """The pipeline as its users run it: real DVC, real MLflow, in order from the first repro to queued experiments."""
 
+import contextlib
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -132,6 +137,60 @@ def test_queued_experiments_run_queued_code_into_one_store(project):
         assert weights.get_slice("backbone.stem.0.weight").get_shape()[0] == 24
     project.run("git", "checkout", ".")
     project.run("dvc", "checkout")
+
+
+TWO_TRIALS = """
+import sys
+from adaspec import cli, trials
+trials.TRIALS = {name: trials.TRIALS[name] for name in ("basic", "window")}  # of the seven, for time
+cli.app(sys.argv[1:])
+"""
+
+
+def kill_all_of(project: Path) -> None:
+    """Kill, as the kernel does where memory runs out, whatever works in the repository or in a copy of it below."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(project):
+                process.kill()
+
+
+def test_trials_that_were_killed_go_on_where_they_were(project):
+    (project.path / "recipes/toy.yaml").write_text("# The embedded data set\ntrain: {epochs: 16}\n")
+    project.commit("Add a recipe")
+    command = (sys.executable, "-c", TWO_TRIALS, "trials", "toy")
+    with (project.path / "first.log").open("w") as log:
+        first = subprocess.Popen(command, cwd=project.path, env=project.environment, stdout=log, stderr=log)
+        deadline = time.monotonic() + 240
+        while not list(project.path.glob(".adaspec/checkpoints/*/fold-*/last.ckpt")) or not experiments(project):
+            assert first.poll() is None, (project.path / "first.log").read_text()
+            assert time.monotonic() < deadline, (project.path / "first.log").read_text()
+            time.sleep(0.1)
+        kill_all_of(project.path)
+        first.wait()
+    [basic] = experiments(project)
+    assert "Running" in project.run("dvc", "queue", "status").stdout  # so DVC believes
+
+    done = project.run(*command)
+    assert "going on with a training that was interrupted" in done.stdout
+    assert f"Reproducing experiment '{basic}'" not in done.stdout
+    assert len(experiments(project)) == 2
+    for name in ("basic", "window"):
+        assert any(line.startswith(name) for line in done.stdout.splitlines())
+    assert (project.path / "reports/trials/windows.png").exists()
+
+    _, runs = mlflow_runs(project.path)
+    again = project.run(*command)
+    assert "Reproducing" not in again.stdout
+    assert len(mlflow_runs(project.path)[1]) == len(runs)
+    names = [run.data.tags.get("dvc.experiment", "") for run in runs]
+    assert sum(name.startswith("toy-") for name in names) == 2
+
+
+def experiments(project) -> list[str]:
+    """Names of the finished trials."""
+    refs = project.run("git", "for-each-ref", "--format=%(refname:lstrip=-1)", "refs/exps").stdout.split()
+    return [name for name in refs if name.startswith("toy-")]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ what is compared are differences on the same clips, whose spread is far smaller 
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import scipy.stats
 from adaspec.errors import InputError
 from adaspec.seeding import generator
 
-__all__ = ["Comparison", "Setting", "compare", "format_table", "read_predictions", "read_setting"]
+__all__ = ["Comparison", "Setting", "compare", "format_table", "read_metrics", "read_predictions", "read_setting"]
 
 PREDICTIONS = "predictions.csv"
 KEYS = {  # what all runs must agree on, clip by clip -> what to do where they do not
@@ -153,7 +154,7 @@ def read_predictions(run: str) -> pd.DataFrame:
     InputError
         There are none, or they are not those of a run of the pipeline.
     """
-    content = _content(run)
+    content = read_metrics(run, PREDICTIONS)
     try:
         table = pd.read_csv(io.StringIO(content), dtype=dict.fromkeys(COLUMNS, str), keep_default_na=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
@@ -178,8 +179,22 @@ def read_predictions(run: str) -> pd.DataFrame:
     return table
 
 
-def _content(run: str) -> str:
-    path = Path(run) / PREDICTIONS
+def read_metrics(run: str, name: str) -> str:
+    """Read a file of the folder metrics as one run left it.
+
+    Parameters
+    ----------
+    run : str
+        As `read_predictions` takes it.
+    name : str
+        Such as summary.json.
+
+    Raises
+    ------
+    InputError
+        There is no such run, or it has no such file.
+    """
+    path = Path(run) / name
     if Path(run).is_dir():
         try:
             return path.read_text(encoding="utf-8")
@@ -190,11 +205,11 @@ def _content(run: str) -> str:
     from scmrepo.exceptions import SCMError
 
     try:
-        return str(dvc.api.read(f"metrics/{PREDICTIONS}", rev=run, encoding="utf-8"))
+        return str(dvc.api.read(f"metrics/{name}", rev=run, encoding="utf-8"))
     except (DvcException, SCMError, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{run} is neither a folder nor an experiment or commit with metrics/{PREDICTIONS} ({reason}); "
+            f"{run} is neither a folder nor an experiment or commit with metrics/{name} ({reason}); "
             "'dvc exp show' lists experiments"
         ) from None
 
@@ -323,8 +338,18 @@ def _check_same_clips(settings: list[Setting]) -> None:
                 )
 
 
-def format_table(comparisons: list[Comparison], *, markdown: bool) -> str:
-    """Render for a terminal or as Markdown, with a sentence for each setting but the baseline."""
+def format_table(
+    comparisons: list[Comparison], *, markdown: bool, further: Mapping[str, Sequence[str]] | None = None
+) -> str:
+    """Render for a terminal or as Markdown, with a sentence for each setting but the baseline.
+
+    Parameters
+    ----------
+    comparisons : list of Comparison
+    markdown : bool
+    further : mapping of str to sequence of str, optional
+        More columns: title -> a cell for each of `comparisons`.
+    """
     rows = [["setting", "accuracy", "std", "95 % interval", "difference", "paired 95 % interval", "only right", "p"]]
     for index, each in enumerate(comparisons):
         std = "-" if np.isnan(each.std) else f"{each.std:.4f}"
@@ -337,10 +362,13 @@ def format_table(comparisons: list[Comparison], *, markdown: bool) -> str:
                 f"{each.p_value:.3g}",
             ]
         rows.append(row + [""] * (len(rows[0]) - len(row)))
+    for title, cells in (further or {}).items():
+        for row, cell in zip(rows, [title, *cells], strict=True):
+            row.append(cell)
     if markdown:
-        cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-        cells.insert(1, ["---"] * len(rows[0]))
-        lines = [f"| {' | '.join(row)} |" for row in cells]
+        escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+        escaped.insert(1, ["---"] * len(rows[0]))
+        lines = [f"| {' | '.join(row)} |" for row in escaped]
     else:
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
