@@ -76,6 +76,13 @@ def test_runs_are_found_by_mlflow_at_the_root(project):
     curve = client.get_metric_history(children[0].info.run_id, "train_loss")
     assert [point.step for point in curve] == [1, 2]
     assert "summary.json" in {artifact.path for artifact in client.list_artifacts(parent_id)}
+    for child in children:
+        [output] = child.outputs.model_outputs
+        location = client.get_logged_model(output.model_id).artifact_location
+        assert location.startswith((project.path / "mlartifacts").as_uri())
+        fold = f"fold-{child.data.tags['adaspec.fold']}"
+        logged = Path(location.removeprefix("file://"), "data", fold, "model.safetensors")
+        assert logged.read_bytes() == (project.path / "models" / fold / "model.safetensors").read_bytes()
 
 
 def test_forced_repro_with_one_fold_at_a_time_gives_the_same_bytes(project):
