@@ -612,7 +612,7 @@ def stage_params() -> dict[str, list[str]]:
 
 def test_stages_list_every_knob(params: dict[str, Any]) -> None:
     listed = {key for keys in stage_params().values() for key in keys}
-    told_elsewhere = {"dataset.root"} | {key for key in leaves(params) if key.startswith("engine.")}
+    told_elsewhere = {"dataset.root"} | {key for key in leaves(params) if key.startswith(("engine.", "tune."))}
     assert set(leaves(params)) - listed == told_elsewhere
 
 

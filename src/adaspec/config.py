@@ -7,12 +7,13 @@ filled in by `adaspec.resolve`, the only place that does so.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, field_validator, model_validator
 
 from adaspec.errors import InputError
 
@@ -29,11 +30,13 @@ __all__ = [
     "FeaturesConfig",
     "FrontendConfig",
     "ModelConfig",
+    "SearchedKnob",
     "SplitConfig",
     "SyntheticConfig",
     "TimmConfig",
     "TrackingConfig",
     "TrainConfig",
+    "TuneConfig",
     "explain",
     "flatten",
     "load_config",
@@ -438,6 +441,68 @@ class EngineConfig(Section):
     checkpoint_interval_s: NonNegative
 
 
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a number")
+    return value
+
+
+Bound = Annotated[int | float, PlainValidator(_number)]  # an integer stays one
+
+
+class SearchedKnob(Section):
+    """A knob and the values that `adaspec tune` may give it: from `low` to `high`, or one of `choices`.
+
+    The only keys that may be left out of params.yaml are those here: a range has no choices, and choices no bounds.
+    """
+
+    knob: Annotated[str, Field(min_length=1)]
+    low: Bound | None = None
+    high: Bound | None = None
+    log: Switch = False
+    step: Count | None = None
+    choices: Annotated[tuple[Any, ...], Field(min_length=2)] | None = None
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether a range is one of integers."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or self.log or self.step is not None:
+                raise ValueError(f"{self.knob} has choices, and so neither low, high, log nor step; leave those out")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError(f"{self.knob} needs low and high, or choices")
+        if self.low >= self.high:
+            raise ValueError(f"{self.knob} has low={self.low}, which must be below high={self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"{self.knob} has low={self.low}, which log: true takes no logarithm of; raise it above 0")
+        if self.step is not None and (self.log or not self.is_integer):
+            raise ValueError(f"{self.knob} has step={self.step}, which is for integers, and without log; leave it out")
+        return self
+
+
+class TuneConfig(Section):
+    """What `adaspec tune` searches, and by which figure of the validation clips; nothing to the pipeline itself."""
+
+    objective: Literal["validation_accuracy", "validation_loss"]
+    pruner: Literal["median", "none"]
+    space: tuple[SearchedKnob, ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.space:
+            raise ValueError("space=[] names no knob; give at least one")
+        names = [searched.knob for searched in self.space]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"space has {name} {names.count(name)} times; give it one line")
+        return self
+
+
 class ModelConfig(Section):
     """What a trained model needs to be built again; saved with it."""
 
@@ -472,6 +537,7 @@ class Config(ModelConfig):
     evaluate: EvaluateConfig
     tracking: TrackingConfig
     engine: EngineConfig
+    tune: TuneConfig
 
     @model_validator(mode="after")
     def _check_learning(self) -> Self:
@@ -520,6 +586,16 @@ class Config(ModelConfig):
                 "train.early_stopping_patience needs validation clips, but split.validation_fraction=0; "
                 "raise the fraction or set the patience to null"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_space(self) -> Self:
+        known = [key for key in flatten(self) if not key.startswith("tune.")]
+        for searched in self.tune.space:
+            if searched.knob not in known:
+                close = difflib.get_close_matches(searched.knob, known, n=1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                raise ValueError(f"tune.space: {searched.knob} is not a knob{hint}")
         return self
 
 
@@ -598,6 +674,10 @@ def _keys_of(location: tuple[Any, ...]) -> tuple[list[str], list[str]]:
     model: Any = Config
     keys: list[str] = []
     for part in location:
+        if isinstance(part, int) and model == tuple[SearchedKnob, ...]:
+            keys[-1] += f"[{part}]"
+            model = SearchedKnob
+            continue
         if not hasattr(model, "model_fields") or part not in model.model_fields:
             break
         keys.append(part)
