@@ -1,4 +1,4 @@
-"""MLflow: one parent run per pipeline run, one nested run per fold. The only module that imports mlflow.
+"""MLflow: a parent run per pipeline run or study, a nested run per fold or trial. The only module that imports mlflow.
 
 The store is `mlflow.db` beside the repository's dvc.yaml, so that `mlflow ui` typed there finds it, and so that runs of
 queued and temporary experiments, which work in a copy, land in it too. MLFLOW_TRACKING_URI overrides it.
@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 import filelock
 import pandas as pd
@@ -31,9 +31,10 @@ from adaspec.files import write_json
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["RunLog", "bad_request", "repository_root"]
+__all__ = ["RunLog", "StudyLog", "bad_request", "repository_root"]
 
 Arguments = ParamSpec("Arguments")
+Log = TypeVar("Log", bound="_Log")
 BATCH = 100  # MLflow's limit of parameters, well below that of metrics, per request
 
 
@@ -50,12 +51,12 @@ def bad_request(reason: str) -> Exception:
 
 
 def _never_in_the_way(
-    method: Callable[Concatenate[RunLog, Arguments], None],
-) -> Callable[Concatenate[RunLog, Arguments], None]:
+    method: Callable[Concatenate[Log, Arguments], None],
+) -> Callable[Concatenate[Log, Arguments], None]:
     """A store that fails costs a warning, once, and never the work that was to be recorded."""
 
     @functools.wraps(method)
-    def guarded(self: RunLog, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+    def guarded(self: Log, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         if self.broken:
             return
         try:
@@ -68,7 +69,50 @@ def _never_in_the_way(
     return guarded
 
 
-class RunLog:
+class _Log:
+    """What records in MLflow share: the store, the experiment in it, and whether it has failed."""
+
+    def __init__(self, root: Path, config: Config) -> None:
+        self.root, self.config, self.broken = root, config, False
+
+    @functools.cached_property
+    def client(self) -> MlflowClient:
+        """MLflow's client; imported and connected where it is first needed."""
+        # A server that is down should not hold up a run for minutes; both can be set by the user.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a run of the pipeline needs no network
+        from mlflow import MlflowClient
+
+        for name in ("alembic", "mlflow"):  # after the import, which sets them
+            logging.getLogger(name).setLevel(logging.ERROR)
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+        if uri.startswith("sqlite:///"):
+            # MLflow tries for 100 s to open what cannot be opened.
+            path = Path(uri.removeprefix("sqlite:///"))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sqlite3.connect(path).close()
+        return MlflowClient(uri)
+
+    def _experiment(self) -> str:
+        """Id of the experiment, created with artifacts beside the store.
+
+        The lock: two processes that both find the database missing and create its tables break it for good.
+        """
+        name = self.config.tracking.experiment
+        folder = self.root / ".adaspec"
+        folder.mkdir(exist_ok=True)
+        with filelock.FileLock(folder / "mlflow.lock"):
+            experiment = self.client.get_experiment_by_name(name)
+            if experiment is not None:
+                return str(experiment.experiment_id)
+            if os.environ.get("MLFLOW_TRACKING_URI"):
+                return str(self.client.create_experiment(name))
+            location = (self.root / "mlartifacts" / name).as_uri()
+            return str(self.client.create_experiment(name, artifact_location=location))
+
+
+class RunLog(_Log):
     """The record of one pipeline run, begun by training and completed by evaluation.
 
     The runs are created with the first epoch. Their ids are kept under `.adaspec/runs` until `complete`, so that
@@ -88,11 +132,11 @@ class RunLog:
     """
 
     def __init__(self, root: Path, digest: str, config: Config, clips: pd.DataFrame) -> None:
-        self.root, self.digest, self.config, self.clips = root, digest, config, clips
+        super().__init__(root, config)
+        self.digest, self.clips = digest, clips
         self.ids_file = root / ".adaspec" / "runs" / f"{digest}.json"
         self.ids: dict[str, str] = {}  # "parent", "fold-1", ... -> run id
         self.n_logged: dict[int, int] = {}
-        self.broken = False
 
     def __enter__(self) -> Self:
         return self
@@ -102,24 +146,6 @@ class RunLog:
     ) -> None:
         interrupted = kind is not None and not issubclass(kind, Exception)
         self._finish("FINISHED" if kind is None else "KILLED" if interrupted else "FAILED")
-
-    @functools.cached_property
-    def client(self) -> MlflowClient:
-        """MLflow's client; imported and connected where it is first needed."""
-        # A server that is down should not hold up a run for minutes; both can be set by the user.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-        from mlflow import MlflowClient
-
-        for name in ("alembic", "mlflow"):  # after the import, which sets them
-            logging.getLogger(name).setLevel(logging.ERROR)
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
-        if uri.startswith("sqlite:///"):
-            # MLflow tries for 100 s to open what cannot be opened.
-            path = Path(uri.removeprefix("sqlite:///"))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            sqlite3.connect(path).close()
-        return MlflowClient(uri)
 
     @_never_in_the_way
     def log_epochs(self, fold: int, history: Sequence[dict[str, float]]) -> None:
@@ -279,8 +305,11 @@ class RunLog:
             tags["dvc.experiment"] = experiment_name
         experiment = self._experiment()
         run_id = self.client.create_run(experiment, tags=tags).info.run_id
-        knobs = flatten(self.config)
-        params = [Param(key, str(value)) for key, value in knobs.items() if key not in self._evaluation_knobs()]
+        params = [
+            Param(key, str(value))
+            for key, value in flatten(self.config).items()
+            if key not in self._evaluation_knobs() and not key.startswith("tune.")
+        ]
         for start in range(0, len(params), BATCH):
             self.client.log_batch(run_id, params=params[start : start + BATCH])
         digest = hashlib.sha256(self.clips.to_csv(index=False).encode()).hexdigest()[:16]
@@ -291,19 +320,102 @@ class RunLog:
         self.ids["parent"] = run_id
         write_json(self.ids_file, self.ids)
 
-    def _experiment(self) -> str:
-        """Id of the experiment, created with artifacts beside the store.
 
-        The lock: two processes that both find the database missing and create its tables break it for good.
+class StudyLog(_Log):
+    """The record of a search: a parent run for the study, found again by all who work on it, and a run per trial.
+
+    Parameters
+    ----------
+    root : Path
+        Repository.
+    config : Config
+        Logged as parameters of the study, but for the knobs that are searched.
+    name, key : str
+        Of the study: what it is called, and what tells it from others of that name.
+    """
+
+    def __init__(self, root: Path, config: Config, name: str, key: str) -> None:
+        super().__init__(root, config)
+        self.name, self.key = name, key
+        self.ids: dict[int, str] = {}  # number of a trial -> run id
+
+    @_never_in_the_way
+    def begin_trial(self, number: int, knobs: dict[str, Any]) -> None:
+        """Open the run of a trial, with the values that it tries."""
+        from mlflow.entities import Param
+
+        tags = {"mlflow.parentRunId": self.study_run, "mlflow.runName": f"trial-{number}"}
+        tags |= {"adaspec.trial": str(number), "adaspec.study": self.key}
+        self.ids[number] = self.client.create_run(self._experiment(), tags=tags).info.run_id
+        self.client.log_batch(self.ids[number], params=[Param(key, str(value)) for key, value in knobs.items()])
+
+    @_never_in_the_way
+    def log_epoch(self, number: int, step: int, value: float) -> None:
+        """Log how a trial stands."""
+        self.client.log_metric(self.ids[number], self.config.tune.objective, value, step=step)
+
+    @_never_in_the_way
+    def end_trial(self, number: int, state: str, value: float | None = None, told: str = "") -> None:
+        """Close the run of a trial, also of one that another worker began in this store.
+
+        Parameters
+        ----------
+        number : int
+        state : str
+            "complete", "pruned", "failed" or "lost".
+        value : float or None
+            Final, of a complete trial.
+        told : str
+            Why a trial failed.
         """
-        name = self.config.tracking.experiment
-        folder = self.root / ".adaspec"
-        folder.mkdir(exist_ok=True)
-        with filelock.FileLock(folder / "mlflow.lock"):
-            experiment = self.client.get_experiment_by_name(name)
-            if experiment is not None:
-                return str(experiment.experiment_id)
-            if os.environ.get("MLFLOW_TRACKING_URI"):
-                return str(self.client.create_experiment(name))
-            location = (self.root / "mlartifacts" / name).as_uri()
-            return str(self.client.create_experiment(name, artifact_location=location))
+        run_id = self.ids.get(number) or self._find(f"tags.`adaspec.trial` = '{number}'")
+        if run_id is None:
+            return
+        if value is not None:
+            self.client.log_metric(run_id, "value", value)
+        self.client.set_tag(run_id, "adaspec.state", state)
+        if told:
+            self.client.set_tag(run_id, "adaspec.error", told)
+        statuses = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "lost": "KILLED"}
+        self.client.set_terminated(run_id, statuses[state])
+
+    @_never_in_the_way
+    def conclude(self, finished: bool, best: tuple[int, float, dict[str, Any]] | None = None) -> None:
+        """Close the study's run, with number, value and knobs of the best trial.
+
+        As tags: MLflow never lets parameters change, and a study that goes on may find a better one.
+        """
+        study = self.study_run
+        if best is not None:
+            number, value, knobs = best
+            self.client.log_metric(study, "best_value", value, step=number)
+            self.client.set_tag(study, "adaspec.best_trial", str(number))
+            for key, knob in knobs.items():
+                self.client.set_tag(study, f"best.{key}", str(knob))
+        self.client.set_terminated(study, "FINISHED" if finished else "KILLED")
+
+    def _find(self, condition: str) -> str | None:
+        """Id of the study's latest run for which the condition holds."""
+        query = f"tags.`adaspec.study` = '{self.key}' and {condition}"
+        runs = self.client.search_runs([self._experiment()], query, order_by=["start_time DESC"], max_results=1)
+        return str(runs[0].info.run_id) if runs else None
+
+    @functools.cached_property
+    def study_run(self) -> str:
+        """Id of the study's run, created by the first worker that gets here and opened again by later ones."""
+        from mlflow.entities import Param
+
+        # Not mlflow.lock, which `_experiment` takes.
+        with filelock.FileLock(self.root / ".adaspec" / "study.lock"):
+            run_id = self._find("tags.`adaspec.role` = 'study'")
+            if run_id is not None:
+                self.client.update_run(run_id, status="RUNNING")
+                return run_id
+            tags = {"mlflow.runName": self.name, "adaspec.study": self.key, "adaspec.role": "study"}
+            run_id = str(self.client.create_run(self._experiment(), tags=tags).info.run_id)
+        left_out = {searched.knob for searched in self.config.tune.space} | {"tune.space"}
+        knobs = {key: value for key, value in flatten(self.config).items() if key not in left_out}
+        params = [Param(key, str(value)) for key, value in knobs.items() if not key.startswith("evaluate.")]
+        for start in range(0, len(params), BATCH):
+            self.client.log_batch(run_id, params=params[start : start + BATCH])
+        return run_id
