@@ -46,4 +46,4 @@ ui: $(READY)  ## Compare runs in the browser
 	mlflow ui
 
 clean:  ## Remove what the pipeline produced, but not the cache of DVC or MLflow's runs
-	rm -rf data/raw data/features data/*.csv models metrics/*.csv metrics/figures .adaspec
+	rm -rf data/raw data/features data/*.csv models metrics/*.csv metrics/figures .adaspec/{checkpoints,locks,runs,tune}

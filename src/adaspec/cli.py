@@ -104,6 +104,25 @@ def trials(
 
 
 @app.command()
+def tune(
+    trials: Annotated[int, typer.Option(min=1, help="Finished trials that the study is to have, all workers'.")] = 20,
+    study: Annotated[str | None, typer.Option(help="Name; by default one for the settings of params.yaml.")] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(envvar="ADASPEC_STORAGE", help="Database URL; by default .adaspec/studies.db of the repository."),
+    ] = None,
+) -> None:
+    """Search the knobs of params.yaml's section tune by validation clips; prints the command of the best trial.
+
+    Start it in several terminals to share the work, and again to go on after a break.
+    """
+    with exit_on_input_error():
+        from adaspec.tuning import tune as tune_knobs
+
+        typer.echo(tune_knobs(trials, study, storage))
+
+
+@app.command()
 def compare(
     settings: Annotated[
         list[str],

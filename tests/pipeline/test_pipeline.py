@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -238,3 +239,22 @@ def test_missing_data_folder_stops_repro_in_one_line(project):
     project.run("git", "checkout", "params.yaml")
     assert done.returncode != 0
     assert "error: params.yaml dataset.root=/nowhere/recordings is not a folder" in done.stderr
+
+
+def test_tune_in_two_terminals_ends_in_a_command_that_repeats_its_figure(project):
+    project.set(split__validation_fraction=0.3)  # so that one of the two makes the folds anew, and the other waits
+    command = [sys.executable, "-m", "adaspec", "tune", "--trials", "3"]
+    with ThreadPoolExecutor() as terminals:
+        one, other = terminals.map(lambda _: project.run(*command), range(2))
+    assert one.stdout == other.stdout
+    assert (one.stderr + other.stderr).count("Running stage 'split'") == 1
+    lines = one.stdout.splitlines()
+    assert lines[0].endswith("3 trials, 3 complete, 0 pruned, 0 failed")
+    assert "split.validation_fraction=0.3" in lines[-1]
+    project.run("git", "checkout", "params.yaml")
+    project.run("sh", "-c", lines[-1])
+    header, *_, last = (project.path / "metrics/curves.csv").read_text().splitlines()
+    found = dict(zip(header.split(","), last.split(","), strict=True))
+    assert f"{float(found['validation_accuracy']):.4f}" == lines[3].split()[1]
+    project.run("git", "checkout", ".")
+    project.run("dvc", "checkout")
