@@ -288,7 +288,7 @@ def _is_free(lock: Path) -> bool:
     try:
         with filelock.FileLock(lock, timeout=0):
             return True
-    except filelock.Timeout:
+    except OSError:  # held, or taken away by another worker that found it free
         return False
 
 
