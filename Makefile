@@ -28,7 +28,8 @@ repro: $(READY)  ## Run the pipeline on the embedded data set
 
 # The small music set lies outside the repository, because queued experiments run in copies of it.
 MUSIC := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/adaspec/music
-SMALL := -S train.epochs=6 -S audio.split_parts=6 -S frontend.n_fft=512 -S frontend.n_mels=64
+# Two trials at a time, each one fold at a time: while one starts or is scored, the other trains.
+SMALL := --jobs 2 -S engine.parallel_folds=1 -S train.epochs=6 -S audio.split_parts=6 -S frontend.n_fft=512 -S frontend.n_mels=64
 
 trials: $(READY)  ## Does learning the spectrogram help? The seven trials, on a small generated music set
 	test -d $(MUSIC)/genres || python benchmarks/music.py $(MUSIC)
