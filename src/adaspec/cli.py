@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,7 +60,7 @@ def recipe(
 ) -> None:
     """Print the 'dvc exp run' command of a recipe; eval "$(adaspec recipe esc10-fast --root /data/esc10)" runs it."""
     from adaspec.errors import InputError
-    from adaspec.recipes import describe_recipes, leftover_knobs, read_recipe, recipe_command
+    from adaspec.recipes import describe_recipes, read_recipe, recipe_command
 
     with exit_on_input_error():
         if name is None:
@@ -72,12 +72,18 @@ def recipe(
             return
         knobs, _ = read_recipe(name, root, settings or [])
         typer.echo(recipe_command(knobs))
-        if leftovers := leftover_knobs(knobs):
-            typer.echo(
-                f"note: params.yaml differs from the last commit in {', '.join(leftovers)}, which the recipe leaves as "
-                "they are; 'git restore params.yaml' goes back to the baseline",
-                err=True,
-            )
+        _tell_leftovers(knobs)
+
+
+def _tell_leftovers(knobs: dict[str, Any]) -> None:
+    from adaspec.recipes import leftover_knobs
+
+    if leftovers := leftover_knobs(knobs):
+        typer.echo(
+            f"note: params.yaml differs from the last commit in {', '.join(leftovers)}, which the recipe leaves as "
+            "they are; 'git restore params.yaml' goes back to the baseline",
+            err=True,
+        )
 
 
 @app.command()
@@ -98,6 +104,7 @@ def trials(
 
     with exit_on_input_error():
         planned = plan(recipe, root, settings or [])
+        _tell_leftovers(planned[0].knobs)
         run_missing(planned, jobs)
         typer.echo(report(planned, out))
         typer.echo(f"\ntable and figures: {out}")
