@@ -9,26 +9,7 @@ from adaspec.config import AugmentConfig
 from adaspec.frontends import AdaptiveSTFT, Fbank
 from adaspec.training.augment import augment_energies, augment_inputs, longest_window, spec_augment
 
-OFF: dict[str, Any] = {
-    "resynthesis": 0.0,
-    "speed": 0.0,
-    "equalizer_db": 0.0,
-    "band_limit_hz": None,
-    "impulses": 0.0,
-    "noise_color_db": 0.0,
-    "gain_db": 0.0,
-    "polarity": False,
-    "delay": 0.0,
-    "time_shift": 0.0,
-    "noise_snr_db": None,
-    "mix": "none",
-    "mix_probability": 1.0,
-    "mix_alpha": 0.2,
-    "time_stretch": 0.0,
-    "freq_shift": 0,
-    "freq_mask": 0,
-    "time_mask": 0,
-}
+OFF: dict[str, Any] = AugmentConfig.off().model_dump() | {"enabled": True, "mix_alpha": 0.2}
 HOP = 64
 STFT = AdaptiveSTFT(sample_rate=8000, n_fft=128, hop_length=HOP, n_mels=16, window="hann", center=False)
 MAGNITUDE = AdaptiveSTFT(sample_rate=8000, n_fft=128, hop_length=HOP, n_mels=16, power=1, center=False)
