@@ -9,7 +9,7 @@ from pathlib import Path
 from adaspec.config import load_config
 from adaspec.engine import n_cores
 from adaspec.errors import exit_on_input_error
-from adaspec.features import extract
+from adaspec.features.extract import extract
 from adaspec.resolve import resolve
 from adaspec.tables import read_clips
 

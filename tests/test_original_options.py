@@ -12,7 +12,7 @@ import torch
 from toydata import Toy, changed, make_toy
 
 from adaspec.engine import torch_device
-from adaspec.features import extract
+from adaspec.features.extract import extract
 from adaspec.features.store import FeatureStore, feature_contract
 from adaspec.frontends import build_frontend
 from adaspec.model import AudioClassifier, load

@@ -15,7 +15,7 @@ import yaml
 
 from adaspec.config import Config
 from adaspec.datasets.clips import examine_clips
-from adaspec.features import extract
+from adaspec.features.extract import extract
 from adaspec.resolve import resolve
 from adaspec.splits import make_folds
 

@@ -9,7 +9,8 @@ import torch
 from adaspec.audio import clip_digest
 from adaspec.config import Config, load_config
 from adaspec.errors import InputError
-from adaspec.features import FeatureStore, extract, feature_contract
+from adaspec.features import FeatureStore, feature_contract
+from adaspec.features.extract import extract
 from adaspec.frontends import Fbank
 
 CONFIG = load_config(Path(__file__).parents[2] / "params.yaml")

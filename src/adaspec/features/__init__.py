@@ -1,6 +1,6 @@
 """The Arrow feature store, and extraction into it."""
 
-from adaspec.features.extract import extract
+# `extract` is left to its module: it imports pandas, on which every prediction would spend a third of a second.
 from adaspec.features.store import FeatureStore, feature_contract
 
-__all__ = ["FeatureStore", "extract", "feature_contract"]
+__all__ = ["FeatureStore", "feature_contract"]
