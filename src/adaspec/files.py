@@ -79,5 +79,5 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
 
 def read_csv(path: Path, **dtypes: str) -> pd.DataFrame:
     """Read a table written by `write_csv`; columns are text unless `dtypes` says otherwise, empty cells are ''."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, encoding="utf-8")
     return table.astype(dtypes)
