@@ -77,7 +77,7 @@ def plan(recipe: str, root: Path | None = None, settings: Sequence[str] = ()) ->
     InputError
         No such recipe, knob, value or folder; or its front end cannot learn.
     """
-    trials = []
+    trials, code = [], _code()
     for name, (learn_window, learn_kernels, n_transforms) in TRIALS.items():
         switches = [
             f"frontend.learn_window={str(learn_window).lower()}",
@@ -88,15 +88,19 @@ def plan(recipe: str, root: Path | None = None, settings: Sequence[str] = ()) ->
             *(() if learn_window or learn_kernels else OF_EITHER),
         ]
         knobs, config = read_recipe(recipe, root, [*settings, *switches])
-        trials.append(Trial(name, f"{recipe}-{name}-{_digest(config)}", knobs))
+        trials.append(Trial(name, f"{recipe}-{name}-{_digest(config, code)}", knobs))
     return trials
 
 
-def _digest(config: Config) -> str:
+def _code() -> str:
+    """The last commit, and what has changed since."""
+    return _git("rev-parse", "HEAD") + _git("diff", "HEAD", "--", ".", *RESULTS)
+
+
+def _digest(config: Config, code: str) -> str:
     knobs = {key: value for key, value in flatten(config).items() if not key.startswith(UNDECISIVE)}
     content = hashlib.sha256(json.dumps(knobs, sort_keys=True).encode())
-    content.update(_git("rev-parse", "HEAD").encode())
-    content.update(_git("diff", "HEAD", "--", ".", *RESULTS).encode())
+    content.update(code.encode())
     return content.hexdigest()[:8]
 
 
