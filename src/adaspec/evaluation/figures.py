@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from adaspec.tables import ROLES
 
-__all__ = ["draw_balance", "draw_confusion", "draw_curves", "save_figure"]
+__all__ = ["draw_balance", "draw_confusion", "draw_curves", "save_figure", "shade_confusion"]
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -59,20 +61,41 @@ def draw_confusion(confusion: npt.NDArray[np.int64], labels: list[str], path: Pa
     side = 2.5 + 0.42 * n_classes if n_classes <= 20 else 11
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.add_subplot()
-    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     size = 9 if n_classes <= 20 else 5
-    for row in range(n_classes):
-        for column in range(n_classes):
-            if confusion[row, column]:
-                colour = "white" if share[row, column] > 0.6 else "black"
-                text = str(confusion[row, column])
-                axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
-    axes.set_xticks(range(n_classes), labels, rotation=90, fontsize=size, parse_math=False)
-    axes.set_yticks(range(n_classes), labels, fontsize=size, parse_math=False)
+    image = shade_confusion(axes, confusion, labels, count_size=size, label_size=size)
     axes.set(xlabel="predicted", ylabel="true", title="Test clips of all folds")
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
     save_figure(figure, path)
+
+
+def shade_confusion(
+    axes: Axes, confusion: npt.NDArray[np.int64], labels: list[str], *, count_size: float, label_size: float
+) -> AxesImage:
+    """Draw a confusion matrix into a panel: shares of each true class as shades, counts as text.
+
+    Parameters
+    ----------
+    axes : Axes
+    confusion : ndarray of shape (n_classes, n_classes)
+        Rows true, columns predicted.
+    labels : list of str
+    count_size, label_size : float
+        Font sizes in points.
+
+    Returns
+    -------
+    AxesImage
+        For a colour bar.
+    """
+    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for row, column in zip(*np.nonzero(confusion), strict=True):
+        colour = "white" if share[row, column] > 0.6 else "black"
+        text = str(confusion[row, column])
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=count_size)
+    axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=label_size, parse_math=False)
+    axes.set_yticks(range(len(labels)), labels, fontsize=label_size, parse_math=False)
+    return image
 
 
 def draw_curves(histories: dict[int, pd.DataFrame], path: Path) -> None:

@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from adaspec.evaluation.classification import confusion_matrix
-from adaspec.evaluation.figures import save_figure
+from adaspec.evaluation.figures import save_figure, shade_confusion
 
 __all__ = ["draw_confusions", "draw_curves", "draw_windows"]
 
@@ -61,14 +61,8 @@ def draw_confusions(predictions: dict[str, pd.DataFrame], path: Path) -> None:
     for index, (axes, (trial, table)) in enumerate(zip(panels.flat, predictions.items(), strict=False)):
         true, predicted = (pd.Categorical(table[column], labels).codes.astype(int) for column in ("label", "predicted"))
         confusion = confusion_matrix(true, predicted, len(labels))
-        share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-        image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-        for row, column in zip(*np.nonzero(confusion), strict=True):
-            colour = "white" if share[row, column] > 0.6 else "black"
-            axes.text(column, row, str(confusion[row, column]), ha="center", va="center", color=colour, fontsize=6)
+        image = shade_confusion(axes, confusion, labels, count_size=6, label_size=7)
         axes.set_title(f"{trial}: {np.trace(confusion)} of {len(table)}", fontsize=10)
-        axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7, parse_math=False)
-        axes.set_yticks(range(len(labels)), labels, fontsize=7, parse_math=False)
         # The panel below, which would carry the labels of the column, may be missing.
         axes.tick_params(labelbottom=index + N_COLUMNS >= len(predictions))
     figure.supxlabel("predicted", fontsize=10)
