@@ -93,10 +93,26 @@ def test_torch_device_is_the_gpu_where_there_is_one_and_none_was_asked_for(monke
         assert torch_device("cpu") == "cpu"
 
 
-def test_folds_at_a_time_share_the_cores() -> None:
-    assert folds_at_a_time(configure(None, 1), 10_000) == n_cores()
-    assert folds_at_a_time(configure(None, n_cores()), 10_000) == 1
-    assert folds_at_a_time(configure(None, 10 * n_cores()), 10_000) == 1
+@pytest.mark.parametrize(
+    ("cores", "threads", "n_folds", "expected"),
+    [
+        (1, 1, 5, 1),
+        (2, 1, 5, 3),  # three, then two
+        (2, 1, 4, 2),
+        (3, 1, 5, 5),
+        (4, 1, 10, 5),
+        (4, 1, 9, 5),
+        (16, 1, 5, 5),
+        (2, 2, 5, 1),
+        (2, 20, 5, 1),
+        (8, 4, 1, 1),
+    ],
+)
+def test_folds_at_a_time_fill_the_cores_in_every_round(
+    monkeypatch: pytest.MonkeyPatch, cores: int, threads: int, n_folds: int, expected: int
+) -> None:
+    monkeypatch.setattr("adaspec.engine.n_cores", lambda: cores)
+    assert folds_at_a_time(configure(None, threads), n_folds) == expected
 
 
 def test_n_cores_is_at_least_one_and_at_most_the_machine() -> None:

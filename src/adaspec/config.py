@@ -182,6 +182,8 @@ class FrontendConfig(Section):
     @field_validator("window", mode="before")
     @classmethod
     def _check_window(cls, window: Any) -> str | tuple[Any, ...]:
+        if window == "hann":  # as nearly always: no need to import scipy.signal, which takes every stage a second
+            return "hann"
         from scipy.signal import get_window
 
         window = tuple(window) if isinstance(window, list) else window

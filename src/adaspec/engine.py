@@ -7,6 +7,7 @@ with torch sets its own number of threads.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import sys
 import warnings
@@ -35,9 +36,15 @@ def torch_device(wanted: Literal["auto", "cpu"] = "auto") -> Literal["cuda", "cp
 
 
 def folds_at_a_time(config: Config, n_folds: int) -> int:
-    """How many of `n_folds` run at once: as configured, else as many as the cores have threads for."""
-    wanted = config.engine.parallel_folds or max(1, n_cores() // config.train.threads_per_fold)
-    return min(wanted, n_folds)
+    """How many of `n_folds` run at once: as configured, else so that every round, the last one too, fills the cores.
+
+    Five folds on two cores: three share them, then two, which ends sooner than two, two and one with a core idle.
+    """
+    if config.engine.parallel_folds is not None:
+        return min(config.engine.parallel_folds, n_folds)
+    n_places = max(1, n_cores() // config.train.threads_per_fold)
+    n_rounds = max(1, n_folds // n_places)
+    return math.ceil(n_folds / n_rounds)
 
 
 def run_tasks(function: Callable[..., Result], tasks: Iterable[tuple[Any, ...]], n_parallel: int) -> Iterator[Result]:

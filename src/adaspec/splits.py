@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from adaspec.config import SplitConfig
 from adaspec.errors import InputError
@@ -124,6 +123,8 @@ def _group_kfold(
             f"{group.nunique()} groups (sets of identical files count as one) are fewer than split.n_folds={n_folds}; "
             "lower n_folds"
         )
+    from sklearn.model_selection import StratifiedGroupKFold  # here, as it takes a second to import
+
     splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
     splits = splitter.split(clips, clips["label"], group)
     return [
