@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -70,6 +72,40 @@ def test_run_tasks_takes_tasks_one_by_one() -> None:
     assert next(results) == 0
     assert len(taken) < 10
     results.close()
+
+
+USES_WORKERS = """
+import os, sys
+from adaspec.engine import load_for_workers, run_tasks
+
+def look(module, number):
+    if number == 5:
+        raise ValueError("five")
+    return number, module in sys.modules, os.getpid() != int(sys.argv[1])
+
+if __name__ == "__main__":
+    sys.argv[1:] = [str(os.getpid())]
+    load_for_workers("colorsys")
+    try:
+        print(*run_tasks(look, [("colorsys", 5), ("colorsys", 6)], 2))
+    except ValueError as error:
+        print(error)
+    print(*run_tasks(look, [("colorsys", 1), ("colorsys", 2), ("colorsys", 3)], 2), "colorsys" in sys.modules)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_load_for_workers_spares_them_the_import_and_errors_still_arrive(tmp_path: Path) -> None:
+    script = tmp_path / "uses_workers.py"
+    script.write_text(USES_WORKERS)
+    done = subprocess.run([sys.executable, str(script)], check=True, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == ["five", "(1, True, True) (2, True, True) (3, True, True) False"]
+
+
+def test_training_code_can_be_loaded_before_a_fork() -> None:
+    code = "import adaspec.training.fit, torch, threading; print(torch.cuda.is_initialized(), threading.active_count())"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "False 1\n"
 
 
 def configure(parallel_folds: int | None, threads_per_fold: int) -> Config:

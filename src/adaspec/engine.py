@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import math
+import multiprocessing
+import multiprocessing.forkserver
 import os
 import sys
 import warnings
@@ -15,10 +17,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeVar
 
 from joblib import Parallel, delayed
+from joblib.externals.loky.backend.context import set_start_method
 
 from adaspec.config import Config
 
-__all__ = ["folds_at_a_time", "keep_freed_memory", "n_cores", "run_tasks", "torch_device"]
+__all__ = ["folds_at_a_time", "keep_freed_memory", "load_for_workers", "n_cores", "run_tasks", "torch_device"]
 
 Result = TypeVar("Result")
 
@@ -45,6 +48,22 @@ def folds_at_a_time(config: Config, n_folds: int) -> int:
     n_places = max(1, n_cores() // config.train.threads_per_fold)
     n_rounds = max(1, n_folds // n_places)
     return math.ceil(n_folds / n_rounds)
+
+
+def load_for_workers(*modules: str) -> None:
+    """Begin to load modules once for all workers of `run_tasks`, which are forked from the process that has them.
+
+    Returns at once. Only on Linux; elsewhere each worker loads them itself, as it also does where this is not called.
+
+    Parameters
+    ----------
+    modules : str
+        Their import must not use a GPU or start threads: neither survives a fork.
+    """
+    if sys.platform == "linux":
+        set_start_method("forkserver", force=True)
+        multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
+        multiprocessing.forkserver.ensure_running()
 
 
 def run_tasks(function: Callable[..., Result], tasks: Iterable[tuple[Any, ...]], n_parallel: int) -> Iterator[Result]:

@@ -64,6 +64,13 @@ def test_window_ratio_shortens_each_window_about_the_same_centre(
     assert layer.window.shape == (3, win_length)
 
 
+@pytest.mark.parametrize("length", [2, 15, 16, 400, 1023, 1024, 2048, 8192])
+def test_hann_window_is_that_of_scipy(length: int) -> None:
+    (window,) = build("fft", n_fft=length, win_length=length, window="hann", n_mels=None).effective_window()
+    expected = torch.from_numpy(scipy.signal.get_window("hann", length)).float()
+    torch.testing.assert_close(window, expected, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "three"])
 def test_alike_transforms_give_equal_channels_and_learn_apart(form: str) -> None:
     layer = build(form, **SMALL, **LEARN_ALL, n_transforms=3)

@@ -6,7 +6,6 @@ import math
 from numbers import Integral
 from typing import Any, Literal
 
-import scipy.signal
 import torch
 from torch import Tensor, nn
 
@@ -327,5 +326,10 @@ def _window_length(win_length: int, ratio: float) -> int:
 
 
 def _centred_window(window: str | tuple[Any, ...], length: int, win_length: int) -> Tensor:
-    values = torch.from_numpy(scipy.signal.get_window(window, length)).float()
-    return nn.functional.pad(values, ((win_length - length) // 2, (win_length - length) // 2))
+    if window == "hann":  # as nearly always: no need to import scipy.signal, which takes a second
+        values = torch.hann_window(length, dtype=torch.float64)
+    else:
+        from scipy.signal import get_window
+
+        values = torch.from_numpy(get_window(window, length))
+    return nn.functional.pad(values.float(), ((win_length - length) // 2, (win_length - length) // 2))

@@ -9,12 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from adaspec.backbones import check_backbone
 from adaspec.config import Config, flatten
-from adaspec.engine import folds_at_a_time, run_tasks
+from adaspec.engine import folds_at_a_time, load_for_workers, run_tasks
 from adaspec.errors import InputError
 from adaspec.files import complete_folder, only_one
-from adaspec.frontends import check_frontend
 from adaspec.tables import BONAFIDE, SPOOF
 from adaspec.tracking import RunLog
 from adaspec.training.digest import training_digest
@@ -23,6 +21,7 @@ from adaspec.training.monitor import FoldMonitor
 __all__ = ["check_settings", "cross_validate", "labelled_rows"]
 
 FINISHED = "finished"
+FIT = "adaspec.training.fit"  # imported where folds are trained: it takes seconds, and this process only watches
 
 
 def cross_validate(
@@ -49,6 +48,8 @@ def cross_validate(
         The settings of the front end contradict each other, something is set that is for anti-spoofing alone, or a loss
         is not finite.
     """
+    if folds_at_a_time(config, folds["fold"].nunique()) > 1:
+        load_for_workers("adaspec.training.crossvalidate", FIT)  # while this process loads what it needs itself
     labels = sorted(clips["label"].unique())
     check_settings(config, labels)
     rows = labelled_rows(clips, folds)
@@ -75,6 +76,10 @@ def check_settings(config: Config, labels: list[str]) -> None:
     InputError
         Settings of front end or backbone contradict each other, or something is set that is for anti-spoofing alone.
     """
+    # Imported here: torch takes seconds to load, in which the workers load theirs.
+    from adaspec.backbones import check_backbone
+    from adaspec.frontends import check_frontend
+
     check_frontend(config)
     check_backbone(config.backbone)
     _check_labels(config, labels)
