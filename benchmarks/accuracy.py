@@ -11,6 +11,8 @@ each seed stay below --out, as `adaspec compare` takes them. --scores names othe
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ctypes
 import json
 import os
 import resource
@@ -26,10 +28,14 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("ADASPEC_SHARED", ROOT.parent / "shared"))
 KEPT = ("summary.json", "predictions.csv", "per_class.csv", "attacks.csv")
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 def children_cpu_s() -> float:
-    """CPU time of all processes that were started from here and have ended."""
+    """CPU time of all processes that were started from here, once all have ended."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-1, 0)
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -54,9 +60,12 @@ def run_recipe(recipe: str, root: Path, settings: list[str], repository: Path) -
         stdout=subprocess.PIPE,
         text=True,
     )
+    # Nobody waits for the process that training's workers are forked from: with its parent gone it falls to this one.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     cpu_s, start = children_cpu_s(), time.perf_counter()
     subprocess.run(printed.stdout, shell=True, cwd=repository, check=True, stdout=sys.stderr)
-    return {"wall_s": time.perf_counter() - start, "cpu_s": children_cpu_s() - cpu_s}
+    wall_s = time.perf_counter() - start
+    return {"wall_s": wall_s, "cpu_s": children_cpu_s() - cpu_s}
 
 
 def keep(repository: Path, out: Path) -> list[dict[str, Any]]:
