@@ -21,9 +21,20 @@ from joblib.externals.loky.backend.context import set_start_method
 
 from adaspec.config import Config
 
-__all__ = ["folds_at_a_time", "keep_freed_memory", "load_for_workers", "n_cores", "run_tasks", "torch_device"]
+__all__ = [
+    "folds_at_a_time",
+    "is_forsaken",
+    "keep_freed_memory",
+    "load_for_workers",
+    "n_cores",
+    "run_tasks",
+    "torch_device",
+]
 
 Result = TypeVar("Result")
+
+# Not loky's own way to start processes: those cannot tell when the process that they work for has been killed.
+START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 
 
 def n_cores() -> int:
@@ -60,9 +71,8 @@ def load_for_workers(*modules: str) -> None:
     modules : str
         Their import must not use a GPU or start threads: neither survives a fork.
     """
-    if sys.platform == "linux":
-        set_start_method("forkserver", force=True)
-        multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
+    if START_METHOD == "forkserver":
+        multiprocessing.get_context(START_METHOD).set_forkserver_preload(list(modules))
         multiprocessing.forkserver.ensure_running()
 
 
@@ -84,11 +94,18 @@ def run_tasks(function: Callable[..., Result], tasks: Iterable[tuple[Any, ...]],
         In the order of `tasks`. The first error ends the rest and is raised here.
     """
     backend = "loky" if n_parallel > 1 else "sequential"
+    set_start_method(START_METHOD, force=True)
     # loky replaces a worker whose memory has grown, and says so at every fold; no task is lost by it.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     yield from Parallel(n_jobs=n_parallel, backend=backend, return_as="generator", batch_size=1)(
         delayed(function)(*task) for task in tasks
     )
+
+
+def is_forsaken() -> bool:
+    """Whether this is a worker of `run_tasks`, and the process that it works for has ended."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and not parent.is_alive()
 
 
 def keep_freed_memory() -> None:

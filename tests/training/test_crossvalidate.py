@@ -1,10 +1,13 @@
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from toydata import Toy, changed, differing
 
@@ -138,6 +141,30 @@ def test_cross_validate_survives_a_broken_store(toy: Toy, crossed: Path, tmp_pat
         assert all(line.startswith(("warning: MLflow", "training 2 folds", "fold ")) for line in lines), told[name]
         assert differing(crossed / "models", tmp_path / name / "models") == []
         assert leftovers(tmp_path / name) == []
+
+
+def test_cross_validate_that_is_killed_leaves_no_workers_behind(toy: Toy, tmp_path: Path) -> None:
+    toy.clips.to_csv("clips.csv", index=False)
+    toy.folds.to_csv("folds.csv", index=False)
+    config = changed(toy.config, **{"engine.parallel_folds": 2, "train.epochs": 100_000})
+    uris = {"run": f"sqlite:///{tmp_path / 'mlflow.db'}"}
+    task = {"config": config.model_dump(mode="json"), "features": str(toy.features), "uris": uris}
+    with (tmp_path / "log").open("w") as log:
+        main = psutil.Popen([sys.executable, "-c", SCRIPT, json.dumps(task)], stdout=log, stderr=log)
+        started = [main]
+        try:
+            while len(list(tmp_path.glob("run/.adaspec/checkpoints/*/fold-*/last.ckpt"))) < 2:
+                assert main.poll() is None, (tmp_path / "log").read_text()
+                time.sleep(0.1)
+            started += main.children(recursive=True)
+            main.kill()
+            _, alive = psutil.wait_procs(started, timeout=60)
+            assert alive == []
+            assert len(started) > 3  # what the workers are forked from, and both of them
+        finally:
+            for process in started:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from torch import Tensor
 
+from adaspec.engine import is_forsaken
 from adaspec.errors import InputError
 from adaspec.training.history import write_history
 
-__all__ = ["AverageWeights", "History", "SaveLast", "StopEarly", "StopIfOrphaned"]
+__all__ = ["AverageWeights", "History", "SaveLast", "StopEarly", "StopIfForsaken"]
 
 
 class AverageWeights(WeightAveraging):
@@ -86,14 +87,11 @@ class History(pl.Callback):
         write_history(self.folder, self.rows)
 
 
-class StopIfOrphaned(pl.Callback):
-    """End a worker whose parent was killed, so that the run that takes over has the machine to itself."""
-
-    def __init__(self) -> None:
-        self.parent = os.getppid()
+class StopIfForsaken(pl.Callback):
+    """End a worker whose main process was killed, so that the run that takes over has the machine to itself."""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if os.getppid() != self.parent:
+        if is_forsaken():
             os._exit(1)
 
 

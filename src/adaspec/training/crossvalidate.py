@@ -123,7 +123,7 @@ def _train_open_folds(
 
 def _fit_fold(*task: Any) -> None:
     # Imported in the worker: Lightning takes seconds to load, and this process only watches.
-    from adaspec.training.callbacks import StopIfOrphaned
+    from adaspec.training.callbacks import StopIfForsaken
     from adaspec.training.fit import fit_fold
 
-    fit_fold(*task, callbacks=[StopIfOrphaned()])
+    fit_fold(*task, callbacks=[StopIfForsaken()])
