@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -58,6 +59,17 @@ def test_run_tasks_works_again_after_an_error() -> None:
         with pytest.raises(InputError):
             list(run_tasks(_refuse_three, [(3,), (4,)], n_parallel))
         assert list(run_tasks(_refuse_three, [(4,), (5,)], n_parallel)) == [4, 5]
+
+
+def _be_killed(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_run_tasks_tells_of_a_worker_that_was_killed() -> None:
+    with pytest.raises(InputError, match=r"one of 2 worker processes was killed, .* lower engine\.workers"):
+        list(run_tasks(_be_killed, [(1,), (2,)], 2))
+    assert list(run_tasks(_add, [(1, 2), (3, 4)], 2)) == [3, 7]
 
 
 def test_run_tasks_takes_tasks_one_by_one() -> None:

@@ -18,8 +18,10 @@ from typing import Any, Literal, TypeVar
 
 from joblib import Parallel, delayed
 from joblib.externals.loky.backend.context import set_start_method
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from adaspec.config import Config
+from adaspec.errors import InputError
 
 __all__ = [
     "folds_at_a_time",
@@ -92,14 +94,24 @@ def run_tasks(function: Callable[..., Result], tasks: Iterable[tuple[Any, ...]],
     ------
     Result
         In the order of `tasks`. The first error ends the rest and is raised here.
+
+    Raises
+    ------
+    InputError
+        A worker was killed.
     """
     backend = "loky" if n_parallel > 1 else "sequential"
     set_start_method(START_METHOD, force=True)
     # loky replaces a worker whose memory has grown, and says so at every fold; no task is lost by it.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
-    yield from Parallel(n_jobs=n_parallel, backend=backend, return_as="generator", batch_size=1)(
-        delayed(function)(*task) for task in tasks
-    )
+    parallel = Parallel(n_jobs=n_parallel, backend=backend, return_as="generator", batch_size=1)
+    try:
+        yield from parallel(delayed(function)(*task) for task in tasks)
+    except TerminatedWorkerError:
+        raise InputError(
+            f"one of {n_parallel} worker processes was killed, as a system does that runs out of memory; run again, "
+            "and if it comes back, lower engine.workers (decoding) or engine.parallel_folds (training)"
+        ) from None
 
 
 def is_forsaken() -> bool:
