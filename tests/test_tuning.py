@@ -275,6 +275,7 @@ def test_study_survives_a_broken_mlflow(
 def test_study_that_is_stopped_and_goes_on_comes_out_as_without_the_break(
     repository: Path, toy: Toy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    handler = signal.getsignal(signal.SIGINT)
     write_params(toy.config, [RATE, DROPOUT, MELS], **LOSS)
     tuning.tune(4, "whole")
     with monkeypatch.context() as patch:
@@ -290,7 +291,7 @@ def test_study_that_is_stopped_and_goes_on_comes_out_as_without_the_break(
     assert len(whole) == 4
     assert broken == whole
     assert len({json.dumps(params) for _, params, _ in whole}) == 4
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # Ctrl+C is what it was
+    assert signal.getsignal(signal.SIGINT) is handler  # Ctrl+C is what it was
 
 
 def test_worker_ends_cleanly_when_it_is_told_to_before_its_first_trial(
