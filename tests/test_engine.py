@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -107,11 +108,23 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
-def test_load_for_workers_spares_them_the_import_and_errors_still_arrive(tmp_path: Path) -> None:
-    script = tmp_path / "uses_workers.py"
-    script.write_text(USES_WORKERS)
-    done = subprocess.run([sys.executable, str(script)], check=True, capture_output=True, text=True, timeout=60)
-    assert done.stdout.splitlines() == ["five", "(1, True, True) (2, True, True) (3, True, True) False"]
+@pytest.mark.parametrize("length", [20, 75, 76, 200])
+def test_load_for_workers_spares_them_the_import_and_errors_still_arrive(length: int) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        temporary = Path(f"{folder}/".ljust(length, "t"))  # a long path holds no socket
+        temporary.mkdir(exist_ok=True)
+        script = Path(folder) / "uses_workers.py"
+        script.write_text(USES_WORKERS)
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=os.environ | {"TMPDIR": str(temporary)},
+        )
+    loaded = length <= 75
+    expected = f"(1, {loaded}, True) (2, {loaded}, True) (3, {loaded}, True) False"
+    assert done.stdout.splitlines() == ["five", expected], done.stderr
 
 
 def test_training_code_can_be_loaded_before_a_fork() -> None:

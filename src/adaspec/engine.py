@@ -12,6 +12,7 @@ import multiprocessing
 import multiprocessing.forkserver
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeVar
@@ -35,8 +36,11 @@ __all__ = [
 
 Result = TypeVar("Result")
 
+# Where the process listens that workers are forked from: the system limits the length of such a path.
+SOCKET, LONGEST_SOCKET = "/pymp-12345678/listener-12345678", 107
+CAN_FORK = sys.platform == "linux" and len(os.fsencode(tempfile.gettempdir() + SOCKET)) <= LONGEST_SOCKET
 # Not loky's own way to start processes: those cannot tell when the process that they work for has been killed.
-START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+START_METHOD = "forkserver" if CAN_FORK else "spawn"
 
 
 def n_cores() -> int:
@@ -66,14 +70,15 @@ def folds_at_a_time(config: Config, n_folds: int) -> int:
 def load_for_workers(*modules: str) -> None:
     """Begin to load modules once for all workers of `run_tasks`, which are forked from the process that has them.
 
-    Returns at once. Only on Linux; elsewhere each worker loads them itself, as it also does where this is not called.
+    Returns at once. Only on Linux, and where the path of the temporary folder is not very long; elsewhere each worker
+    loads them itself, as it also does where this is not called.
 
     Parameters
     ----------
     modules : str
         Their import must not use a GPU or start threads: neither survives a fork.
     """
-    if START_METHOD == "forkserver":
+    if CAN_FORK:
         multiprocessing.get_context(START_METHOD).set_forkserver_preload(list(modules))
         multiprocessing.forkserver.ensure_running()
 
