@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, TypeVar
 
 from joblib import Parallel, delayed
-from joblib.externals.loky.backend.context import set_start_method
+from joblib.externals.loky.backend.context import get_start_method, set_start_method
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from adaspec.config import Config
@@ -39,8 +39,6 @@ Result = TypeVar("Result")
 # Where the process listens that workers are forked from: the system limits the length of such a path.
 SOCKET, LONGEST_SOCKET = "/pymp-12345678/listener-12345678", 107
 CAN_FORK = sys.platform == "linux" and len(os.fsencode(tempfile.gettempdir() + SOCKET)) <= LONGEST_SOCKET
-# Not loky's own way to start processes: those cannot tell when the process that they work for has been killed.
-START_METHOD = "forkserver" if CAN_FORK else "spawn"
 
 
 def n_cores() -> int:
@@ -79,7 +77,8 @@ def load_for_workers(*modules: str) -> None:
         Their import must not use a GPU or start threads: neither survives a fork.
     """
     if CAN_FORK:
-        multiprocessing.get_context(START_METHOD).set_forkserver_preload(list(modules))
+        set_start_method("forkserver", force=True)
+        multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
         multiprocessing.forkserver.ensure_running()
 
 
@@ -106,7 +105,9 @@ def run_tasks(function: Callable[..., Result], tasks: Iterable[tuple[Any, ...]],
         A worker was killed.
     """
     backend = "loky" if n_parallel > 1 else "sequential"
-    set_start_method(START_METHOD, force=True)
+    if get_start_method() is None:
+        # Not loky's own way: its processes cannot tell when the process that they work for has been killed.
+        set_start_method("spawn")
     # loky replaces a worker whose memory has grown, and says so at every fold; no task is lost by it.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     parallel = Parallel(n_jobs=n_parallel, backend=backend, return_as="generator", batch_size=1)
