@@ -11,6 +11,7 @@ import psutil
 import pytest
 from toydata import Toy, changed, differing
 
+from adaspec.config import Config
 from adaspec.errors import InputError
 from adaspec.training.crossvalidate import cross_validate
 
@@ -112,10 +113,15 @@ if __name__ == "__main__":
 """
 
 
-def test_cross_validate_survives_a_broken_store(toy: Toy, crossed: Path, tmp_path: Path) -> None:
-    # In a process of its own, whose stderr is what a user sees.
+def command(toy: Toy, config: Config, uris: dict[str, str]) -> list[str]:
+    """Run `SCRIPT` in a process of its own: a training below each name, with MLflow's store at its address."""
     toy.clips.to_csv("clips.csv", index=False)
     toy.folds.to_csv("folds.csv", index=False)
+    task = {"config": config.model_dump(mode="json"), "features": str(toy.features), "uris": uris}
+    return [sys.executable, "-c", SCRIPT, json.dumps(task)]
+
+
+def test_cross_validate_survives_a_broken_store(toy: Toy, crossed: Path, tmp_path: Path) -> None:
     (tmp_path / "corrupt.db").write_bytes(b"this is no database\n" * 200)
     (tmp_path / "file").write_text("")
     with socket.socket() as free:
@@ -126,9 +132,8 @@ def test_cross_validate_survives_a_broken_store(toy: Toy, crossed: Path, tmp_pat
         "corrupt": f"sqlite:///{tmp_path / 'corrupt.db'}",
         "unwritable": f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}",
     }
-    task = {"config": toy.config.model_dump(mode="json"), "features": str(toy.features), "uris": uris}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps(task)],
+        command(toy, toy.config, uris),  # its stderr is what a user sees
         capture_output=True,
         text=True,
         env=os.environ | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
@@ -144,13 +149,10 @@ def test_cross_validate_survives_a_broken_store(toy: Toy, crossed: Path, tmp_pat
 
 
 def test_cross_validate_that_is_killed_leaves_no_workers_behind(toy: Toy, tmp_path: Path) -> None:
-    toy.clips.to_csv("clips.csv", index=False)
-    toy.folds.to_csv("folds.csv", index=False)
     config = changed(toy.config, **{"engine.parallel_folds": 2, "train.epochs": 100_000})
     uris = {"run": f"sqlite:///{tmp_path / 'mlflow.db'}"}
-    task = {"config": config.model_dump(mode="json"), "features": str(toy.features), "uris": uris}
     with (tmp_path / "log").open("w") as log:
-        main = psutil.Popen([sys.executable, "-c", SCRIPT, json.dumps(task)], stdout=log, stderr=log)
+        main = psutil.Popen(command(toy, config, uris), stdout=log, stderr=log)
         started = [main]
         try:
             while len(list(tmp_path.glob("run/.adaspec/checkpoints/*/fold-*/last.ckpt"))) < 2:

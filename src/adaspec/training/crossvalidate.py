@@ -21,7 +21,6 @@ from adaspec.training.monitor import FoldMonitor
 __all__ = ["check_settings", "cross_validate", "labelled_rows"]
 
 FINISHED = "finished"
-FIT = "adaspec.training.fit"  # imported where folds are trained: it takes seconds, and this process only watches
 
 
 def cross_validate(
@@ -48,15 +47,16 @@ def cross_validate(
         The settings of the front end contradict each other, something is set that is for anti-spoofing alone, or a loss
         is not finite.
     """
-    if folds_at_a_time(config, folds["fold"].nunique()) > 1:
-        load_for_workers("adaspec.training.crossvalidate", FIT)  # while this process loads what it needs itself
+    rows = labelled_rows(clips, folds)
+    n_parallel = folds_at_a_time(config, rows["fold"].nunique())
+    if n_parallel > 1:
+        load_for_workers(__name__, "adaspec.training.fit")  # while this process loads what it needs itself
     labels = sorted(clips["label"].unique())
     check_settings(config, labels)
-    rows = labelled_rows(clips, folds)
     digest = training_digest(config, clips, folds)
     checkpoints = root / ".adaspec" / "checkpoints" / digest
     with only_one(root / ".adaspec" / "locks" / f"{digest}.lock"):
-        _train_open_folds(rows, labels, config, features, checkpoints, RunLog(root, digest, config, clips))
+        _train_open_folds(rows, labels, config, n_parallel, features, checkpoints, RunLog(root, digest, config, clips))
         with complete_folder(models) as partial:
             for folder in checkpoints.iterdir():
                 shutil.copytree(folder / FINISHED, partial / folder.name)
@@ -101,12 +101,12 @@ def _train_open_folds(
     rows: pd.DataFrame,
     labels: list[str],
     config: Config,
+    n_parallel: int,
     features: Path,
     checkpoints: Path,
     run: RunLog,
 ) -> None:
     folders = {fold: checkpoints / f"fold-{fold}" for fold in sorted(rows["fold"].unique())}
-    n_parallel = folds_at_a_time(config, len(folders))
     n_begun = sum(folder.exists() for folder in folders.values())
     if n_begun:
         print(f"going on with a training that was interrupted: {n_begun} folds had begun", file=sys.stderr)
