@@ -413,6 +413,10 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
             "backbone.timm: freeze=true would keep random weights; set pretrained=true, or freeze=false",
         ),
         (
+            {"backbone.widths": [16], "backbone.stem_block": False},
+            "backbone: stem_block=false leaves the one width of widths=[16] no block; give two widths or more",
+        ),
+        (
             {"backbone.name": "resnet", "backbone.timm.pretrained": True},
             "backbone: timm.pretrained=true has no effect where name=resnet; set it to false",
         ),

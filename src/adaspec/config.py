@@ -295,6 +295,7 @@ class BackboneConfig(Section):
     members: Annotated[int, Field(ge=1, le=64, strict=True)]
     dropout: Fraction
     widths: Annotated[tuple[Annotated[int, Field(ge=1, le=4096, strict=True)], ...], Field(min_length=1, max_length=8)]
+    stem_block: Switch
     ast: AstConfig
     timm: TimmConfig
 
@@ -302,6 +303,10 @@ class BackboneConfig(Section):
     def _check(self) -> Self:
         if self.timm.pretrained and not self.name.startswith("timm:"):
             raise ValueError(f"timm.pretrained=true has no effect where name={self.name}; set it to false")
+        if not self.stem_block and len(self.widths) < 2:
+            raise ValueError(
+                f"stem_block=false leaves the one width of widths={list(self.widths)} no block; give two widths or more"
+            )
         if self.head == "one_class" and self.name not in ("resnet", "wav_resnet", "ast"):
             raise ValueError(
                 f"head=one_class is for resnet, wav_resnet and ast; with name={self.name} set it to linear"

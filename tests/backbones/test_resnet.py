@@ -25,6 +25,15 @@ def test_resnet_has_a_block_for_each_width() -> None:
     assert [tuple(each.shape[1:]) for each in maps] == [(8, 8, 20), (8, 8, 20), (24, 4, 10), (12, 2, 5)]
 
 
+def test_resnet_without_the_block_of_the_stem() -> None:
+    with_it, without = build(widths=(8, 24, 12)), build(widths=(8, 24, 12), stem_block=False)
+    assert [block.residual[0].out_channels for block in with_it.blocks] == [8, 24, 12]
+    assert [block.residual[0].out_channels for block in without.blocks] == [24, 12]
+    spectrogram = torch.randn(2, 1, 16, 40)
+    assert without(spectrogram).shape == with_it(spectrogram).shape == (2, 3)
+    assert without.blocks(without.stem(spectrogram)).shape == with_it.blocks(with_it.stem(spectrogram)).shape
+
+
 def test_resnet_keeps_the_names_and_the_size_of_its_weights() -> None:
     """Saved models depend on them."""
     model = build(n_classes=10)

@@ -54,6 +54,7 @@ DECISIVE: dict[str, Any] = {
     "backbone.name": "cnn",
     "backbone.dropout": 0.3,
     "backbone.widths": (8, 16),
+    "backbone.stem_block": False,
     "backbone.ast.stem": "convolutions",
     "backbone.ast.patch_size": 12,
     "backbone.ast.patch_stride": 8,

@@ -65,7 +65,7 @@ def _build_member(
         return TimmModel(**sizes, n_frames=n_frames, name=config.name, **settings)
     backbone: Any
     if config.name == "resnet":
-        backbone = ResNet(**sizes, widths=config.widths)
+        backbone = ResNet(**sizes, widths=config.widths, stem_block=config.stem_block)
     elif config.name == "wav_resnet":
         backbone = WavResNet(**sizes)
     elif config.name == "ast":
