@@ -34,13 +34,14 @@ import soundfile
 import torch
 import torchaudio
 from accuracy import SHARED, clone_last_commit, keep, run_recipe
+from timm.optim.muon import Muon
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from adaspec.audio import trim_silence
 from adaspec.backbones import build_backbone
-from adaspec.config import Config, load_config
+from adaspec.config import Config, TrainConfig, load_config
 from adaspec.engine import keep_freed_memory
 from adaspec.model import AudioClassifier
 from adaspec.recipes import read_recipe
@@ -225,7 +226,7 @@ def plain_fold(
         multi_avg_fn=get_ema_multi_avg_fn(train.ema_decay or 0.0),  # type: ignore[no-untyped-call]
         use_buffers=True,
     )
-    optimizer = torch.optim.AdamW(model.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)
+    optimizer = plain_optimizer(model, train)
     n_steps = train.epochs * len(loader)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate_factor(step, n_steps, len(loader), train)
@@ -249,6 +250,13 @@ def plain_fold(
             spectrograms = torch.stack([clips.log(clips.mel(torch.from_numpy(window))) for window in windows])
             hits += int(average(spectrograms).softmax(dim=1).mean(dim=0).argmax() == labels[index])
     return hits / int(is_test.sum())
+
+
+def plain_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.Optimizer:
+    rate, decay = train.learning_rate, train.weight_decay
+    if train.optimizer == "muon":
+        return Muon(model.parameters(), lr=rate, weight_decay=decay, momentum=train.momentum, nesterov=True)
+    return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
 
 
 def compare_recipe(name: str, root: Path, epochs: int | None) -> None:

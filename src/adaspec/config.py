@@ -319,7 +319,7 @@ class TrainConfig(Section):
 
     epochs: Count
     batch_size: Annotated[int, Field(ge=2, strict=True)]
-    optimizer: Literal["adamw", "sgd"]
+    optimizer: Literal["adamw", "sgd", "muon"]
     learning_rate: Positive
     frontend_lr_multiplier: NonNegative
     frontend_freeze_epochs: Annotated[int, Field(ge=0, strict=True)]

@@ -100,7 +100,7 @@ def groups_of(config: Config) -> tuple[FoldModule, dict[int, dict[str, Any]]]:
     return module, {id(p): group for group in trainer.optimizers[0].param_groups for p in group["params"]}
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
 @pytest.mark.parametrize("backbone", ["cnn", "resnet"])
 def test_optimizer_groups_decay_matrices_alone(optimizer: str, backbone: str) -> None:
     knobs = {"train.optimizer": optimizer, "backbone.name": backbone, "train.weight_decay": 0.07}
@@ -118,6 +118,33 @@ def test_optimizer_groups_decay_matrices_alone(optimizer: str, backbone: str) ->
         assert group.get("momentum", config.train.momentum) == config.train.momentum
     assert any(name.startswith("frontend.") for name in parameters)
     assert any(parameter.ndim == 1 for parameter in parameters.values())
+
+
+def test_muon_turns_weights_equally_far_in_all_directions() -> None:
+    knobs = {"train.optimizer": "muon", "train.learning_rate": 0.01, "train.weight_decay": 0.0, "train.momentum": 0.9}
+    config = small_config(Path("raw"), **LEARNING, **knobs)
+    module, trainer = trained(config, n_epochs=1)
+    optimizer = trainer.optimizers[0]
+    for group in optimizer.param_groups:
+        group["lr"] = 0.01
+    parameters = {name: parameter for name, parameter in module.model.named_parameters() if parameter.requires_grad}
+    before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    optimizer.state.clear()
+    for parameter in parameters.values():
+        parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2))
+    optimizer.step()
+    turned = {name for name, parameter in parameters.items() if optimizer.state[parameter]["use_muon"]}
+    assert {"backbone.blocks.1.residual.0.weight", "backbone.blocks.1.shortcut.1.weight"} <= turned
+    for name, parameter in parameters.items():
+        change = (parameter - before[name]).detach()
+        if name in turned:
+            assert name.startswith("backbone."), "what the front end learns is left to AdamW"
+            step = 0.01 * 0.2 * max(len(change), change[0].numel()) ** 0.5
+            sizes = torch.linalg.svdvals(change.flatten(1)) / step
+            assert 0.5 < sizes.median() < 1.3, name
+            assert sizes.max() < 1.4, name
+        else:
+            assert ((change.abs() > 0.01) & (change.abs() < 0.02)).all(), name  # each number for itself, by NAdamW
 
 
 def test_optimizer_groups_leave_out_a_fixed_frontend() -> None:

@@ -50,7 +50,8 @@ def cross_validate(
     rows = labelled_rows(clips, folds)
     n_parallel = folds_at_a_time(config, rows["fold"].nunique())
     if n_parallel > 1:
-        load_for_workers(__name__, "adaspec.training.fit")  # while this process loads what it needs itself
+        muon = ["timm.optim.muon"] if config.train.optimizer == "muon" else []
+        load_for_workers(__name__, "adaspec.training.fit", *muon)  # while this process loads what it needs itself
     labels = sorted(clips["label"].unique())
     check_settings(config, labels)
     digest = training_digest(config, clips, folds)

@@ -143,6 +143,12 @@ class FoldModule(pl.LightningModule):
         optimizer: torch.optim.Optimizer
         if train.optimizer == "sgd":
             optimizer = torch.optim.SGD(groups, lr=train.learning_rate, momentum=train.momentum)
+        elif train.optimizer == "muon":
+            from timm.optim.muon import Muon  # here, as it takes two seconds to import
+
+            for group in groups[1:]:
+                group["use_fallback"] = True  # NAdamW, as for matrices of one input channel
+            optimizer = Muon(groups, lr=train.learning_rate, momentum=train.momentum, nesterov=True)
         else:
             optimizer = torch.optim.AdamW(groups, lr=train.learning_rate, fused=True)
         n_steps = int(self.trainer.estimated_stepping_batches)
