@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from adaspec.evaluation.detection import AsvErrors, calibration_bins, error_curve, tandem_cost
 from adaspec.evaluation.figures import save_figure
@@ -63,13 +63,13 @@ def draw_det(folds: list[pd.DataFrame], path: Path) -> None:
     for rows in folds:
         curve = error_curve(rows["score"].to_numpy(), (rows["label"] == BONAFIDE).to_numpy())
         eer = float(curve.eer())
-        x, y = (norm.ppf(np.clip(rate, 5e-4, 1 - 5e-4)) for rate in (curve.p_fa, curve.p_miss))
+        x, y = (ndtri(np.clip(rate, 5e-4, 1 - 5e-4)) for rate in (curve.p_fa, curve.p_miss))
         (line,) = axes.plot(x, y, label=f"fold {rows['fold'].iloc[0]}: EER {100 * eer:.1f} %")
-        at_eer = norm.ppf(np.clip(eer, 5e-4, 1 - 5e-4))
+        at_eer = ndtri(np.clip(eer, 5e-4, 1 - 5e-4))
         axes.plot(at_eer, at_eer, "o", color=line.get_color())
-    limits = norm.ppf([5e-4, 0.97])
+    limits = ndtri([5e-4, 0.97])
     axes.plot(limits, limits, color=GREY, linewidth=0.7, linestyle=":")
-    ticks = norm.ppf(DET_TICKS)
+    ticks = ndtri(DET_TICKS)
     names = [f"{100 * tick:g}" for tick in DET_TICKS]
     axes.set_xticks(ticks, names)
     axes.set_yticks(ticks, names)
