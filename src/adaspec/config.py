@@ -303,7 +303,7 @@ class BackboneConfig(Section):
     def _check(self) -> Self:
         if self.timm.pretrained and not self.name.startswith("timm:"):
             raise ValueError(f"timm.pretrained=true has no effect where name={self.name}; set it to false")
-        if not self.stem_block and len(self.widths) < 2:
+        if self.name == "resnet" and not self.stem_block and len(self.widths) < 2:
             raise ValueError(
                 f"stem_block=false leaves the one width of widths={list(self.widths)} no block; give two widths or more"
             )
