@@ -15,7 +15,7 @@ from adaspec.config import Config, flatten
 __all__ = ["training_digest"]
 
 KNOBS = ("seed", "audio.", "features.fbank.", "split.balance", "frontend.", "backbone.", "train.", "augment.")
-PACKAGES = ("torch", "torchaudio", "numpy", "lightning")
+PACKAGES = ("torch", "torchaudio", "numpy", "lightning", "timm")
 
 
 def training_digest(config: Config, clips: pd.DataFrame, folds: pd.DataFrame) -> str:
@@ -35,8 +35,7 @@ def training_digest(config: Config, clips: pd.DataFrame, folds: pd.DataFrame) ->
     source = Path(adaspec.__file__).parent
     for path in sorted(source.rglob("*.py")):
         content.update(path.relative_to(source).as_posix().encode() + path.read_bytes())
-    packages = [*PACKAGES, "timm"] if config.backbone.name.startswith("timm:") else PACKAGES
-    content.update(" ".join(f"{package}={version(package)}" for package in packages).encode())
+    content.update(" ".join(f"{package}={version(package)}" for package in PACKAGES).encode())
     weights = Path(config.backbone.timm.weights or "")
     if weights.is_file():
         content.update(weights.read_bytes())
