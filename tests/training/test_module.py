@@ -121,12 +121,12 @@ def test_optimizer_groups_decay_matrices_alone(optimizer: str, backbone: str) ->
 
 
 def test_muon_turns_weights_equally_far_in_all_directions() -> None:
-    knobs = {"train.optimizer": "muon", "train.learning_rate": 0.01, "train.weight_decay": 0.0, "train.momentum": 0.9}
+    knobs = {"train.optimizer": "muon", "train.learning_rate": 0.03, "train.weight_decay": 0.0, "train.momentum": 0.9}
     config = small_config(Path("raw"), **LEARNING, **knobs)
     module, trainer = trained(config, n_epochs=1)
     optimizer = trainer.optimizers[0]
     for group in optimizer.param_groups:
-        group["lr"] = 0.01
+        group["lr"] = 0.01  # as a schedule does
     parameters = {name: parameter for name, parameter in module.model.named_parameters() if parameter.requires_grad}
     before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
     optimizer.state.clear()
@@ -138,7 +138,7 @@ def test_muon_turns_weights_equally_far_in_all_directions() -> None:
     for name, parameter in parameters.items():
         change = (parameter - before[name]).detach()
         if name in turned:
-            assert name.startswith("backbone."), "what the front end learns is left to AdamW"
+            assert name.startswith("backbone."), "what the front end learns is left to NAdamW"
             step = 0.01 * 0.2 * max(len(change), change[0].numel()) ** 0.5
             sizes = torch.linalg.svdvals(change.flatten(1)) / step
             assert 0.5 < sizes.median() < 1.3, name

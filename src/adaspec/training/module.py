@@ -146,8 +146,9 @@ class FoldModule(pl.LightningModule):
         elif train.optimizer == "muon":
             from timm.optim.muon import Muon  # here, as it takes two seconds to import
 
+            # The others by NAdamW, which timm also takes for narrow matrices and filters of one input channel.
             for group in groups[1:]:
-                group["use_fallback"] = True  # NAdamW, as for matrices of one input channel
+                group["use_fallback"] = True
             optimizer = Muon(groups, lr=train.learning_rate, momentum=train.momentum, nesterov=True)
         else:
             optimizer = torch.optim.AdamW(groups, lr=train.learning_rate, fused=True)
