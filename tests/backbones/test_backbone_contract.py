@@ -66,6 +66,14 @@ def test_backbone_sees_every_channel(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BACKBONES)
+def test_backbone_does_not_see_level_and_range(name: str) -> None:
+    backbone = build(name).train()
+    inputs = spectrogram(4, 16, 20)
+    with torch.no_grad():
+        torch.testing.assert_close(backbone(3 * inputs - 40), backbone(inputs), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
 def test_backbone_trains_on_a_batch_of_one(name: str) -> None:
     backbone = build(name).train()
     backbone(spectrogram(1, 16, 20)).sum().backward()

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from adaspec.backbones.filling import fill
+from adaspec.backbones.inputs import fill, input_norm
 
 __all__ = ["AST"]
 
@@ -118,7 +118,7 @@ class AST(nn.Module):
     ) -> None:
         super().__init__()
         self.pooling, self.patch_dropout = pooling, patch_dropout
-        self.normalize = nn.BatchNorm2d(n_channels)  # brings log power to unit scale; fixed statistics once trained
+        self.normalize = input_norm(n_channels)
         if stem == "patches":
             self.smallest = (patch_size, patch_size + patch_stride)  # two columns
             self.stem: nn.Module = nn.Conv2d(n_channels, embed_dim, patch_size, stride=patch_stride)

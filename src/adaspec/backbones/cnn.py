@@ -6,6 +6,8 @@ import math
 
 from torch import Tensor, nn
 
+from adaspec.backbones.inputs import input_norm
+
 __all__ = ["CNN"]
 
 
@@ -29,7 +31,7 @@ class CNN(nn.Module):
 
     def __init__(self, *, n_channels: int, n_features: int, n_classes: int, dropout: float) -> None:
         super().__init__()
-        self.normalize = nn.BatchNorm2d(n_channels)  # brings log power to unit scale; fixed statistics once trained
+        self.normalize = input_norm(n_channels)
         self.convolutions = nn.Sequential(
             nn.Conv2d(n_channels, 32, 5, padding=2),
             nn.ReLU(),

@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from adaspec.backbones.filling import fill
+from adaspec.backbones.inputs import fill, input_norm
 
 __all__ = ["ResNet", "WavResNet"]
 
@@ -79,7 +79,7 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.smallest = (1, max(SMALLEST, 2 ** (len(widths) + 1)))  # two columns are left at the end
-        self.normalize = nn.BatchNorm2d(n_channels)  # brings log power to unit scale; fixed statistics once trained
+        self.normalize = input_norm(n_channels)
         self.stem = nn.Sequential(
             nn.Conv2d(n_channels, widths[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
         )
@@ -123,7 +123,7 @@ class WavResNet(nn.Module):
 
     def __init__(self, *, n_channels: int, n_features: int, n_classes: int, dropout: float) -> None:
         super().__init__()
-        self.normalize = nn.BatchNorm2d(n_channels)
+        self.normalize = input_norm(n_channels)
         self.stem = nn.Sequential(
             nn.Conv2d(n_channels, 64, 7, stride=2, padding=3, bias=False),
             nn.BatchNorm2d(64),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adaspec.backbones.filling import fill
+from adaspec.backbones.inputs import fill, input_norm
 from adaspec.errors import InputError
 
 __all__ = ["TimmModel", "check_timm_name"]
@@ -97,7 +97,7 @@ class TimmModel(nn.Module):
     ) -> None:
         super().__init__()
         check_timm_name(name)
-        self.normalize = nn.BatchNorm2d(n_channels)  # brings log power to unit scale; fixed statistics once trained
+        self.normalize = input_norm(n_channels)
         settings: dict[str, Any] = {"in_chans": n_channels, "num_classes": n_classes, "drop_rate": dropout}
         self.name, self.size = name, (n_features, n_frames)
         self.model, self.multiple, for_size = _fit(name, settings, self.size)

@@ -1,10 +1,19 @@
-"""Small spectrograms, filled up to what strided convolutions need."""
+"""What backbones do to a spectrogram before their first layer."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-__all__ = ["fill"]
+__all__ = ["fill", "input_norm"]
+
+
+def input_norm(n_channels: int) -> nn.BatchNorm2d:
+    """Batch norm that brings log power to unit scale; its statistics are fixed once trained.
+
+    Scale and shift are left to the layer that follows, which has its own: learned here, they would take the gradient of
+    that layer with respect to a spectrogram that is mostly fixed, a tenth to a quarter of a training step.
+    """
+    return nn.BatchNorm2d(n_channels, affine=False)
 
 
 def fill(spectrogram: Tensor, smallest: tuple[int, int]) -> Tensor:
