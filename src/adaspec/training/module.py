@@ -149,7 +149,8 @@ class FoldModule(pl.LightningModule):
             # The others by NAdamW, which timm also takes for narrow matrices and filters of one input channel.
             for group in groups[1:]:
                 group["use_fallback"] = True
-            optimizer = Muon(groups, lr=train.learning_rate, momentum=train.momentum, nesterov=True)
+            # Three Newton-Schulz steps in place of five: the validation loss is no worse, and the work much less.
+            optimizer = Muon(groups, lr=train.learning_rate, momentum=train.momentum, nesterov=True, ns_steps=3)
         else:
             optimizer = torch.optim.AdamW(groups, lr=train.learning_rate, fused=True)
         n_steps = int(self.trainer.estimated_stepping_batches)
