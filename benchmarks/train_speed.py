@@ -262,7 +262,7 @@ def plain_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.Optimiz
     ]
     rate, decay = train.learning_rate, train.weight_decay
     if train.optimizer == "muon":
-        return Muon(groups, lr=rate, weight_decay=decay, momentum=train.momentum, nesterov=True)
+        return Muon(groups, lr=rate, weight_decay=decay, momentum=train.momentum, nesterov=True, ns_steps=3)
     assert train.optimizer == "adamw", "the script knows no other"
     return torch.optim.AdamW(groups, lr=rate, weight_decay=decay)
 
