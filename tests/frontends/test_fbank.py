@@ -55,7 +55,8 @@ def test_fbank_equals_kaldi(sample_rate: int, frame_length_ms: float, frame_shif
             for clip in waveform
         ]
     )
-    torch.testing.assert_close(frontend(waveform)[:, 0], expected, rtol=0, atol=0)
+    # Not to the last bit: processors sum in different orders.
+    torch.testing.assert_close(frontend(waveform)[:, 0], expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("sample_rate", [1000, 11_025, 16_000, 22_050, 44_100])
