@@ -11,7 +11,7 @@ def input_norm(n_channels: int) -> nn.BatchNorm2d:
     """Batch norm that brings log power to unit scale; its statistics are fixed once trained.
 
     Scale and shift are left to the layer that follows, which has its own: learned here, they would take the gradient of
-    that layer with respect to a spectrogram that is mostly fixed, a tenth to a quarter of a training step.
+    that layer with respect to a spectrogram that is mostly fixed, a twentieth to a fifth of a training step.
     """
     return nn.BatchNorm2d(n_channels, affine=False)
 
