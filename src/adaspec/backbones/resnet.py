@@ -127,8 +127,8 @@ class WavResNet(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(n_channels, 64, 7, stride=2, padding=3, bias=False),
             nn.BatchNorm2d(64),
-            nn.ReLU(),
             nn.MaxPool2d(3, stride=2, padding=1),
+            nn.ReLU(),  # last: the same as before the maximum, on a quarter of the values
         )
         widths = (64, 64, 64, 128, 128, 256, 256, 512, 512)
         self.blocks = nn.Sequential(
