@@ -23,8 +23,8 @@ __all__ = ["AverageWeights", "History", "SaveLast", "StopEarly", "StopIfForsaken
 class AverageWeights(WeightAveraging):
     """Exponential moving average of weights and buffers; it validates, and it is what training ends with.
 
-    Over the first steps the decay is (1 + n) / (10 + n), so that the average leaves the initial weights behind. It
-    moves by a difference, so that what never changes (a fixed window) stays exactly as it is.
+    Over the first steps the decay is (1 + n) / (10 + n), so that the average leaves the initial weights behind. What
+    never changes (a fixed window) stays exactly as it is.
 
     Parameters
     ----------
@@ -38,9 +38,8 @@ class AverageWeights(WeightAveraging):
             if not averages[0].is_floating_point():  # counts of batches
                 torch._foreach_copy_(averages, currents)
                 return
-            steps = torch._foreach_sub(currents, averages)
-            torch._foreach_mul_(steps, 1 - ((1 + n) / (10 + n)).clamp_max(decay))
-            torch._foreach_add_(averages, steps)
+            decay_now = min((1 + int(n)) / (10 + int(n)), decay)
+            torch._foreach_lerp_(averages, currents, 1 - decay_now)
 
         super().__init__(multi_avg_fn=move)
 
