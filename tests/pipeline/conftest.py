@@ -16,6 +16,8 @@ SMALL = {
     "synthetic.clips_per_class": 15,
     "synthetic.duration_s": 0.6,
     "audio.window_s": 0.5,
+    "split.scheme": "group_kfold",
+    "split.n_folds": 3,
     "split.validation_fraction": 0.25,
     "train.epochs": 2,
     "evaluate.n_bootstrap": 100,

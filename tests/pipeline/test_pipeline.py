@@ -42,7 +42,7 @@ def test_repro_leaves_everything_that_is_promised(project):
     assert set(summary) == set(SCORES)
     for score in summary.values():
         assert 0 <= score["ci_low"] <= score["mean"] <= score["ci_high"] <= 1
-    for fold in range(1, 6):
+    for fold in (1, 2, 3):
         description = json.loads((project.path / f"models/fold-{fold}/model.json").read_text())
         assert description["sample_rate"] == 22050
         assert len(description["labels"]) == 10
@@ -70,7 +70,7 @@ def test_runs_are_found_by_mlflow_at_the_root(project):
     families = parents_and_children(runs)
     assert len(families) == 1
     (parent_id, children), parent = families.popitem(), client.get_run(next(iter(parents_and_children(runs))))
-    assert sorted(child.data.tags["adaspec.fold"] for child in children) == ["1", "2", "3", "4", "5"]
+    assert sorted(child.data.tags["adaspec.fold"] for child in children) == ["1", "2", "3"]
     assert parent.data.params["train.epochs"] == "2"
     summary = json.loads((project.path / "metrics/summary.json").read_text())
     assert parent.data.metrics["cv/accuracy_mean"] == summary["accuracy"]["mean"]
@@ -109,7 +109,7 @@ def test_experiment_with_learned_kernels_keeps_the_features(project):
     assert len(families) == n_before + 1
     learned = next(run for run in runs if run.data.tags.get("dvc.experiment") == "learned")
     assert learned.data.params["frontend.learn_kernels"] == "True"
-    assert len(families[learned.info.run_id]) == 5
+    assert len(families[learned.info.run_id]) == 3
     project.run("git", "checkout", ".")
     project.run("dvc", "checkout")
 
@@ -133,7 +133,7 @@ def test_queued_experiments_run_queued_code_into_one_store(project):
     families = parents_and_children(runs)
     for name in ("wider", "faster"):
         parent = next(run for run in runs if run.data.tags.get("dvc.experiment") == name)
-        assert len(families[parent.info.run_id]) == 5
+        assert len(families[parent.info.run_id]) == 3
         assert "cv/accuracy_mean" in parent.data.metrics
         location = parent.info.artifact_uri
         assert location is not None
