@@ -16,6 +16,7 @@ arithmetic is in bf16 in both).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import math
 import os
@@ -272,7 +273,8 @@ def compare_recipe(name: str, root: Path, epochs: int | None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         repository = Path(scratch) / "adaspec"
         clone_last_commit(repository)
-        _, config = read_recipe(name, root, settings)
+        with contextlib.chdir(repository):
+            _, config = read_recipe(name, root, settings)
         cost = run_recipe(name, root, settings, repository)
         folds = [scores["accuracy"] for scores in keep(repository, Path(scratch) / "kept")]
     print(
