@@ -34,11 +34,14 @@ class AverageWeights(WeightAveraging):
 
     def __init__(self, decay: float) -> None:
         @torch.no_grad()
-        def move(averages: list[Tensor], currents: list[Tensor], n: Tensor) -> None:
+        def move(averages: list[Tensor], currents: list[Tensor], _: Tensor) -> None:
             if not averages[0].is_floating_point():  # counts of batches
                 torch._foreach_copy_(averages, currents)
                 return
-            decay_now = min((1 + int(n)) / (10 + int(n)), decay)
+            # Not the count that is passed in: it lies beside the weights, and to read it would be to wait for a GPU.
+            assert self._average_model is not None
+            n = int(self._average_model.n_averaged)
+            decay_now = min((1 + n) / (10 + n), decay)
             torch._foreach_lerp_(averages, currents, 1 - decay_now)
 
         super().__init__(multi_avg_fn=move)
