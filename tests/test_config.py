@@ -353,7 +353,7 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
                 "off, or train on waveforms (frontend.name=stft, frontend.cached=false)",
             )
             for once in ({"frontend.cached": True}, {"frontend.name": "fbank"})
-            for key, value in (("polarity", True), ("speed", 0.1), ("resynthesis", 0.5), ("equalizer_db", 2.0))
+            for key, value in (("polarity", True), ("speed", 0.1), ("resynthesis", 0.5), ("impulses", 0.2))
         ),
         *(
             ({f"augment.{key}": n, **bands}, f"augment.{key}={n} must be below the spectrogram's {n} bands")

@@ -363,9 +363,9 @@ class AugmentConfig(Section):
     enabled: Switch
     resynthesis: Annotated[Real, Field(ge=0, le=1)]
     speed: Annotated[Real, Field(ge=0, le=0.9)]
-    equalizer_db: Annotated[Real, Field(ge=0, le=60)]
     band_limit_hz: tuple[NonNegative, Positive] | None
     impulses: Fraction
+    equalizer_db: Annotated[Real, Field(ge=0, le=60)]
     gain_db: Annotated[Real, Field(ge=0, le=60)]
     polarity: Switch
     delay: Fraction
@@ -397,9 +397,9 @@ class AugmentConfig(Section):
             enabled=False,
             resynthesis=0.0,
             speed=0.0,
-            equalizer_db=0.0,
             band_limit_hz=None,
             impulses=0.0,
+            equalizer_db=0.0,
             gain_db=0.0,
             polarity=False,
             delay=0.0,
@@ -566,7 +566,7 @@ class Config(ModelConfig):
     def _check_augment(self) -> Self:
         frontend = self.frontend
         augment = self.augment if self.augment.enabled else AugmentConfig.off()
-        for key in ("resynthesis", "speed", "equalizer_db", "band_limit_hz", "impulses", "noise_color_db", "polarity"):
+        for key in ("resynthesis", "speed", "band_limit_hz", "impulses", "noise_color_db", "polarity"):
             value = getattr(augment, key)
             if value and (frontend.cached or frontend.name == "fbank"):
                 raise ValueError(

@@ -490,6 +490,21 @@ def test_equalizer_changes_gains_by_its_standard_deviation() -> None:
     assert (decibels[:, 2:-1] - decibels[:, 1:-2]).abs().max() < 1  # smooth
 
 
+@pytest.mark.parametrize("kind", FRONTENDS)
+def test_equalizer_on_energies_is_one_smooth_filter_per_clip(kind: str) -> None:
+    clean = inputs_of(kind, noise(400)) + 1e-3
+    changed, _ = augmented(kind, clean, torch.zeros(400, 2), equalizer_db=3.0)
+    decibels = 20 / exponent(kind) * (changed / clean).log10()
+    torch.testing.assert_close(decibels, decibels[:, :1, :, :1].expand_as(decibels), atol=2e-3, rtol=0)
+    by_band = decibels[:, 0, :, 0]
+    assert by_band.mean() == pytest.approx(0, abs=0.3)
+    assert by_band[:, 0].std() == pytest.approx(3.0, rel=0.15)
+    assert by_band[:, -1].std() == pytest.approx(3.0, rel=0.15)
+    correlation = by_band.T.corrcoef()
+    assert correlation.diagonal(1).min() > 0.5
+    assert correlation[0, -1].abs() < 0.2
+
+
 def test_band_limit_keeps_what_lies_between_its_edges() -> None:
     inputs = torch.cat([tone(hertz, 50) for hertz in (30.0, 1000.0, 3970.0)])
     limited, _ = augmented("waveform", inputs, torch.zeros(150, 2), band_limit_hz=(300.0, 3000.0))

@@ -18,7 +18,7 @@ from adaspec.frontends import AdaptiveSTFT, Fbank
 
 __all__ = ["augment_energies", "augment_inputs", "longest_window", "spec_augment"]
 
-N_GAINS = 8  # of an equaliser, evenly spaced from 0 to half the sample rate
+N_GAINS = 8  # of an equaliser, evenly spaced from the lowest frequency or band to the highest
 EDGE_HZ = 100.0  # over which a band limit goes from all to nothing
 
 
@@ -50,12 +50,17 @@ def augment_inputs(
     References
     ----------
     channel and crackle are after H. Tak et al., "RawBoost: A Raw Data Boosting and Augmentation Method applied to
-    Automatic Speaker Verification Anti-Spoofing", ICASSP 2022, sections 3.1 and 3.2, https://arxiv.org/abs/2111.04433
+    Automatic Speaker Verification Anti-Spoofing", ICASSP 2022, sections 3.1 and 3.2, https://arxiv.org/abs/2111.04433;
+    the channel on energies is after H. Nam et al., "FilterAugment: An Acoustic Environmental Data Augmentation Method",
+    ICASSP 2022, section 2, https://arxiv.org/abs/2110.03282
     """
     power = 1 if inputs.ndim == 2 else frontend.power
     if config.speed:
         inputs = _change_speed(inputs, config.speed)
-    if config.equalizer_db or config.band_limit_hz is not None:
+    if inputs.ndim == 4 and config.equalizer_db:
+        gains = _equalizer(inputs, inputs.shape[2], config.equalizer_db)
+        inputs = inputs * (gains**power)[:, None, :, None]
+    elif config.equalizer_db or config.band_limit_hz is not None:
         inputs = _filter(inputs, frontend.sample_rate, config.equalizer_db, config.band_limit_hz)
     if config.impulses:
         inputs = _crackle(inputs, config.impulses)
@@ -155,15 +160,20 @@ def _change_speed(waveforms: Tensor, largest: float) -> Tensor:
     return torch.lerp(waveforms.gather(1, before), waveforms.gather(1, after), place - before)
 
 
+def _equalizer(inputs: Tensor, n: int, equalizer_db: float) -> Tensor:
+    """Factors (batch, n) of the sound of each clip, smooth from the lowest frequency to the highest."""
+    drawn = equalizer_db * torch.randn(len(inputs), 1, N_GAINS, device=inputs.device)
+    decibels = nn.functional.interpolate(drawn, size=n, mode="linear", align_corners=True)[:, 0]
+    return 10 ** (decibels / 20)
+
+
 def _filter(
     waveforms: Tensor, sample_rate: int, equalizer_db: float, band_limit_hz: tuple[float, float] | None
 ) -> Tensor:
     """Send each clip through a channel of its own: gains at `N_GAINS` frequencies, and a band."""
-    n_clips, n_samples = waveforms.shape
+    n_samples = waveforms.shape[1]
     spectra = torch.fft.rfft(waveforms)
-    drawn = equalizer_db * torch.randn(n_clips, 1, N_GAINS, device=waveforms.device)
-    decibels = nn.functional.interpolate(drawn, size=spectra.shape[1], mode="linear", align_corners=True)[:, 0]
-    gains = 10 ** (decibels / 20)
+    gains = _equalizer(waveforms, spectra.shape[1], equalizer_db)
     if band_limit_hz is not None:
         frequency = torch.linspace(0, sample_rate / 2, spectra.shape[1], device=waveforms.device)
         low = _uniform(waveforms, 0, band_limit_hz[0])[:, None]
