@@ -43,7 +43,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from adaspec.audio import trim_silence
 from adaspec.backbones import build_backbone
-from adaspec.config import Config, TrainConfig, load_config
+from adaspec.config import AugmentConfig, Config, TrainConfig, load_config
 from adaspec.engine import keep_freed_memory
 from adaspec.model import AudioClassifier
 from adaspec.recipes import read_recipe
@@ -54,6 +54,7 @@ from adaspec.training.module import FoldModule, learning_rate_factor
 ROOT = Path(__file__).parents[1]
 BATCH, N_BANDS, N_FRAMES = 16, 128, 216
 N_STEPS, N_WARM = 6, 2  # per round
+PLAIN_CHANGES = {"enabled", "gain_db", "mix", "mix_probability", "mix_alpha", "time_stretch", "freq_shift"}
 
 
 def changed(config: Config, **sections: dict[str, Any]) -> Config:
@@ -268,6 +269,14 @@ def plain_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.Optimiz
     return torch.optim.AdamW(groups, lr=rate, weight_decay=decay)
 
 
+def check_changes(augment: AugmentConfig) -> None:
+    """Refuse a recipe whose clips the plain script would change less than the project does."""
+    off = AugmentConfig.off()
+    others = [key for key in AugmentConfig.model_fields if getattr(augment, key) != getattr(off, key)]
+    if unknown := sorted(set(others) - PLAIN_CHANGES):
+        sys.exit(f"error: the plain script does not know augment.{', augment.'.join(unknown)}; take esc10-fast")
+
+
 def compare_recipe(name: str, root: Path, epochs: int | None) -> None:
     settings = [] if epochs is None else [f"train.epochs={epochs}"]
     with tempfile.TemporaryDirectory() as scratch:
@@ -275,6 +284,7 @@ def compare_recipe(name: str, root: Path, epochs: int | None) -> None:
         clone_last_commit(repository)
         with contextlib.chdir(repository):
             _, config = read_recipe(name, root, settings)
+        check_changes(config.augment)
         cost = run_recipe(name, root, settings, repository)
         folds = [scores["accuracy"] for scores in keep(repository, Path(scratch) / "kept")]
     print(
