@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import warnings
 from collections.abc import Iterable, Sequence
@@ -94,6 +95,7 @@ def fit_fold(
     _quiet_lightning()
     keep_freed_memory()
     torch.set_num_threads(config.train.threads_per_fold)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else matrix products may round anew each run on a GPU
     torch.use_deterministic_algorithms(True, warn_only=True)
     folder.mkdir(parents=True, exist_ok=True)
     contract = feature_contract(config)
