@@ -440,6 +440,14 @@ def test_table_is_markdown() -> None:
     assert lines[6] == ""
 
 
+@pytest.mark.parametrize("markdown", [False, True])
+def test_difference_that_is_nothing_but_rounding_has_no_minus(markdown: bool) -> None:
+    base, _, _, same = compared()
+    told = format_table([base, replace(same, difference=-1e-17, difference_low=-1e-17)], markdown=markdown)
+    assert "-0.0000" not in told
+    assert told.count("+0.0000") == 4  # in the table and in the sentence
+
+
 STAGE = """
 stages:
   evaluate:

@@ -356,8 +356,8 @@ def format_table(
         row = [each.name, f"{each.accuracy:.4f}", std, f"{each.low:.4f} to {each.high:.4f}"]
         if index:
             row += [
-                f"{each.difference:+.4f}",
-                f"{each.difference_low:+.4f} to {each.difference_high:+.4f}",
+                f"{each.difference:+z.4f}",
+                f"{each.difference_low:+z.4f} to {each.difference_high:+z.4f}",
                 f"{each.n_only_this} : {each.n_only_baseline}",
                 f"{each.p_value:.3g}",
             ]
@@ -382,7 +382,7 @@ def format_table(
 
 
 def _sentence(each: Comparison, baseline: str) -> str:
-    figures = f"{each.difference:+.4f} (95 % interval {each.difference_low:+.4f} to {each.difference_high:+.4f})"
+    figures = f"{each.difference:+z.4f} (95 % interval {each.difference_low:+z.4f} to {each.difference_high:+z.4f})"
     if each.verdict == "no difference shown":
         return f"{each.name} against {baseline}: no difference shown, accuracy {figures}."
     return f"{each.name} is {each.verdict} than {baseline}: accuracy {figures}."
