@@ -27,8 +27,8 @@ from joblib.externals.loky import get_reusable_executor
 
 from adaspec.audio import AUDIO_SUFFIXES, clip_digest, read_bytes
 from adaspec.config import Config, load_config
-from adaspec.engine import n_cores, run_tasks
 from adaspec.features.extract import extract
+from adaspec.runtime.engine import n_cores, run_tasks
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("ADASPEC_SHARED", ROOT.parent / "shared"))

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from adaspec.files import complete_folder
+from adaspec.runtime.files import complete_folder
 
 RATE = 22_050
 Samples = npt.NDArray[np.float64]

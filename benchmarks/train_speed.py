@@ -44,9 +44,9 @@ from torch.utils.data import DataLoader, Dataset
 from adaspec.audio import trim_silence
 from adaspec.backbones import build_backbone
 from adaspec.config import AugmentConfig, Config, TrainConfig, load_config
-from adaspec.engine import keep_freed_memory
-from adaspec.model import AudioClassifier
-from adaspec.recipes import read_recipe
+from adaspec.experiments.recipes import read_recipe
+from adaspec.models.classifier import AudioClassifier
+from adaspec.runtime.engine import keep_freed_memory
 from adaspec.training.callbacks import AverageWeights
 from adaspec.training.fit import lightning_precision
 from adaspec.training.module import FoldModule, learning_rate_factor
@@ -120,7 +120,7 @@ def compare_steps(n_rounds: int) -> None:
         load_config(ROOT / "params.yaml"),
         audio={"sample_rate": 22050, "window_s": (N_FRAMES - 1) * 512 / 22050},
         frontend={"n_fft": 2048, "hop_length": 512, "n_mels": N_BANDS, "cached": True},
-        backbone={"name": "wav_resnet"},
+        backbone={"name": "resnet18"},
         train={"epochs": 1},
     )
     torch.manual_seed(0)
@@ -144,10 +144,10 @@ class PlainClips(Dataset[tuple[Tensor, Tensor]]):
         self.waveforms, self.labels, self.config = waveforms, labels, config
         frontend, rate = config.frontend, config.audio.sample_rate
         assert rate is not None
-        assert config.audio.window_s is not None
-        self.n_window, self.n_classes = round(config.audio.window_s * rate), max(labels) + 1
+        assert config.features.window.length_s is not None
+        self.n_window, self.n_classes = round(config.features.window.length_s * rate), max(labels) + 1
         self.mel = torchaudio.transforms.MelSpectrogram(
-            rate, frontend.n_fft, hop_length=frontend.hop_length, n_mels=frontend.n_mels or 64, power=frontend.power
+            rate, frontend.n_fft, hop_length=frontend.hop_length, n_mels=frontend.mel.n_mels or 64, power=frontend.power
         )
 
     def __len__(self) -> int:
@@ -166,10 +166,10 @@ class PlainClips(Dataset[tuple[Tensor, Tensor]]):
         n_long = math.ceil(self.n_window * (1 + augment.time_stretch))
         target = nn.functional.one_hot(torch.tensor(self.labels[index]), self.n_classes).float()
         waveform = self.crop(index, n_long)
-        if augment.mix == "between_class" and np.random.random() < augment.mix_probability:
+        if augment.mix.name == "between_class" and np.random.random() < augment.mix.probability:
             others = [other for other, label in enumerate(self.labels) if label != self.labels[index]]
             other = others[np.random.randint(len(others))]
-            second, share = self.crop(other, n_long), np.random.beta(augment.mix_alpha, augment.mix_alpha)
+            second, share = self.crop(other, n_long), np.random.beta(augment.mix.alpha, augment.mix.alpha)
             levels = [float(np.sqrt(np.mean(sound**2))) + 1e-9 for sound in (waveform, second)]
             heard = share * levels[1] / (share * levels[1] + (1 - share) * levels[0])
             norm = math.hypot(heard, 1 - heard)
@@ -194,13 +194,13 @@ class PlainClips(Dataset[tuple[Tensor, Tensor]]):
 
     def log(self, energies: Tensor) -> Tensor:
         """Decibels, with a channel axis."""
-        return (10 * energies.clamp_min(1 / (self.config.frontend.log_base or 1e9)).log10()).unsqueeze(0)
+        return (10 * energies.clamp_min(1 / (self.config.frontend.compression.gamma or 1e9)).log10()).unsqueeze(0)
 
 
 def plain_recipe(config: Config, root: Path) -> list[float]:
     """Train and test fold after fold; return the accuracy of each."""
     table = pd.read_csv(root / "meta/esc50.csv")
-    table = table[table["esc10"]] if config.dataset.subset == "esc10" else table
+    table = table[table["esc10"]] if config.dataset.variant == "esc10" else table
     names = sorted(table["category"].unique())
     waveforms = []
     for name in table["filename"]:
@@ -239,7 +239,7 @@ def plain_fold(
             optimizer.zero_grad()
             logits = model(spectrograms)
             repeated = targets.repeat(len(logits) // len(targets), 1)  # of an ensemble, for each member
-            loss = nn.functional.cross_entropy(logits, repeated, label_smoothing=train.label_smoothing)
+            loss = nn.functional.cross_entropy(logits, repeated, label_smoothing=train.loss.label_smoothing)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), train.gradient_clip or math.inf)
             optimizer.step()
@@ -262,10 +262,10 @@ def plain_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.Optimiz
         {"params": [parameter for parameter in model.parameters() if parameter.ndim > 1]},
         {"params": [parameter for parameter in model.parameters() if parameter.ndim <= 1], "weight_decay": 0.0},
     ]
-    rate, decay = train.learning_rate, train.weight_decay
-    if train.optimizer == "muon":
-        return Muon(groups, lr=rate, weight_decay=decay, momentum=train.momentum, nesterov=True, ns_steps=3)
-    assert train.optimizer == "adamw", "the script knows no other"
+    rate, decay = train.optimizer.learning_rate, train.optimizer.weight_decay
+    if train.optimizer.name == "muon":
+        return Muon(groups, lr=rate, weight_decay=decay, momentum=train.optimizer.momentum, nesterov=True, ns_steps=3)
+    assert train.optimizer.name == "adamw", "the script knows no other"
     return torch.optim.AdamW(groups, lr=rate, weight_decay=decay)
 
 

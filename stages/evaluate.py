@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 
 from adaspec.config import load_config
-from adaspec.errors import exit_on_input_error
+from adaspec.config.resolve import resolve
 from adaspec.evaluation.evaluate import evaluate as evaluate_folds
-from adaspec.resolve import resolve
+from adaspec.experiments.repository import commit
+from adaspec.models.history import read_history
+from adaspec.runtime.console import command_line
+from adaspec.runtime.workspace import repository_root
 from adaspec.tables import read_asv_scores, read_clips, read_folds
-from adaspec.tracking import RunLog, repository_root
+from adaspec.tracking import TRACKERS
 from adaspec.training.digest import training_digest
-from adaspec.training.history import read_history
 
 
 def evaluate(
@@ -27,7 +29,8 @@ def evaluate(
     evaluation.write(metrics)
     print(evaluation.table())
 
-    run = RunLog(repository_root(), training_digest(config, clips, folds), config, clips)
+    tracker = TRACKERS[config.tracking.tracker]
+    run = tracker.run(repository_root(), training_digest(config, clips, folds), config, clips, commit())
     for fold, scores in evaluation.folds.items():
         run.log_epochs(fold, read_history(models / f"fold-{fold}"))
         run.log_fold(fold, scores, models / f"fold-{fold}", evaluation.learned.folds.get(fold))
@@ -38,5 +41,5 @@ def evaluate(
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         evaluate(*map(Path, sys.argv[1:]))

@@ -7,19 +7,20 @@ import sys
 from pathlib import Path
 
 from adaspec.config import load_config
-from adaspec.engine import n_cores
-from adaspec.errors import exit_on_input_error
+from adaspec.config.resolve import resolve_audio
 from adaspec.features.extract import extract
-from adaspec.resolve import resolve
+from adaspec.runtime.console import command_line
+from adaspec.runtime.engine import n_cores
 from adaspec.tables import read_clips
 
 
 def features(clips_csv: Path, folder: Path) -> None:
     clips = read_clips(clips_csv)
-    config = resolve(load_config(Path("params.yaml")), clips)
+    config = load_config(Path("params.yaml"))
+    config = config.model_copy(update={"audio": resolve_audio(config.audio, clips)})
     extract(clips, config, folder, config.engine.workers or n_cores())
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         features(*map(Path, sys.argv[1:]))

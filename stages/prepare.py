@@ -10,9 +10,9 @@ from pathlib import Path
 from adaspec.config import load_config
 from adaspec.datasets import read_asv_scores, read_dataset
 from adaspec.datasets.clips import examine_clips
-from adaspec.engine import n_cores
-from adaspec.errors import exit_on_input_error
-from adaspec.files import write_csv
+from adaspec.runtime.console import command_line
+from adaspec.runtime.engine import n_cores
+from adaspec.runtime.files import write_csv
 
 
 def prepare(clips_csv: Path, skipped_csv: Path, asv_scores_csv: Path) -> None:
@@ -31,5 +31,5 @@ def prepare(clips_csv: Path, skipped_csv: Path, asv_scores_csv: Path) -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         prepare(*map(Path, sys.argv[1:]))

@@ -7,23 +7,23 @@ import sys
 from pathlib import Path
 
 from adaspec.config import load_config
-from adaspec.errors import exit_on_input_error
-from adaspec.evaluation.figures import draw_balance
-from adaspec.files import write_csv
-from adaspec.resolve import resolve
-from adaspec.splits import describe_folds, make_folds
+from adaspec.config.resolve import resolve_split
+from adaspec.runtime.console import command_line
+from adaspec.runtime.files import write_csv
 from adaspec.tables import read_clips
+from adaspec.tables.balance_figure import draw_balance
+from adaspec.tables.splits import describe_folds, make_folds
 
 
 def split(clips_csv: Path, folds_csv: Path, balance_png: Path) -> None:
     clips = read_clips(clips_csv)
-    config = resolve(load_config(Path("params.yaml")), clips)
-    folds = make_folds(clips, config.split, config.seed)
+    config = load_config(Path("params.yaml"))
+    folds = make_folds(clips, resolve_split(config.split, clips), config.seed)
     describe_folds(folds, clips)
     write_csv(folds_csv, folds)
     draw_balance(folds, clips, balance_png)
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         split(*map(Path, sys.argv[1:]))

@@ -7,19 +7,25 @@ import sys
 from pathlib import Path
 
 from adaspec.config import load_config
-from adaspec.errors import exit_on_input_error
-from adaspec.resolve import resolve
+from adaspec.config.resolve import resolve
+from adaspec.experiments.repository import commit
+from adaspec.runtime.console import command_line
+from adaspec.runtime.workspace import repository_root
 from adaspec.tables import read_clips, read_folds
-from adaspec.tracking import repository_root
+from adaspec.tracking import TRACKERS
 from adaspec.training.crossvalidate import cross_validate
 
 
 def train(clips_csv: Path, folds_csv: Path, features: Path, models: Path) -> None:
     clips = read_clips(clips_csv)
     config = resolve(load_config(Path("params.yaml")), clips)
-    cross_validate(clips, read_folds(folds_csv), config, features, models, repository_root())
+    root, folds = repository_root(), read_folds(folds_csv)
+    tracker = TRACKERS[config.tracking.tracker]
+    cross_validate(
+        clips, folds, config, features, models, root, lambda digest: tracker.run(root, digest, config, clips, commit())
+    )
 
 
 if __name__ == "__main__":
-    with exit_on_input_error():
+    with command_line():
         train(*map(Path, sys.argv[1:]))

@@ -8,6 +8,8 @@ import pytest
 import torch
 import yaml
 
+from adaspec.runtime.console import configure_logging
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -19,6 +21,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _messages() -> None:
+    """Show messages on stderr, as the commands do."""
+    configure_logging()
 
 
 @pytest.fixture

@@ -136,12 +136,12 @@ def repository(tmp_path: Path) -> Path:
 def test_cli_recipe_prints_one_command(repository: Path) -> None:
     (repository / "my birds").mkdir()
     finished = run(
-        "recipe", "birds", "--root", "my birds", "-S", "seed=1", "-S", "backbone.widths=[8, 16]", cwd=repository
+        "recipe", "birds", "--root", "my birds", "-S", "seed=1", "-S", "backbone.resnet.widths=[8, 16]", cwd=repository
     )
     assert (finished.returncode, finished.stderr) == (0, "")
     root = f"{repository}/my birds"
     assert finished.stdout == (
-        "dvc exp run -S dataset.name=folder -S seed=1 -S 'backbone.widths=[8,16]' "
+        "dvc exp run -S dataset.name=folder -S seed=1 -S 'backbone.resnet.widths=[8,16]' "
         f"-S 'dataset.root=\"{root}\"'\n"
     )  # fmt: skip
 

@@ -11,15 +11,16 @@ import pytest
 import torch
 from toydata import Toy, changed, make_toy
 
-from adaspec.engine import torch_device
+from adaspec.config.resolve import resolve
 from adaspec.features.extract import extract
 from adaspec.features.store import FeatureStore, feature_contract
 from adaspec.frontends import build_frontend
-from adaspec.model import AudioClassifier, load
-from adaspec.resolve import resolve
-from adaspec.splits import make_folds
+from adaspec.models.classifier import AudioClassifier
+from adaspec.models.history import read_history
+from adaspec.models.saved import load
+from adaspec.runtime.engine import torch_device
+from adaspec.tables.splits import make_folds
 from adaspec.training.fit import _train_batches, fit_fold
-from adaspec.training.history import read_history
 from adaspec.training.module import FoldModule, learning_rate_factor
 
 ROOT = Path(__file__).parents[1]
@@ -91,7 +92,7 @@ def sample_rate(toy: Toy, folder: Path) -> None:
 
 
 def n_fft(toy: Toy, folder: Path) -> None:
-    layer = build_frontend(changed(toy.config, **{"frontend.n_fft": 256, "frontend.n_mels": None}))
+    layer = build_frontend(changed(toy.config, **{"frontend.n_fft": 256, "frontend.mel.n_mels": None}))
     assert layer(torch.randn(1, 1600)).shape[2] == 129
 
 
@@ -101,7 +102,7 @@ def hop_length(toy: Toy, folder: Path) -> None:
 
 
 def n_mels(toy: Toy, folder: Path) -> None:
-    layer = build_frontend(changed(toy.config, **{"frontend.n_mels": 11}))
+    layer = build_frontend(changed(toy.config, **{"frontend.mel.n_mels": 11}))
     assert layer(torch.randn(1, 1600)).shape[2] == 11
 
 
@@ -123,7 +124,9 @@ def three_channels(toy: Toy, folder: Path) -> None:
 
 def split_parts(toy: Toy, folder: Path) -> None:
     whole, half = (
-        resolve(changed(toy.config, **{"audio.window_s": None, "audio.split_parts": n_parts}), toy.clips).audio.window_s
+        resolve(
+            changed(toy.config, **{"features.window.length_s": None, "features.window.n_parts": n_parts}), toy.clips
+        ).features.window.length_s
         for n_parts in (1, 2)
     )
     assert whole is not None
@@ -131,7 +134,7 @@ def split_parts(toy: Toy, folder: Path) -> None:
 
 
 def dropout(toy: Toy, folder: Path) -> None:
-    knobs = {"backbone.name": "wav_resnet", "backbone.dropout": 0.7}
+    knobs = {"backbone.name": "resnet18", "backbone.dropout": 0.7}
     rates = [module.p for module in model(toy, **knobs).modules() if isinstance(module, torch.nn.Dropout)]
     assert rates == [0.7]
 
@@ -169,33 +172,33 @@ def epochs(toy: Toy, folder: Path) -> None:
 
 
 def learning_rate(toy: Toy, folder: Path) -> None:
-    knobs = {"frontend.learn_window": True, "train.learning_rate": 0.004, "train.frontend_lr_multiplier": 0.5}
+    knobs = {"frontend.learn_window": True, "train.optimizer.learning_rate": 0.004, "train.frontend.lr_multiplier": 0.5}
     rates = [group["initial_lr"] for group in optimizer(toy, **knobs).param_groups]
     assert rates == [0.004, 0.004, 0.002]
 
 
 def gamma(toy: Toy, folder: Path) -> None:
-    knobs = {"train.schedule": "exponential", "train.gamma": 0.5, "train.warmup_fraction": 0.0}
+    knobs = {"train.schedule.name": "exponential", "train.schedule.gamma": 0.5, "train.schedule.warmup_fraction": 0.0}
     train = changed(toy.config, **knobs).train
     factors = [learning_rate_factor(epoch * 7, 21, 7, train) for epoch in range(3)]
     assert factors == pytest.approx([1, 0.5, 0.25])
 
 
 def optimizers(toy: Toy, folder: Path) -> None:
-    sgd = optimizer(toy, **{"train.optimizer": "sgd"})
+    sgd = optimizer(toy, **{"train.optimizer.name": "sgd"})
     assert isinstance(sgd, torch.optim.SGD)
     assert {group["momentum"] for group in sgd.param_groups} == {0.9}
-    assert isinstance(optimizer(toy, **{"train.optimizer": "adamw"}), torch.optim.AdamW)
+    assert isinstance(optimizer(toy, **{"train.optimizer.name": "adamw"}), torch.optim.AdamW)
 
 
 def weight_decay(toy: Toy, folder: Path) -> None:
-    groups = optimizer(toy, **{"frontend.learn_window": True, "train.weight_decay": 0.03}).param_groups
+    groups = optimizer(toy, **{"frontend.learn_window": True, "train.optimizer.weight_decay": 0.03}).param_groups
     assert [group["weight_decay"] for group in groups] == [0.03, 0.0, 0.0]
 
 
 def augmentation(toy: Toy, folder: Path) -> None:
     off = resolve(changed(toy.config, **{"augment.enabled": False}), toy.clips)
-    assert off.augment.mix == "none"
+    assert off.augment.mix.name == "none"
     assert fitted(Toy(toy.clips, toy.folds, off, toy.features), folder / "off") != fitted(toy, folder / "on")
 
 

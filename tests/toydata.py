@@ -14,17 +14,17 @@ import soundfile
 import yaml
 
 from adaspec.config import Config
+from adaspec.config.resolve import resolve
 from adaspec.datasets.clips import examine_clips
 from adaspec.features.extract import extract
-from adaspec.resolve import resolve
-from adaspec.splits import make_folds
+from adaspec.tables.splits import make_folds
 
 RATE = 8000
 TONES_HZ = {"high": 2800.0, "low": 400.0, "middle": 1300.0, "bonafide": 600.0, "spoof": 2000.0}
 PARAMS = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
 SMALL: dict[str, Any] = {
     "audio.sample_rate": RATE,
-    "audio.window_s": 0.2,
+    "features.window.length_s": 0.2,
     "audio.trim_db": None,
     "features.clips_per_shard": 8,
     "split.scheme": "group_kfold",
@@ -33,7 +33,7 @@ SMALL: dict[str, Any] = {
     "frontend.n_fft": 128,
     "frontend.win_length": 128,
     "frontend.hop_length": 64,
-    "frontend.n_mels": 16,
+    "frontend.mel.n_mels": 16,
     "train.epochs": 3,
     "train.batch_size": 6,
     "train.precision": 32,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from adaspec.model import load
+    from adaspec.models.saved import load
 
 __all__ = ["__version__", "load"]
 
@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     # Importing torch takes over a second; `adaspec --help` should not pay for it.
     if name == "load":
-        from adaspec.model import load
+        from adaspec.models.saved import load
 
         return load
     raise AttributeError(f"module 'adaspec' has no attribute {name!r}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import adaspec
-from adaspec.errors import exit_on_input_error
+from adaspec.runtime.console import command_line
 
 __all__ = ["app"]
 
@@ -60,9 +60,9 @@ def recipe(
 ) -> None:
     """Print the 'dvc exp run' command of a recipe; eval "$(adaspec recipe esc10-fast --root /data/esc10)" runs it."""
     from adaspec.errors import InputError
-    from adaspec.recipes import describe_recipes, read_recipe, recipe_command
+    from adaspec.experiments.recipes import describe_recipes, read_recipe, recipe_command
 
-    with exit_on_input_error():
+    with command_line():
         if name is None:
             if root is not None or settings:
                 raise InputError("--root and -S are for a recipe; name one, or list them all with 'adaspec recipe'")
@@ -76,7 +76,7 @@ def recipe(
 
 
 def _tell_leftovers(knobs: dict[str, Any]) -> None:
-    from adaspec.recipes import leftover_knobs
+    from adaspec.experiments.recipes import leftover_knobs
 
     if leftovers := leftover_knobs(knobs):
         typer.echo(
@@ -100,9 +100,9 @@ def trials(
 
     Trials that are done are not run again: after a break, give the same command.
     """
-    from adaspec.trials import plan, report, run_missing
+    from adaspec.experiments.ablation import plan, report, run_missing
 
-    with exit_on_input_error():
+    with command_line():
         planned = plan(recipe, root, settings or [])
         _tell_leftovers(planned[0].knobs)
         run_missing(planned, jobs)
@@ -123,8 +123,8 @@ def tune(
 
     Start it in several terminals to share the work, and again to go on after a break.
     """
-    with exit_on_input_error():
-        from adaspec.tuning import tune as tune_knobs
+    with command_line():
+        from adaspec.experiments.tuning import tune as tune_knobs
 
         typer.echo(tune_knobs(trials, study, storage))
 
@@ -142,10 +142,10 @@ def compare(
 ) -> None:
     """Compare accuracies clip by clip with those of a baseline: paired intervals and McNemar's test."""
     from adaspec.errors import InputError
-    from adaspec.evaluation.comparison import compare as compare_settings
-    from adaspec.evaluation.comparison import format_table, read_setting
+    from adaspec.experiments.compare import compare as compare_settings
+    from adaspec.experiments.compare import format_table, read_setting
 
-    with exit_on_input_error():
+    with command_line():
         if len(settings) < 2:
             raise InputError(f"there is nothing to compare {settings[0]} with; name a baseline and another setting")
         compared = compare_settings([read_setting(setting) for setting in settings])
@@ -163,10 +163,10 @@ def predict(
 ) -> None:
     """Classify recordings of any rate, channels and length; those that cannot be read are told, the others done."""
     from adaspec.audio import BadClipError, read_bytes
-    from adaspec.inference import Predictor, find_audio, find_models
-    from adaspec.predictions import Writer
+    from adaspec.models.predictor import Predictor, find_audio, find_models
+    from adaspec.models.printing import Writer
 
-    with exit_on_input_error():
+    with command_line():
         files = find_audio(recordings)
         predictor = Predictor(find_models(model), vote=voting.value, overlap=overlap)
     n_failed = 0
@@ -188,9 +188,9 @@ def export(
     onnx: Annotated[Path, typer.Option(help="File to write.")],
 ) -> None:
     """Write a model as ONNX, from windows of the waveform to logits; labels and rate are in its metadata."""
-    from adaspec.export import export_onnx
+    from adaspec.models.export import export_onnx
 
-    with exit_on_input_error():
+    with command_line():
         typer.echo(export_onnx(model, onnx))
 
 
@@ -207,9 +207,9 @@ def score(
     n_bootstrap: Annotated[int, typer.Option(min=100, help="Resamples for the 95 % intervals.")] = 1000,
 ) -> None:
     """EER, t-DCF and errors per attack of a detector's score file, in the format of the ASVspoof challenges."""
-    from adaspec.evaluation.spoofing import report
+    from adaspec.evaluation.reports.spoofing import report
 
-    with exit_on_input_error():
+    with command_line():
         typer.echo(report(scores, asv_scores, threshold_from, n_bootstrap))
 
 
@@ -222,5 +222,5 @@ def fetch(
     """Download a data set, unpack it and check that it is complete. A download that broke off goes on."""
     from adaspec.datasets.fetch import fetch as fetch_dataset
 
-    with exit_on_input_error():
+    with command_line():
         typer.echo(fetch_dataset(dataset, to, url))

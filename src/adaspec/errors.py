@@ -1,23 +1,30 @@
-"""What a user can mend, told in one line instead of a traceback."""
+"""What a user can mend, told in one line instead of a traceback.
+
+ValueError
+  InputError      anything that comes from outside: knobs, files, the command line
+    SettingError  one setting of a layer, by its name
+"""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-__all__ = ["InputError", "exit_on_input_error"]
+__all__ = ["InputError", "SettingError"]
 
 
 class InputError(ValueError):
     """Input that cannot be used: says what, where, what was got, what is allowed and what to do."""
 
 
-@contextmanager
-def exit_on_input_error() -> Iterator[None]:
-    """End the process with one line and exit code 1 when an `InputError` comes through."""
-    try:
-        yield
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        raise SystemExit(1) from None
+class SettingError(InputError):
+    """A setting of a layer that is out of range or contradicts another.
+
+    Parameters
+    ----------
+    setting : str
+        Name of the argument, such as "win_length". The message begins with it.
+    reason : str
+        What follows the name: value, what is allowed and what to do.
+    """
+
+    def __init__(self, setting: str, reason: str) -> None:
+        super().__init__(f"{setting}{reason}")
+        self.setting, self.reason = setting, reason

@@ -19,7 +19,7 @@ SMALL_AST = {"embed_dim": 32, "depth": 2, "num_heads": 2, "patch_size": 8, "patc
 BACKBONES: dict[str, tuple[type[torch.nn.Module], dict[str, Any]]] = {
     "cnn": (CNN, {"name": "cnn"}),
     "resnet": (ResNet, {"name": "resnet"}),
-    "wav_resnet": (WavResNet, {"name": "wav_resnet"}),
+    "resnet18": (WavResNet, {"name": "resnet18"}),
     "ast, patches, cls": (AST, {"name": "ast", "ast": SMALL_AST}),
     "ast, convolutions, mean": (AST, {"name": "ast", "ast": SMALL_AST | {"stem": "convolutions", "pooling": "mean"}}),
     "timm:resnet10t": (TimmModel, {"name": "timm:resnet10t"}),

@@ -1,5 +1,4 @@
 import torch
-
 from adaspec.backbones.one_class import OneClassHead
 
 

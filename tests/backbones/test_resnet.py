@@ -64,12 +64,12 @@ def test_resnet_of_many_widths_is_finite_in_bf16_on_narrow_spectrograms(n_blocks
     check_bf16(build(widths=(8,) * n_blocks), n_frames)
 
 
-def test_wav_resnet_is_resnet_18_behind_a_norm() -> None:
+def test_resnet18_is_resnet_18_behind_a_norm() -> None:
     model = WavResNet(**(SIZES | {"n_channels": 3, "n_classes": 1000}))
     assert sum(p.numel() for p in model.parameters()) == 11_689_512
 
 
-def test_wav_resnet_computes_what_timm_computes_with_its_weights() -> None:
+def test_resnet18_computes_what_timm_computes_with_its_weights() -> None:
     """timm's ResNet-18 with averaging shortcuts; both list their weights in the same order."""
     torch.manual_seed(0)
     peer = timm.create_model("resnet18", in_chans=3, num_classes=7, avg_down=True).eval()

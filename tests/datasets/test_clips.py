@@ -8,7 +8,7 @@ import soundfile
 from adaspec.audio import clip_digest
 from adaspec.datasets.clips import CLIP_COLUMNS, examine_clips
 from adaspec.errors import InputError
-from adaspec.files import write_csv
+from adaspec.runtime.files import write_csv
 from adaspec.tables import read_clips
 
 

@@ -46,7 +46,7 @@ def test_esc50_subset_without_clips_is_refused(tmp_path: Path) -> None:
     meta = put_meta(tmp_path, GOOD.replace("True", "False"))
     with pytest.raises(InputError) as caught:
         read(tmp_path, config(tmp_path, "esc10"))
-    assert str(caught.value) == f"{meta}: no clip has esc10=True; set dataset.subset to null"
+    assert str(caught.value) == f"{meta}: no clip has esc10=True; set dataset.variant to null"
 
 
 @pytest.mark.parametrize("content", [b"\xef\xbb\xbf" + GOOD.encode(), GOOD.replace("\n", "\r\n").encode()])

@@ -6,11 +6,11 @@ import soundfile
 from toydata import small_config
 
 from adaspec.config import DatasetConfig
+from adaspec.config.resolve import resolve
 from adaspec.datasets import read_dataset
 from adaspec.datasets.clips import examine_clips
 from adaspec.errors import InputError
-from adaspec.resolve import resolve
-from adaspec.splits import make_folds
+from adaspec.tables.splits import make_folds
 
 # Two of each part of the fault-filtered split.
 PARTS = {"00029": "train", "00030": "train", "00000": "dev", "00001": "dev", "00012": "eval", "00013": "eval"}

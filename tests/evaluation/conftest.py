@@ -19,7 +19,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Toy, Path]:
     from adaspec.training.fit import fit_fold
 
     folder = tmp_path_factory.mktemp("trained")
-    knobs = {"audio.window_s": 0.04, "train.epochs": 4, "train.learning_rate": 0.005}
+    knobs = {"features.window.length_s": 0.04, "train.epochs": 4, "train.optimizer.learning_rate": 0.005}
     toy = make_toy(folder, {"high": 8, "low": 10, "middle": 8}, **knobs)
     for fold in (1, 2):
         checkpoints, finished = folder / f"checkpoints-{fold}", folder / "models" / f"fold-{fold}"

@@ -4,7 +4,7 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adaspec.evaluation.classification import (
+from adaspec.evaluation.scores.classification import (
     SCORES,
     bootstrap_interval,
     classification_scores,

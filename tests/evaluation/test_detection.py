@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
 
-from adaspec.evaluation.detection import (
+from adaspec.evaluation.scores.detection import (
     AsvErrors,
     Costs,
     asv_errors,

@@ -8,12 +8,12 @@ import pytest
 import sklearn.metrics
 from toydata import Toy, changed, differing
 
-from adaspec.evaluation.classification import SCORES
 from adaspec.evaluation.evaluate import Evaluation, evaluate, score_clips
+from adaspec.evaluation.scores.classification import SCORES
 from adaspec.features.store import FeatureStore, feature_contract
-from adaspec.model import load
-from adaspec.training.history import read_history
-from adaspec.windows import cut, even_starts, window_length
+from adaspec.features.windows import cut, even_starts, window_length
+from adaspec.models.history import read_history
+from adaspec.models.saved import load
 
 Trained = tuple[Toy, Path]
 

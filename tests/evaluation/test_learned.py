@@ -14,7 +14,8 @@ from toydata import Toy, changed, differing, small_config
 from adaspec.evaluation.evaluate import Evaluation, evaluate
 from adaspec.evaluation.learned import Learned
 from adaspec.frontends import AdaptiveSTFT
-from adaspec.model import AudioClassifier, load, save
+from adaspec.models.classifier import AudioClassifier
+from adaspec.models.saved import load, save
 
 RATE, N_FFT = 8000, 128
 BIN_HZ = RATE / N_FFT
@@ -195,7 +196,7 @@ def test_learned_mel_is_measured(tmp_path: Path) -> None:
     [
         (WINDOW, {"frontend_window", "frontend_bins"}),
         (KERNELS, {"frontend_kernels", "frontend_change", "frontend_bins"}),
-        (KERNELS | {"frontend.kernel_form": "banded"}, {"frontend_kernels", "frontend_change", "frontend_bins"}),
+        (KERNELS | {"frontend.kernels.form": "banded"}, {"frontend_kernels", "frontend_change", "frontend_bins"}),
     ],
 )
 def test_figures_show_what_can_be_learned(tmp_path: Path, knobs: dict[str, Any], expected: set[str]) -> None:
@@ -269,7 +270,7 @@ def test_front_end_that_fell_silent_leaves_finite_numbers(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("n_fft", [4, 5])
 def test_smallest_transforms_can_be_drawn(tmp_path: Path, n_fft: int) -> None:
-    size = {"frontend.n_fft": n_fft, "frontend.win_length": 3, "frontend.hop_length": 2, "frontend.n_mels": None}
+    size = {"frontend.n_fft": n_fft, "frontend.win_length": 3, "frontend.hop_length": 2, "frontend.mel.n_mels": None}
     learned = Learned(models(tmp_path, unchanged, **size, **WINDOW, **KERNELS))
     written(learned, tmp_path / "metrics")
     assert learned.mean["window_change"] == learned.mean["kernel_change"] == 0

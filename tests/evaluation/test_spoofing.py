@@ -8,10 +8,10 @@ import pytest
 from scipy.stats import norm
 from toydata import changed, make_toy
 
-from adaspec.evaluation.detection import AsvErrors, error_curve
 from adaspec.evaluation.evaluate import evaluate
-from adaspec.evaluation.spoofing import SpoofingDetection, asv_errors_of, log_odds, report
-from adaspec.score_files import read_scores
+from adaspec.evaluation.reports.spoofing import SpoofingDetection, asv_errors_of, log_odds, report
+from adaspec.evaluation.scores.detection import AsvErrors, error_curve
+from adaspec.tables.score_files import read_scores
 from adaspec.training.fit import fit_fold
 
 ASV = AsvErrors(p_fa=0.0246047, p_miss=0.0245810, p_fa_spoof=0.7606525)
@@ -151,7 +151,7 @@ def test_report_of_score_files(tmp_path: Path) -> None:
 
 
 def test_evaluation_of_a_detector_writes_scores_attacks_and_figures(tmp_path: Path) -> None:
-    knobs = {"train.epochs": 6, "augment.mix": "none", "train.learning_rate": 0.01}
+    knobs = {"train.epochs": 6, "augment.mix.name": "none", "train.optimizer.learning_rate": 0.01}
     toy = make_toy(tmp_path, {"bonafide": 9, "spoof": 15}, **knobs)
     clips = toy.clips.assign(
         attack=["-" if label == "bonafide" else f"A0{index % 2 + 1}" for index, label in enumerate(toy.clips["label"])],

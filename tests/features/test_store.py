@@ -174,5 +174,5 @@ def test_contract_of_waveforms_ignores_what_does_not_change_them() -> None:
 
 def test_contract_of_fbank_names_each_of_its_settings() -> None:
     assert FBANK["representation"] == "fbank"
-    assert FBANK["fbank"] == CONFIG.features.fbank.model_dump(exclude={"normalize"})
+    assert FBANK["fbank"] == CONFIG.frontend.fbank.model_dump(exclude={"normalize"})
     assert FBANK["sample_rate"] == CONFIG.audio.sample_rate

@@ -5,7 +5,8 @@ import pytest
 import torch
 import torchaudio
 
-from adaspec.frontends.bands import compress, mel_bands
+from adaspec.frontends.compression import compress
+from adaspec.frontends.mel import mel_bands
 
 
 @pytest.mark.parametrize("scale", ["htk", "slaney"])

@@ -36,7 +36,7 @@ KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
     "learn_kernels": (True, {}),
     "learn_mel": (True, {}),
     "kernel_form": ("banded", LEARNED),
-    "band_width": (3, LEARNED | {"frontend.kernel_form": "banded"}),
+    "band_width": (3, LEARNED | {"frontend.kernels.form": "banded"}),
     "kernel_constraint": ("orthonormal", LEARNED),
     "window_nonnegative": (True, LEARNED),
     "window_symmetric": (True, LEARNED),

@@ -3,8 +3,8 @@ import scipy.signal
 import torch
 from torch import Tensor
 
-from adaspec.frontends.constraints import constrain_kernels, nonnegative, symmetric
-from adaspec.frontends.dft import dft_basis, dft_norms
+from adaspec.frontends.stft.constraints import constrain_kernels, nonnegative, symmetric
+from adaspec.frontends.stft.dft import dft_basis, dft_norms
 
 
 def random(*shape: int) -> Tensor:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from adaspec.frontends.dft import complex_rows, dft_basis, dft_norms
+from adaspec.frontends.stft.dft import complex_rows, dft_basis, dft_norms
 
 SIZES = [1, 2, 3, 4, 5, 255, 256, 2048]
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from adaspec.config import load_config
 from adaspec.frontends import AdaptiveSTFT
-from adaspec.model import AudioClassifier
+from adaspec.models.classifier import AudioClassifier
 
 N_FFT, HOP = 128, 50
 SMALL: dict[str, Any] = {"n_fft": N_FFT, "hop_length": HOP, "n_mels": 16}

@@ -108,7 +108,7 @@ def test_frontend_save_and_load(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", FRONTENDS)
 def test_build_frontend_takes_the_configured_settings(name: str) -> None:
     section = CONFIG.frontend.model_copy(update={"name": name, "n_mels": 24, "hop_length": 160})
-    fbank = CONFIG.features.fbank.model_copy(update={"n_mels": 24, "frame_shift_ms": 10.0})
+    fbank = CONFIG.frontend.fbank.model_copy(update={"n_mels": 24, "frame_shift_ms": 10.0})
     config = CONFIG.model_copy(
         update={
             "frontend": section,

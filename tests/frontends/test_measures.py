@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from adaspec.frontends import AdaptiveSTFT
-from adaspec.frontends.dft import complex_rows, dft_basis
 from adaspec.frontends.measures import (
     LARGEST_CONDITION,
     center_and_bandwidth,
@@ -19,6 +18,7 @@ from adaspec.frontends.measures import (
     power_response,
     relative_change,
 )
+from adaspec.frontends.stft.dft import complex_rows, dft_basis
 
 RATE, N_FFT = 8000, 128
 BIN_HZ = RATE / N_FFT

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from adaspec.frontends import mixing
-from adaspec.frontends.mixing import identity_mixing, mix, mixing_blocks
+from adaspec.frontends.stft.mixing import identity_mixing, mix, mixing_blocks
 
 # n_fft, band_width; the last two mix as many bins as there are
 SIZES = [(16, 1), (16, 3), (17, 3), (64, 9), (65, 9), (63, 15), (254, 9), (258, 5), (4, 3), (5, 3), (20, 11), (21, 11)]

@@ -9,8 +9,8 @@ from stft_forms import FORMS, LEARN_ALL, build, gradients, noise, perturb
 from torch import Tensor
 
 from adaspec.frontends import AdaptiveSTFT
-from adaspec.frontends.constraints import constrain_kernels
-from adaspec.frontends.dft import dft_norms
+from adaspec.frontends.stft.constraints import constrain_kernels
+from adaspec.frontends.stft.dft import dft_norms
 
 SMALL: dict[str, Any] = {"n_fft": 64, "win_length": 60, "hop_length": 25, "n_mels": 8}
 ALL = {"learn_window": True, "learn_kernels": True, "learn_mel": True}

@@ -15,7 +15,7 @@ COPIED = ("src", "stages", "recipes", "dvc.yaml", "params.yaml", ".gitignore", "
 SMALL = {
     "synthetic.clips_per_class": 15,
     "synthetic.duration_s": 0.6,
-    "audio.window_s": 0.5,
+    "features.window.length_s": 0.5,
     "split.scheme": "group_kfold",
     "split.n_folds": 3,
     "split.validation_fraction": 0.25,

@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from adaspec.evaluation.classification import SCORES
+from adaspec.evaluation.scores.classification import SCORES
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -122,7 +122,9 @@ def test_queued_experiments_run_queued_code_into_one_store(project):
     resnet.write_text(wider)
     project.run("dvc", "exp", "run", "--queue", "--name", "wider")
     resnet.write_text(code)
-    project.run("dvc", "exp", "run", "--queue", "--name", "faster", "--set-param", "train.learning_rate=0.004")
+    project.run(
+        "dvc", "exp", "run", "--queue", "--name", "faster", "--set-param", "train.optimizer.learning_rate=0.004"
+    )
     project.run("dvc", "queue", "start", "--jobs", "2")
     for name in ("wider", "faster"):
         project.run("dvc", "queue", "logs", name, "--follow", check=False)
@@ -149,7 +151,8 @@ def test_queued_experiments_run_queued_code_into_one_store(project):
 
 TWO_TRIALS = """
 import sys
-from adaspec import cli, trials
+from adaspec import cli
+from adaspec.experiments import ablation as trials
 trials.TRIALS = {name: trials.TRIALS[name] for name in ("basic", "window")}  # of the seven, for time
 cli.app(sys.argv[1:])
 """

@@ -6,7 +6,7 @@ import torch
 from toydata import Fit, Toy, make_toy
 
 from adaspec.config import Config
-from adaspec.training.history import read_history
+from adaspec.models.history import read_history
 
 
 @pytest.fixture(autouse=True)
@@ -23,14 +23,14 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 
 @pytest.fixture(scope="session")
 def toy_fbank(tmp_path_factory: pytest.TempPathFactory) -> Toy:
-    knobs = {"frontend.name": "fbank", "features.fbank.n_mels": 16}
+    knobs = {"frontend.name": "fbank", "frontend.fbank.n_mels": 16}
     return make_toy(tmp_path_factory.mktemp("toy-fbank"), {"high": 8, "low": 8}, **knobs)
 
 
 @pytest.fixture(scope="session")
 def toy_speech(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     """Few clips of the label bonafide among many of spoof."""
-    knobs = {"split.balance": "weighted_sampler", "augment.mix": "none"}
+    knobs = {"split.balance": "weighted_sampler", "augment.mix.name": "none"}
     return make_toy(tmp_path_factory.mktemp("toy-speech"), {"bonafide": 6, "spoof": 14}, **knobs)
 
 

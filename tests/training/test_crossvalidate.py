@@ -177,8 +177,8 @@ def test_cross_validate_that_is_killed_leaves_no_workers_behind(toy: Toy, tmp_pa
             "augment.resynthesis=0.5 is for the labels bonafide and spoof, but the clips have",
         ),
         (
-            {"train.loss": "oc_softmax", "backbone.head": "one_class"},
-            "train.loss=oc_softmax is for the labels bonafide",
+            {"train.loss.name": "oc_softmax", "backbone.head": "one_class"},
+            "train.loss.name=oc_softmax is for the labels bonafide",
         ),
     ],
 )

@@ -15,19 +15,20 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from toydata import Fit, Toy, changed, differing, make_toy
 
 from adaspec.config import AugmentConfig, Config, TrainConfig
+from adaspec.config.resolve import resolve
 from adaspec.errors import InputError
 from adaspec.features.store import FeatureStore, feature_contract
-from adaspec.model import AudioClassifier, load
-from adaspec.resolve import resolve
-from adaspec.splits import make_folds
+from adaspec.features.windows import EvenWindows, vote, window_length
+from adaspec.models.classifier import AudioClassifier
+from adaspec.models.history import read_history
+from adaspec.models.saved import load
+from adaspec.tables.splits import make_folds
 from adaspec.training.fit import _train_batches, _validation_batches, fit_fold, lightning_precision
-from adaspec.training.history import read_history
 from adaspec.training.module import FoldModule
-from adaspec.windows import EvenWindows, vote, window_length
 
-NO_AUGMENT = {"augment.gain_db": 0.0, "augment.time_shift": 0.0, "augment.mix": "none"}
-EASY = NO_AUGMENT | {"train.epochs": 30, "train.label_smoothing": 0.0}
-STOPPING = {"train.epochs": 40, "train.early_stopping_patience": 2, "train.learning_rate": 0.02}
+NO_AUGMENT = {"augment.gain_db": 0.0, "augment.time_shift": 0.0, "augment.mix.name": "none"}
+EASY = NO_AUGMENT | {"train.epochs": 30, "train.loss.label_smoothing": 0.0}
+STOPPING = {"train.epochs": 40, "train.early_stopping_patience": 2, "train.optimizer.learning_rate": 0.02}
 
 
 def validation_loss(folder: Path, toy: Toy) -> float:
@@ -35,7 +36,7 @@ def validation_loss(folder: Path, toy: Toy) -> float:
     rows = toy.rows()
     clips = rows[rows["role"] == "validation"]
     contract = feature_contract(toy.config)
-    n_window = window_length(contract, toy.config.audio.window_s)
+    n_window = window_length(contract, toy.config.features.window.length_s)
     windows = EvenWindows(FeatureStore(toy.features, contract), list(clips["clip_id"]), n_window, "repeat", 0.0, 5)
     model = load(folder)
     positions, probabilities = [], []
@@ -98,7 +99,7 @@ def test_fit_without_augmentation_is_one_switch(fit: Fit, toy: Toy) -> None:
     def weights(**knobs: Any) -> bytes:
         return fit(resolve(changed(toy.config, **({"augment.freq_mask": 4} | knobs)), toy.clips))[0]
 
-    by_hand = {"augment.gain_db": 0.0, "augment.mix": "none", "augment.freq_mask": 0}
+    by_hand = {"augment.gain_db": 0.0, "augment.mix.name": "none", "augment.freq_mask": 0}
     assert weights(**{"augment.enabled": False}) == weights(**by_hand) != weights()
 
 
@@ -149,29 +150,29 @@ WAVEFORMS: dict[str, Any] = {
     "augment.speed": 0.1,
     "augment.band_limit_hz": (300.0, 3400.0),
     "augment.impulses": 0.1,
-    "augment.noise_color_db": 3.0,
+    "augment.noise.color_db": 3.0,
 }
 STRONG: dict[str, Any] = {
     "augment.equalizer_db": 3.0,
     "augment.gain_db": 6.0,
     "augment.delay": 0.3,
     "augment.time_shift": 0.5,
-    "augment.noise_snr_db": (0.0, 20.0),
-    "augment.mix": "between_class",
+    "augment.noise.snr_db": (0.0, 20.0),
+    "augment.mix.name": "between_class",
     "augment.time_stretch": 0.2,
     "augment.freq_shift": 2,
     "augment.freq_mask": 6,
     "augment.time_mask": 8,
 }
-LEARNING = {"frontend.learn_window": True, "frontend.learn_kernels": True, "train.frontend_pull": 1.0}
-FROZEN = LEARNING | STRONG | WAVEFORMS | {"train.frontend_freeze_epochs": 15, "train.optimizer": "muon"}
+LEARNING = {"frontend.learn_window": True, "frontend.learn_kernels": True, "train.frontend.l2_sp": 1.0}
+FROZEN = LEARNING | STRONG | WAVEFORMS | {"train.frontend.freeze_epochs": 15, "train.optimizer.name": "muon"}
 CACHED = STRONG | {"frontend.cached": True, "frontend.n_transforms": 3, "frontend.window_ratio": 0.5}
 
 
 def test_fit_resumes_with_every_augmentation() -> None:
     """So that a new one is among those that a killed training comes back to."""
     augment = {f"augment.{name}" for name in AugmentConfig.model_fields}
-    augment -= {"augment.enabled", "augment.mix_alpha", "augment.mix_probability", "augment.resynthesis"}
+    augment -= {"augment.enabled", "augment.mix.alpha", "augment.mix.probability", "augment.resynthesis"}
     assert set(FROZEN) >= augment
     assert set(CACHED) >= augment - set(WAVEFORMS)
 
@@ -269,44 +270,44 @@ def test_fit_sees_a_clip_of_weight_zero_no_more_than_a_missing_one(fit: Fit, toy
 
 # knob -> (another value, what must be set for it to matter)
 SGD, EXPONENTIAL, LEARNED = (
-    {"train.optimizer": "sgd"},
-    {"train.schedule": "exponential"},
+    {"train.optimizer.name": "sgd"},
+    {"train.schedule.name": "exponential"},
     {"frontend.learn_window": True},
 )
 KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
     "train.epochs": (4, {}),
     "train.batch_size": (3, {}),
-    "train.optimizer": ("sgd", {}),
-    "train.learning_rate": (1.0e-3, {}),
-    "train.frontend_lr_multiplier": (3.0, LEARNED),
-    "train.frontend_freeze_epochs": (1, LEARNED),
-    "train.frontend_pull": (10.0, LEARNED),
-    "train.frontend_gradient_clip": (1e-9, LEARNED),
-    "train.weight_decay": (0.5, {}),
-    "train.momentum": (0.5, SGD),
-    "train.schedule": ("exponential", {}),
-    "train.warmup_fraction": (0.5, {}),
-    "train.gamma": (0.5, EXPONENTIAL),
+    "train.optimizer.name": ("sgd", {}),
+    "train.optimizer.learning_rate": (1.0e-3, {}),
+    "train.frontend.lr_multiplier": (3.0, LEARNED),
+    "train.frontend.freeze_epochs": (1, LEARNED),
+    "train.frontend.l2_sp": (10.0, LEARNED),
+    "train.frontend.gradient_clip": (1e-9, LEARNED),
+    "train.optimizer.weight_decay": (0.5, {}),
+    "train.optimizer.momentum": (0.5, SGD),
+    "train.schedule.name": ("exponential", {}),
+    "train.schedule.warmup_fraction": (0.5, {}),
+    "train.schedule.gamma": (0.5, EXPONENTIAL),
     "train.gradient_clip": (0.01, {}),
-    "train.loss": ("focal", {}),
-    "train.focal_gamma": (1.0, {"train.loss": "focal"}),
-    "train.label_smoothing": (0.0, {}),
+    "train.loss.name": ("focal", {}),
+    "train.loss.focal_gamma": (1.0, {"train.loss.name": "focal"}),
+    "train.loss.label_smoothing": (0.0, {}),
     "train.ema_decay": (0.2, {}),
     "train.early_stopping_patience": (2, STOPPING | {"train.early_stopping_patience": None, "train.epochs": 25}),
     "train.precision": ("bf16", {}),
     "augment.gain_db": (0.0, {}),
     "augment.time_shift": (0.3, {}),
-    "augment.polarity": (True, {"augment.mix": "mixup"}),
+    "augment.polarity": (True, {"augment.mix.name": "mixup"}),
     "augment.speed": (0.2, {}),
     "augment.equalizer_db": (6.0, {}),
     "augment.band_limit_hz": ((1000.0, 2000.0), {}),
     "augment.impulses": (0.5, {}),
-    "augment.noise_color_db": (20.0, {"augment.noise_snr_db": (0.0, 5.0)}),
+    "augment.noise.color_db": (20.0, {"augment.noise.snr_db": (0.0, 5.0)}),
     "augment.delay": (0.3, {}),
-    "augment.noise_snr_db": ((0.0, 20.0), {}),
-    "augment.mix": ("between_class", {}),
-    "augment.mix_probability": (0.5, {}),
-    "augment.mix_alpha": (0.7, {}),
+    "augment.noise.snr_db": ((0.0, 20.0), {}),
+    "augment.mix.name": ("between_class", {}),
+    "augment.mix.probability": (0.5, {}),
+    "augment.mix.alpha": (0.7, {}),
     "augment.time_stretch": (0.2, {}),
     "augment.freq_shift": (2, {}),
     "augment.freq_mask": (6, {}),
@@ -409,7 +410,7 @@ def test_validation_on_cached_spectrograms_equals_that_on_waveforms_exactly(
     targets = torch.tensor([toy.labels.index(label) for label in rows["label"]])
     outcomes = []
     for cached in (False, True):
-        knobs = {"frontend.cached": cached, "audio.pad": pad, "audio.window_s": window_s}
+        knobs = {"frontend.cached": cached, "features.window.pad": pad, "features.window.length_s": window_s}
         model, config, store = classifier(toy, **further, **knobs)
         module = FoldModule(model, config, 1, torch.ones(3), targets)
         with torch.no_grad():
@@ -423,7 +424,7 @@ def test_validation_on_cached_spectrograms_equals_that_on_waveforms_exactly(
 
 
 def test_fit_compiled_comes_to_nearly_the_same(fit: Fit, toy: Toy) -> None:
-    config = changed(toy.config, **{"train.epochs": 1, "backbone.name": "cnn", "augment.mix": "none"})
+    config = changed(toy.config, **{"train.epochs": 1, "backbone.name": "cnn", "augment.mix.name": "none"})
     plain, compiled = (fit(changed(config, **{"train.compile": on}))[1][0]["train_loss"] for on in (False, True))
     assert compiled == pytest.approx(plain, rel=1e-2)
 
@@ -464,7 +465,7 @@ def test_fit_of_an_ensemble_saves_all_its_networks(toy: Toy, tmp_path: Path) -> 
 
 SPEECH: dict[str, dict[str, Any]] = {
     "resynthesis": {"augment.resynthesis": 0.7},
-    "oc_softmax": {"train.loss": "oc_softmax", "backbone.head": "one_class"},
+    "oc_softmax": {"train.loss.name": "oc_softmax", "backbone.head": "one_class"},
     "sampler": {"split.balance": "none"},
 }
 
@@ -478,7 +479,7 @@ def test_fit_anti_spoofing_knob_changes_the_result_and_repeats_it(fit: Fit, toy_
 
 
 def test_fit_one_class_learns_to_tell_the_two(toy_speech: Toy, tmp_path: Path) -> None:
-    knobs = {**SPEECH["oc_softmax"], **NO_AUGMENT, "train.epochs": 25, "train.learning_rate": 0.01}
+    knobs = {**SPEECH["oc_softmax"], **NO_AUGMENT, "train.epochs": 25, "train.optimizer.learning_rate": 0.01}
     config = changed(toy_speech.config, **knobs)
     fit_fold(1, toy_speech.rows(), toy_speech.labels, config, toy_speech.features, tmp_path, tmp_path / "finished")
     rows = toy_speech.rows()
@@ -540,7 +541,7 @@ def test_fit_config_is_saved_with_the_model(toy: Toy, tmp_path: Path) -> None:
 
 
 def test_fit_that_diverges_ends_in_one_line_and_saves_no_model(fit, toy, tmp_path: Path) -> None:
-    knobs = {"train.learning_rate": 1e20, "train.gradient_clip": None, "train.ema_decay": None}
+    knobs = {"train.optimizer.learning_rate": 1e20, "train.gradient_clip": None, "train.ema_decay": None}
     diverging = changed(toy.config, **knobs)
     with pytest.raises(InputError, match=r"training diverged in epoch \d \(.*; lower train\.learning_rate") as caught:
         fit(diverging)
@@ -549,11 +550,11 @@ def test_fit_that_diverges_ends_in_one_line_and_saves_no_model(fit, toy, tmp_pat
 
 
 def test_fit_whose_orthonormal_kernels_fall_apart_ends_in_one_line(fit, toy) -> None:
-    knobs = {"train.learning_rate": 1e30, "train.frontend_gradient_clip": None, "train.optimizer": "sgd"}
-    knobs |= {"frontend.learn_kernels": True, "frontend.kernel_constraint": "orthonormal", "train.ema_decay": None}
+    knobs = {"train.optimizer.learning_rate": 1e30, "train.frontend.gradient_clip": None, "train.optimizer.name": "sgd"}
+    knobs |= {"frontend.learn_kernels": True, "frontend.kernels.constraint": "orthonormal", "train.ema_decay": None}
     with pytest.raises(
         InputError, match=r"training diverged in epoch \d: the learned kernels cannot be made"
     ) as caught:
         fit(changed(toy.config, **knobs))
-    assert "train.frontend_lr_multiplier" in str(caught.value)
+    assert "train.frontend.lr_multiplier" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from toydata import changed, small_config
 
 from adaspec.config import Config, TrainConfig
-from adaspec.model import AudioClassifier
+from adaspec.models.classifier import AudioClassifier
 from adaspec.training.callbacks import AverageWeights
 from adaspec.training.module import FoldModule, learning_rate_factor
 
@@ -103,10 +103,10 @@ def groups_of(config: Config) -> tuple[FoldModule, dict[int, dict[str, Any]]]:
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
 @pytest.mark.parametrize("backbone", ["cnn", "resnet"])
 def test_optimizer_groups_decay_matrices_alone(optimizer: str, backbone: str) -> None:
-    knobs = {"train.optimizer": optimizer, "backbone.name": backbone, "train.weight_decay": 0.07}
-    config = small_config(Path("raw"), **LEARNING, **knobs, **{"train.frontend_lr_multiplier": 0.25})
+    knobs = {"train.optimizer.name": optimizer, "backbone.name": backbone, "train.optimizer.weight_decay": 0.07}
+    config = small_config(Path("raw"), **LEARNING, **knobs, **{"train.frontend.lr_multiplier": 0.25})
     module, group_of = groups_of(config)
-    rate = config.train.learning_rate
+    rate = config.train.optimizer.learning_rate
     assert type(module.optimizers().optimizer).__name__.lower() == optimizer
     parameters = dict(module.model.named_parameters())
     assert set(group_of) == {id(parameter) for parameter in parameters.values()}, "each is in a group"
@@ -115,13 +115,18 @@ def test_optimizer_groups_decay_matrices_alone(optimizer: str, backbone: str) ->
         decayed = name.startswith("backbone.") and parameter.ndim > 1
         assert group["weight_decay"] == (0.07 if decayed else 0), name
         assert group["initial_lr"] == (rate * 0.25 if name.startswith("frontend.") else rate), name
-        assert group.get("momentum", config.train.momentum) == config.train.momentum
+        assert group.get("momentum", config.train.optimizer.momentum) == config.train.optimizer.momentum
     assert any(name.startswith("frontend.") for name in parameters)
     assert any(parameter.ndim == 1 for parameter in parameters.values())
 
 
 def test_muon_turns_weights_about_equally_far_in_all_directions() -> None:
-    knobs = {"train.optimizer": "muon", "train.learning_rate": 0.03, "train.weight_decay": 0.0, "train.momentum": 0.9}
+    knobs = {
+        "train.optimizer.name": "muon",
+        "train.optimizer.learning_rate": 0.03,
+        "train.optimizer.weight_decay": 0.0,
+        "train.optimizer.momentum": 0.9,
+    }
     config = small_config(Path("raw"), **LEARNING, **knobs)
     module, trainer = trained(config, n_epochs=1)
     optimizer = trainer.optimizers[0]
@@ -180,14 +185,14 @@ def test_training_moves_what_is_learned_and_nothing_else(
 def test_training_moves_kernels_of_every_form(form: str, constraint: str) -> None:
     if form == "banded" and constraint != "free":
         pytest.skip("banded kernels have no constraint")
-    knobs = {"frontend.kernel_form": form, "frontend.kernel_constraint": constraint, "frontend.learn_kernels": True}
+    knobs = {"frontend.kernels.form": form, "frontend.kernels.constraint": constraint, "frontend.learn_kernels": True}
     start, end = learned(small_config(Path("raw"), **knobs, **{"frontend.n_transforms": 3}))
     for transform in range(3):
         assert not torch.equal(end["kernels"][transform], start["kernels"][transform])
 
 
 @pytest.mark.parametrize("ema_decay", [None, 0.9])
-@pytest.mark.parametrize("frozen", [{"train.frontend_lr_multiplier": 0.0}, {"train.frontend_freeze_epochs": 2}])
+@pytest.mark.parametrize("frozen", [{"train.frontend.lr_multiplier": 0.0}, {"train.frontend.freeze_epochs": 2}])
 def test_training_keeps_what_it_does_not_move_bit_identical(frozen: dict[str, Any], ema_decay: float | None) -> None:
     start, end = learned(small_config(Path("raw"), **LEARNING, **frozen), ema_decay=ema_decay, n_epochs=2)
     for name, tensor in end.items():
@@ -195,17 +200,17 @@ def test_training_keeps_what_it_does_not_move_bit_identical(frozen: dict[str, An
 
 
 def test_training_learns_once_the_frozen_epochs_are_over() -> None:
-    config = small_config(Path("raw"), **LEARNING, **{"train.frontend_freeze_epochs": 1})
+    config = small_config(Path("raw"), **LEARNING, **{"train.frontend.freeze_epochs": 1})
     start, end = learned(config, n_epochs=2)
     for name, tensor in end.items():
         assert not torch.equal(tensor, start[name]), name
 
 
 def test_training_with_pull_stays_nearer_to_the_start() -> None:
-    knobs = {"train.learning_rate": 0.01, "train.optimizer": "sgd", "train.frontend_lr_multiplier": 1.0}
+    knobs = {"train.optimizer.learning_rate": 0.01, "train.optimizer.name": "sgd", "train.frontend.lr_multiplier": 1.0}
     distances = []
     for pull in (0.0, 50.0, 100.0):
-        config = small_config(Path("raw"), **LEARNING, **knobs, **{"train.frontend_pull": pull})
+        config = small_config(Path("raw"), **LEARNING, **knobs, **{"train.frontend.l2_sp": pull})
         start, end = learned(config, n_epochs=6)
         distances.append([float((end[name] - start[name]).norm()) for name in start])
     for free, pulled, pulled_more in zip(*distances, strict=True):
@@ -214,9 +219,20 @@ def test_training_with_pull_stays_nearer_to_the_start() -> None:
 
 def test_pull_is_a_step_towards_the_start() -> None:
     """With gradients switched off by a rate that serves the pull alone: theta -= rate * pull * (theta - start)."""
-    knobs = {"train.optimizer": "sgd", "train.momentum": 0.0, "train.schedule": "exponential", "train.gamma": 1.0}
-    knobs |= {"train.warmup_fraction": 0.0, "train.frontend_gradient_clip": 1e-12, "train.frontend_pull": 50.0}
-    config = small_config(Path("raw"), **{"frontend.learn_window": True, "train.learning_rate": 0.01}, **knobs)
+    knobs = {
+        "train.optimizer.name": "sgd",
+        "train.optimizer.momentum": 0.0,
+        "train.schedule.name": "exponential",
+        "train.schedule.gamma": 1.0,
+    }
+    knobs |= {
+        "train.schedule.warmup_fraction": 0.0,
+        "train.frontend.gradient_clip": 1e-12,
+        "train.frontend.l2_sp": 50.0,
+    }
+    config = small_config(
+        Path("raw"), **{"frontend.learn_window": True, "train.optimizer.learning_rate": 0.01}, **knobs
+    )
     torch.manual_seed(0)
     module = FoldModule(AudioClassifier(config, ["a", "b"]), config, 1, torch.ones(2), torch.zeros(0))
     window = module.model.frontend.window
@@ -236,12 +252,12 @@ def test_gradients_are_clipped_per_group() -> None:
             for part in (module.model.frontend, module.model.backbone)
         )
 
-    frontend, backbone = norms(**{"train.gradient_clip": None, "train.frontend_gradient_clip": None})
+    frontend, backbone = norms(**{"train.gradient_clip": None, "train.frontend.gradient_clip": None})
     assert min(frontend, backbone) > 1e-3
-    clipped = norms(**{"train.gradient_clip": None, "train.frontend_gradient_clip": 1e-3})
+    clipped = norms(**{"train.gradient_clip": None, "train.frontend.gradient_clip": 1e-3})
     assert clipped[0] == pytest.approx(1e-3, rel=1e-3)
     assert clipped[1] > 1e-2
-    clipped = norms(**{"train.gradient_clip": 1e-3, "train.frontend_gradient_clip": None})
+    clipped = norms(**{"train.gradient_clip": 1e-3, "train.frontend.gradient_clip": None})
     assert clipped[1] == pytest.approx(1e-3, rel=1e-3)
     assert clipped[0] > 1e-2
 
@@ -250,14 +266,14 @@ def test_training_with_larger_multiplier_moves_the_window_further() -> None:
     config = small_config(Path("raw"), **{"frontend.learn_window": True})
 
     def distance(multiplier: float) -> float:
-        start, end = learned(changed(config, **{"train.frontend_lr_multiplier": multiplier}))
+        start, end = learned(changed(config, **{"train.frontend.lr_multiplier": multiplier}))
         return float((end["window"] - start["window"]).norm())
 
     assert distance(5.0) > 2 * distance(1.0) > 2 * distance(0.1) > 0
 
 
 def test_average_weights_lag_behind_the_weights() -> None:
-    config = small_config(Path("raw"), **{"train.learning_rate": 0.01})
+    config = small_config(Path("raw"), **{"train.optimizer.learning_rate": 0.01})
     torch.manual_seed(0)
     start = AudioClassifier(config, ["a", "b"]).backbone.head.weight.detach().clone()
     raw = trained(config)[0].model.backbone.head.weight
@@ -279,7 +295,7 @@ class Weights(pl.Callback):
 
 def test_average_weights_follow_their_formula() -> None:
     """average += (1 - min(decay, (1 + n) / (10 + n))) (weights - average), from the first step's weights on."""
-    config, decay = small_config(Path("raw"), **{"train.learning_rate": 0.01}), 0.2
+    config, decay = small_config(Path("raw"), **{"train.optimizer.learning_rate": 0.01}), 0.2
     torch.manual_seed(0)
     module = FoldModule(AudioClassifier(config, ["a", "b"]), config, 1, torch.ones(2), torch.zeros(0))
     steps = Weights()
@@ -297,7 +313,7 @@ def test_average_weights_follow_their_formula() -> None:
 
 @pytest.mark.parametrize("cached", [False, True])
 def test_augmentation_draws_by_the_batch_and_leaves_the_generator_alone(cached: bool) -> None:
-    knobs = {"augment.noise_snr_db": (0.0, 20.0), "augment.time_stretch": 0.2, "augment.time_mask": 4}
+    knobs = {"augment.noise.snr_db": (0.0, 20.0), "augment.time_stretch": 0.2, "augment.time_mask": 4}
     config = small_config(Path("raw"), **knobs, **{"frontend.cached": cached, "backbone.dropout": 0.0})
     torch.manual_seed(0)
     module = FoldModule(AudioClassifier(config, ["a", "b"]), config, 1, torch.ones(2), torch.zeros(0)).eval()

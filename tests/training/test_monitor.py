@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adaspec.training.history import read_history, write_history
+from adaspec.models.history import read_history, write_history
 from adaspec.training.monitor import FoldMonitor, Rows
 
 

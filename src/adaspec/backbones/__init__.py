@@ -4,18 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from adaspec.backbones.ast import AST
 from adaspec.backbones.cnn import CNN
-from adaspec.backbones.ensemble import Ensemble
-from adaspec.backbones.one_class import OneClassHead
-from adaspec.backbones.resnet import ResNet, WavResNet
+from adaspec.backbones.contract import Backbone
+from adaspec.backbones.ensemble import Ensemble, combined
+from adaspec.backbones.heads import HEADS, OneClassHead
+from adaspec.backbones.resnet import ResNet, ResNet18
+from adaspec.backbones.timm_model import TimmModel, check_timm_name
+from adaspec.errors import InputError, SettingError
 
 if TYPE_CHECKING:
     from adaspec.config import BackboneConfig
 
-__all__ = ["AST", "CNN", "Ensemble", "ResNet", "WavResNet", "build_backbone", "check_backbone"]
+__all__ = [
+    "AST",
+    "BACKBONES",
+    "CNN",
+    "HEADS",
+    "Backbone",
+    "Ensemble",
+    "OneClassHead",
+    "ResNet",
+    "ResNet18",
+    "TimmModel",
+    "build_backbone",
+    "check_backbone",
+    "combined",
+]
+
+BACKBONES: dict[str, type[Backbone]] = {"cnn": CNN, "resnet": ResNet, "resnet18": ResNet18, "ast": AST}
 
 
 def build_backbone(
@@ -34,58 +54,52 @@ def build_backbone(
     pretrained : bool
         Begin with other weights where `config` asks for them; otherwise nothing is read.
 
+    Returns
+    -------
+    nn.Module
+        A `Backbone`, one of timm's, or an `Ensemble` of `members` such.
+
     Raises
     ------
     InputError
         timm, the model or the weights are not there.
     """
+    sizes: dict[str, Any] = {
+        "n_channels": n_channels,
+        "n_features": n_features,
+        "n_frames": n_frames,
+        "n_classes": n_classes,
+    }
 
     def build() -> nn.Module:
-        return _build_member(
-            config,
-            n_channels=n_channels,
-            n_features=n_features,
-            n_frames=n_frames,
-            n_classes=n_classes,
-            pretrained=pretrained,
-        )
+        if config.is_timm:
+            settings = config.timm.model_dump() | {"pretrained": config.timm.pretrained and pretrained}
+            return TimmModel(**sizes, dropout=config.dropout, name=config.name, **settings)
+        # Settings of its own are in the sub-section that is called after it.
+        own: Any = getattr(config, config.name, None)
+        settings = {} if own is None else own.model_dump()
+        backbone = BACKBONES[config.name](**sizes, dropout=config.dropout, **settings)
+        if (head := HEADS[config.head]) is not nn.Linear:
+            backbone.head = head(backbone.num_features, n_classes)
+        return backbone
 
     return build() if config.members == 1 else Ensemble(build, config.members)
 
 
-def _build_member(
-    config: BackboneConfig, *, n_channels: int, n_features: int, n_frames: int, n_classes: int, pretrained: bool
-) -> nn.Module:
-    sizes: dict[str, Any] = {"n_channels": n_channels, "n_features": n_features, "n_classes": n_classes}
-    sizes["dropout"] = config.dropout
-    if config.name.startswith("timm:"):
-        from adaspec.backbones.timm_model import TimmModel
-
-        settings = config.timm.model_dump() | {"pretrained": config.timm.pretrained and pretrained}
-        return TimmModel(**sizes, n_frames=n_frames, name=config.name, **settings)
-    backbone: Any
-    if config.name == "resnet":
-        backbone = ResNet(**sizes, widths=config.widths, stem_block=config.stem_block)
-    elif config.name == "wav_resnet":
-        backbone = WavResNet(**sizes)
-    elif config.name == "ast":
-        backbone = AST(**sizes, n_frames=n_frames, **config.ast.model_dump())
-    else:
-        backbone = CNN(**sizes)
-    if config.head == "one_class":
-        backbone.head = OneClassHead(backbone.head.in_features)
-    return backbone
-
-
 def check_backbone(config: BackboneConfig) -> None:
-    """Make sure that the configured backbone is known.
+    """Make sure that the configured backbone is known and can be built.
 
     Raises
     ------
     InputError
-        timm is missing, or does not know the model.
+        timm is missing, or does not know the model; or settings contradict each other.
     """
-    if config.name.startswith("timm:"):
-        from adaspec.backbones.timm_model import check_timm_name
-
+    if config.is_timm:
         check_timm_name(config.name)
+        return
+    sizes: dict[str, Any] = {"n_channels": 1, "n_features": 64, "n_frames": 64, "n_classes": 2}
+    try:
+        with torch.device("meta"):  # shapes alone: no weights are made
+            build_backbone(config.model_copy(update={"members": 1}), **sizes)
+    except SettingError as error:
+        raise InputError(f"params.yaml backbone.{config.name}.{error}") from None

@@ -9,7 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from adaspec.backbones.contract import Backbone
 from adaspec.backbones.inputs import fill, input_norm
+from adaspec.errors import SettingError
 
 __all__ = ["AST"]
 
@@ -61,7 +63,7 @@ class _Block(nn.Module):
         return tokens + self.transform(tokens)
 
 
-class AST(nn.Module):
+class AST(Backbone):
     """Transformer over patches of the spectrogram.
 
     A stem turns the spectrogram into a grid of patches, each of which is told its place by a learned embedding. The
@@ -117,6 +119,12 @@ class AST(nn.Module):
         patch_dropout: float,
     ) -> None:
         super().__init__()
+        if embed_dim % num_heads:
+            raise SettingError("embed_dim", f"={embed_dim} must be a multiple of num_heads={num_heads}")
+        if stem == "patches" and patch_stride > patch_size:
+            raise SettingError(
+                "patch_stride", f"={patch_stride} would leave gaps between patches of patch_size={patch_size}"
+            )
         self.pooling, self.patch_dropout = pooling, patch_dropout
         self.normalize = input_norm(n_channels)
         if stem == "patches":
@@ -131,15 +139,14 @@ class AST(nn.Module):
         self.cls = nn.Parameter(torch.zeros(1, 1, embed_dim)) if pooling == "cls" else None
         self.blocks = nn.Sequential(*(_Block(embed_dim, num_heads, dropout) for _ in range(depth)))
         self.norm = nn.LayerNorm(embed_dim)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(embed_dim, n_classes)
+        self.finish(embed_dim, dropout, n_classes)
         nn.init.trunc_normal_(self.places, std=0.02)
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, spectrogram: Tensor) -> Tensor:
+    def forward_features(self, spectrogram: Tensor) -> Tensor:
         grid = self.stem(fill(self.normalize(spectrogram), self.smallest))  # (batch, embed_dim, n_rows, n_columns)
         tokens = (grid + self._places(grid)).flatten(2).transpose(1, 2)
         if self.training and self.patch_dropout > 0:
@@ -147,8 +154,7 @@ class AST(nn.Module):
         if self.cls is not None:
             tokens = torch.cat([self.cls.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
         tokens = self.norm(self.blocks(tokens))
-        pooled = tokens[:, 0] if self.pooling == "cls" else tokens.mean(dim=1)
-        return self.head(self.dropout(pooled))
+        return tokens[:, 0] if self.pooling == "cls" else tokens.mean(dim=1)
 
     def _places(self, grid: Tensor) -> Tensor:
         if grid.shape[2:] == self.places.shape[2:]:

@@ -6,12 +6,13 @@ import math
 
 from torch import Tensor, nn
 
+from adaspec.backbones.contract import Backbone
 from adaspec.backbones.inputs import input_norm
 
 __all__ = ["CNN"]
 
 
-class CNN(nn.Module):
+class CNN(Backbone):
     """Two 5x5 convolutions with pooling, then one linear layer.
 
     Parameters
@@ -20,6 +21,8 @@ class CNN(nn.Module):
         Transforms of the front end.
     n_features : int
         Height of the spectrogram; any width is taken.
+    n_frames : int
+        Width of the spectrograms that are trained on; nothing depends on it.
     n_classes : int
     dropout : float
         Before the linear layer, 0 <= p < 1.
@@ -29,7 +32,7 @@ class CNN(nn.Module):
     (batch, n_channels, n_features, n_frames) -> (batch, n_classes)
     """
 
-    def __init__(self, *, n_channels: int, n_features: int, n_classes: int, dropout: float) -> None:
+    def __init__(self, *, n_channels: int, n_features: int, n_frames: int, n_classes: int, dropout: float) -> None:
         super().__init__()
         self.normalize = input_norm(n_channels)
         self.convolutions = nn.Sequential(
@@ -40,9 +43,8 @@ class CNN(nn.Module):
             nn.ReLU(),
             nn.MaxPool2d(2, ceil_mode=True),
         )
-        n_rows = math.ceil(n_features / 4)
-        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(64 * n_rows, n_classes))
+        self.finish(64 * math.ceil(n_features / 4), dropout, n_classes)
 
-    def forward(self, spectrogram: Tensor) -> Tensor:
+    def forward_features(self, spectrogram: Tensor) -> Tensor:
         maps = self.convolutions(self.normalize(spectrogram))  # (batch, 64, n_rows, n_columns)
-        return self.head(maps.mean(dim=3))
+        return maps.mean(dim=3).flatten(1)

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Ensemble"]
+__all__ = ["Ensemble", "combined"]
 
 
 class Ensemble(nn.Module):
-    """Backbones on the same spectrograms; their probabilities are averaged.
+    """Backbones on the same spectrograms, each with logits of its own; `combined` averages their probabilities.
 
     Parameters
     ----------
@@ -22,8 +22,7 @@ class Ensemble(nn.Module):
 
     Shapes
     ------
-    (batch, n_channels, n_features, n_frames) -> (batch, n_classes), whose softmax is the mean of the members'; in
-    training (n_members * batch, n_classes): the members' logits one after the other, so that each has its own loss.
+    (batch, n_channels, n_features, n_frames) -> (n_members, batch, n_classes)
 
     References
     ----------
@@ -36,8 +35,11 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(build() for _ in range(n_members))
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        logits = [member(spectrogram) for member in self.members]
-        if self.training:
-            return torch.cat(logits)
-        log_probabilities = torch.stack([each.float().log_softmax(dim=1) for each in logits])
-        return log_probabilities.logsumexp(dim=0) - math.log(len(logits))
+        return torch.stack([member(spectrogram) for member in self.members])
+
+
+def combined(logits: Tensor) -> Tensor:
+    """Logits whose softmax is the mean of the members': (n_members, batch, n_classes) -> (batch, n_classes)."""
+    if len(logits) == 1:
+        return logits[0]
+    return logits.float().log_softmax(dim=2).logsumexp(dim=0) - math.log(len(logits))

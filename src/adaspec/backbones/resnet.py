@@ -7,9 +7,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from adaspec.backbones.contract import Backbone
 from adaspec.backbones.inputs import fill, input_norm
+from adaspec.errors import SettingError
 
-__all__ = ["ResNet", "WavResNet"]
+__all__ = ["ResNet", "ResNet18"]
 
 SMALLEST, SMALLEST_18 = 32, (64, 64)  # frames; spectrogram
 
@@ -38,7 +40,7 @@ class _Block(nn.Module):
         return torch.relu(self.residual(maps) + self.shortcut(maps))
 
 
-class ResNet(nn.Module):
+class ResNet(Backbone):
     """5x5 stem, a residual block at each width, mean over frequency, mean plus maximum over time.
 
     Parameters
@@ -48,6 +50,8 @@ class ResNet(nn.Module):
     n_features : int
         Height of the spectrogram. Any is taken, and any width: the network is fully convolutional. Fewer than 32 frames
         (twice as many for each width above four) are filled up with zeros, the mean.
+    n_frames : int
+        Width of the spectrograms that are trained on; nothing depends on it.
     n_classes : int
     dropout : float
         Before the linear layer, 0 <= p < 1.
@@ -72,12 +76,17 @@ class ResNet(nn.Module):
         *,
         n_channels: int,
         n_features: int,
+        n_frames: int,
         n_classes: int,
         dropout: float,
         widths: tuple[int, ...],
         stem_block: bool = True,
     ) -> None:
         super().__init__()
+        if not stem_block and len(widths) < 2:
+            raise SettingError(
+                "stem_block", f"=false leaves the one width of widths={list(widths)} no block; give two widths or more"
+            )
         self.smallest = (1, max(SMALLEST, 2 ** (len(widths) + 1)))  # two columns are left at the end
         self.normalize = input_norm(n_channels)
         self.stem = nn.Sequential(
@@ -85,17 +94,16 @@ class ResNet(nn.Module):
         )
         first = [_Block(widths[0], widths[0], stride=1)] if stem_block else []
         self.blocks = nn.Sequential(*first, *(_Block(n_in, n_out, stride=2) for n_in, n_out in pairwise(widths)))
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(widths[-1], n_classes)
+        self.finish(widths[-1], dropout, n_classes)
 
-    def forward(self, spectrogram: Tensor) -> Tensor:
+    def forward_features(self, spectrogram: Tensor) -> Tensor:
         normal = fill(self.normalize(spectrogram), self.smallest)
         maps = self.blocks(self.stem(normal))  # (batch, widths[-1], n_rows, n_columns)
         over_time = maps.mean(dim=2)
-        return self.head(self.dropout(over_time.mean(dim=2) + over_time.amax(dim=2)))
+        return over_time.mean(dim=2) + over_time.amax(dim=2)
 
 
-class WavResNet(nn.Module):
+class ResNet18(Backbone):
     """ResNet-18 on the spectrogram of one transform or of three.
 
     7x7 stem and maximum pooling, two blocks at each of 64, 128, 256 and 512 channels, mean over all positions.
@@ -106,6 +114,8 @@ class WavResNet(nn.Module):
         Transforms of the front end.
     n_features : int
         Height of the spectrogram. Any is taken, and any width; less than 64 is filled up with zeros, the mean.
+    n_frames : int
+        Width of the spectrograms that are trained on; nothing depends on it.
     n_classes : int
     dropout : float
         Before the linear layer, 0 <= p < 1.
@@ -121,7 +131,7 @@ class WavResNet(nn.Module):
     CVPR 2019, section 4.2, https://arxiv.org/abs/1812.01187
     """
 
-    def __init__(self, *, n_channels: int, n_features: int, n_classes: int, dropout: float) -> None:
+    def __init__(self, *, n_channels: int, n_features: int, n_frames: int, n_classes: int, dropout: float) -> None:
         super().__init__()
         self.normalize = input_norm(n_channels)
         self.stem = nn.Sequential(
@@ -134,10 +144,9 @@ class WavResNet(nn.Module):
         self.blocks = nn.Sequential(
             *(_Block(n_in, n_out, stride=1 if n_in == n_out else 2) for n_in, n_out in pairwise(widths))
         )
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(512, n_classes)
+        self.finish(512, dropout, n_classes)
 
-    def forward(self, spectrogram: Tensor) -> Tensor:
+    def forward_features(self, spectrogram: Tensor) -> Tensor:
         normal = fill(self.normalize(spectrogram), SMALLEST_18)
         maps = self.blocks(self.stem(normal))  # (batch, 512, n_rows, n_columns)
-        return self.head(self.dropout(maps.mean(dim=(2, 3))))
+        return maps.mean(dim=(2, 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from adaspec.backbones.inputs import fill, input_norm
 from adaspec.errors import InputError
+from adaspec.runtime.text import one_line
 
 __all__ = ["TimmModel", "check_timm_name"]
 
@@ -107,11 +109,32 @@ class TimmModel(nn.Module):
         if freeze:
             self._freeze()
 
+    @property
+    def num_features(self) -> int:
+        """Width of what `forward_features` returns."""
+        return int(getattr(self.model, "head_hidden_size", self.model.num_features))
+
+    @property
+    def head(self) -> nn.Module:
+        """The model's own head."""
+        head: nn.Module = self.model.get_classifier()
+        return head
+
     def forward(self, spectrogram: Tensor) -> Tensor:
+        return self._run(spectrogram, self.model)
+
+    def forward_features(self, spectrogram: Tensor) -> Tensor:
+        """From spectrograms to (batch, num_features)."""
+        model = self.model
+        return self._run(
+            spectrogram, lambda filled: model.forward_head(model.forward_features(filled), pre_logits=True)
+        )
+
+    def _run(self, spectrogram: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         size = spectrogram.shape[2:]
         filled = fill(self.normalize(spectrogram), _filled(size, self.multiple))
         try:
-            return self.model(filled)
+            return function(filled)
         except (AssertionError, RuntimeError, ValueError) as error:
             if size == self.size:
                 raise
@@ -197,4 +220,4 @@ def _load(name: str, settings: dict[str, Any]) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return one_line(error) or type(error).__name__

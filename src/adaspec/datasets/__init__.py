@@ -10,10 +10,10 @@ import pandas as pd
 from adaspec.config import DatasetConfig
 from adaspec.datasets import asvspoof2019_la, esc50, folder, gtzan, manifest, synthetic
 from adaspec.errors import InputError
-from adaspec.files import is_printable
-from adaspec.score_files import ASV_COLUMNS
+from adaspec.runtime.text import did_you_mean, is_printable
+from adaspec.tables.score_files import ASV_COLUMNS
 
-__all__ = ["DATASETS", "read_asv_scores", "read_dataset"]
+__all__ = ["DATASETS", "check_dataset", "read_asv_scores", "read_dataset"]
 
 DATASETS: dict[str, Callable[[Path, DatasetConfig], pd.DataFrame]] = {
     "synthetic": synthetic.read,
@@ -49,6 +49,13 @@ def read_dataset(config: DatasetConfig) -> pd.DataFrame:
             )
     table = table.assign(group=table["group"].where(table["group"] != "", table["path"]))
     return table.sort_values("path", ignore_index=True)
+
+
+def check_dataset(config: DatasetConfig) -> None:
+    """Make sure that the data set is known."""
+    if config.name not in DATASETS:
+        hint = did_you_mean(config.name, DATASETS, f"; known: {', '.join(DATASETS)}")
+        raise InputError(f"params.yaml dataset.name={config.name} is no data set{hint}")
 
 
 def read_asv_scores(config: DatasetConfig) -> pd.DataFrame:

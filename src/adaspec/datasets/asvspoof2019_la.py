@@ -16,11 +16,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from adaspec import score_files
 from adaspec.config import DatasetConfig
 from adaspec.errors import InputError
-from adaspec.score_files import ASV_COLUMNS, ASV_KEYS, read_lines
-from adaspec.tables import BONAFIDE, SPOOF
+from adaspec.tables import BONAFIDE, SPOOF, score_files
+from adaspec.tables.score_files import ASV_COLUMNS, ASV_KEYS, read_lines
 
 __all__ = ["read", "read_asv_scores"]
 

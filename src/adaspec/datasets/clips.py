@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from pathlib import Path
 from typing import Literal
 
@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from adaspec.audio import BadClipError, clip_digest, decode, read_bytes
-from adaspec.engine import run_tasks
 from adaspec.errors import InputError
-from adaspec.progress import ClipProgress
+from adaspec.runtime.engine import run_tasks
+from adaspec.runtime.progress import ClipProgress
 
 __all__ = ["CLIP_COLUMNS", "examine_clips"]
+
+log = logging.getLogger(__name__)
 
 CLIP_COLUMNS = ("clip_id", "path", "digest", "label", "group", "fold", "subset", "n_samples", "sample_rate")
 Choice = Literal["fail", "skip"]
@@ -82,10 +84,10 @@ def examine_clips(
             "dataset.on_bad_clip=skip"
         )
     if len(bad):
-        print(f"skipped {len(bad)} of {len(table)} clips that cannot be used", file=sys.stderr)
+        log.info("skipped %s of %s clips that cannot be used", len(bad), len(table))
     good = measured[measured["reason"] == ""]
     for path in good.loc[good["silent"], "path"]:
-        print(f"warning: {root / path} is digital silence", file=sys.stderr)
+        log.warning("%s is digital silence", root / path)
     if good["label"].nunique() < 2:
         labels = ", ".join(sorted(good["label"].unique())) or "none"
         raise InputError(f"{len(good)} usable clips with {good['label'].nunique()} labels ({labels}); two are needed")
@@ -107,7 +109,7 @@ def _tell_missing(table: pd.DataFrame, missing: pd.DataFrame, root: Path, on_mis
         raise InputError(
             f"{told}, the first {root / missing['path'].iloc[0]}; complete the copy, or set dataset.on_missing=skip"
         )
-    print(told, file=sys.stderr)
+    log.info("%s", told)
 
 
 def _examine_chunk(root: Path, paths: list[str]) -> list[tuple[str, int, int, bool, str]]:

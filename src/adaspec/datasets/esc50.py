@@ -25,7 +25,7 @@ META = "meta/esc50.csv"
 
 
 def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
-    """List the clips of ESC-50, or of ESC-10 where `dataset.subset` says so."""
+    """List the clips of ESC-50, or of ESC-10 where `dataset.variant` says so."""
     if not (root / META).exists():
         below = sorted(root.glob(f"*/{META}"))
         hint = f"set dataset.root={below[0].parent.parent}" if below else "'adaspec fetch esc50 --to DIR' downloads it"
@@ -41,10 +41,10 @@ def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
             )
         if Path(row["filename"]).name != row["filename"] or row["filename"] == "..":
             raise InputError(f"{where}: filename={row['filename']!r} must be the name of a file in audio/")
-    if config.subset == "esc10":
+    if config.variant == "esc10":
         table = table[table["esc10"] == "True"]
         if table.empty:
-            raise InputError(f"{root / META}: no clip has esc10=True; set dataset.subset to null")
+            raise InputError(f"{root / META}: no clip has esc10=True; set dataset.variant to null")
     clips = {
         "line": table["line"],
         "path": "audio/" + table["filename"],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import stat
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -19,10 +19,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from adaspec.datasets.esc50 import META
 from adaspec.datasets.manifest import read_table
 from adaspec.errors import InputError
-from adaspec.files import complete_folder
-from adaspec.progress import stderr_is_terminal
+from adaspec.runtime.files import complete_folder
+from adaspec.runtime.progress import stderr_is_terminal
 
 __all__ = ["SOURCES", "fetch"]
+
+log = logging.getLogger(__name__)
 
 CHUNK = 2**20  # bytes
 TIMEOUT_S = 30
@@ -197,4 +199,4 @@ def _unpack(archive: Path, folder: Path) -> None:
                     shutil.copyfileobj(content, out)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise InputError(f"the archive is damaged, {error}") from None
-    print(f"unpacked {len(members)} files, {size / 2**20:.0f} MiB", file=sys.stderr)
+    log.info("unpacked %s files, %.0f MiB", len(members), size / 2**20)

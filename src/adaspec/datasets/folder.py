@@ -13,7 +13,7 @@ import pandas as pd
 from adaspec.audio import AUDIO_SUFFIXES
 from adaspec.config import DatasetConfig
 from adaspec.errors import InputError
-from adaspec.files import is_printable
+from adaspec.runtime.text import is_printable
 
 __all__ = ["read"]
 

@@ -22,7 +22,7 @@ import soundfile
 from adaspec.audio import to_int16
 from adaspec.config import DatasetConfig, SyntheticConfig
 from adaspec.datasets import manifest
-from adaspec.files import complete_folder, write_csv
+from adaspec.runtime.files import complete_folder, write_csv
 
 __all__ = ["CLASSES", "read", "synthesize"]
 

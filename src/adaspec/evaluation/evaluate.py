@@ -9,27 +9,27 @@ import pandas as pd
 import torch
 
 from adaspec.config import Config
-from adaspec.engine import torch_device
-from adaspec.evaluation.classification import (
+from adaspec.evaluation.figures import draw_confusion, draw_curves
+from adaspec.evaluation.learned import Learned
+from adaspec.evaluation.reports.spoofing import ATTACK_COLUMNS, SpoofingDetection, asv_errors_of, is_spoofing, log_odds
+from adaspec.evaluation.scores.classification import (
     bootstrap_interval,
     classification_scores,
     confusion_matrix,
     per_class_scores,
 )
-from adaspec.evaluation.figures import draw_confusion, draw_curves
-from adaspec.evaluation.learned import Learned
-from adaspec.evaluation.spoofing import ATTACK_COLUMNS, SpoofingDetection, asv_errors_of, is_spoofing, log_odds
-from adaspec.features.store import FeatureStore, feature_contract
-from adaspec.files import complete_folder, write_csv, write_json
-from adaspec.model import AudioClassifier, load
-from adaspec.seeding import generator
+from adaspec.features.representation import feature_contract
+from adaspec.features.store import FeatureStore
+from adaspec.models.history import read_history
+from adaspec.models.saved import load
+from adaspec.models.scoring import score_clips
+from adaspec.runtime.engine import torch_device
+from adaspec.runtime.files import complete_folder, write_csv, write_json
+from adaspec.runtime.seeding import generator
 from adaspec.tables import BONAFIDE, SPOOF
-from adaspec.training.history import read_history
-from adaspec.windows import EvenWindows, vote, window_length
 
-__all__ = ["Evaluation", "evaluate", "score_clips"]
+__all__ = ["Evaluation", "evaluate"]
 
-BATCH_SIZE = 32  # windows
 N_WORST = 100
 NO_TRIALS = "no trials: the labels are not bonafide and spoof\n"
 
@@ -139,40 +139,6 @@ class Evaluation:
         return "\n".join([*lines, *self.learned.lines(), *(["", *self.spoofing.lines()] if self.spoofing else [])])
 
 
-def score_clips(model: AudioClassifier, clip_ids: list[str], features: Path, config: Config) -> np.ndarray:
-    """Score clips with a trained model.
-
-    Parameters
-    ----------
-    model : AudioClassifier
-    clip_ids : list of str
-    features : Path
-        Feature store.
-    config : Config
-        Resolved.
-
-    Returns
-    -------
-    ndarray of shape (n_clips, n_classes)
-        Voted over windows; rows sum to 1.
-    """
-    # As many threads as in training: their number decides the last bits, and so the bytes of predictions.csv.
-    torch.set_num_threads(config.train.threads_per_fold)
-    model = model.to(torch_device(config.train.device))
-    contract = feature_contract(config)
-    assert config.audio.window_s is not None
-    n_window = window_length(contract, config.audio.window_s)
-    store, overlap = FeatureStore(features, contract), config.evaluate.overlap
-    windows = EvenWindows(store, clip_ids, n_window, config.audio.pad, overlap, BATCH_SIZE)
-    positions, probabilities = [], []
-    with torch.inference_mode():
-        for position, stored in windows:
-            logits = model.classify(model.input_of(stored.to(model.device)))
-            positions.append(position)
-            probabilities.append(logits.softmax(dim=1).cpu())
-    return vote(torch.cat(probabilities), torch.cat(positions), len(clip_ids), config.evaluate.vote).numpy()
-
-
 def evaluate(
     clips: pd.DataFrame,
     folds: pd.DataFrame,
@@ -202,7 +168,12 @@ def evaluate(
     tables = []
     for fold, model in trained.items():
         rows = scored[scored["fold"] == fold].reset_index(drop=True)
-        scores = score_clips(model, list(rows["clip_id"]), features, config)
+        # As many threads as in training: their number decides the last bits, and so the bytes of predictions.csv.
+        torch.set_num_threads(config.train.threads_per_fold)
+        store = FeatureStore(features, feature_contract(model.config))
+        model.to(torch_device(config.train.device))
+        clip_ids, voting = list(rows["clip_id"]), config.evaluate
+        scores = score_clips(model, clip_ids, store, voting.vote, voting.overlap).numpy()
         rows["predicted"] = [labels[index] for index in scores.argmax(axis=1)]
         tables.append(pd.concat([rows, pd.DataFrame(scores, columns=[f"score_{label}" for label in labels])], axis=1))
     table = pd.concat(tables, ignore_index=True)

@@ -1,4 +1,4 @@
-"""Figures as PNG files: they show without a network, which the plots of DVC do not."""
+"""Figures that several reports have."""
 
 from __future__ import annotations
 
@@ -11,40 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from adaspec.tables import ROLES
+from adaspec.runtime.figures import save_figure
 
-__all__ = ["draw_balance", "draw_confusion", "draw_curves", "save_figure", "shade_confusion"]
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Save as PNG; equal figures are equal bytes."""
-    figure.savefig(path, dpi=120, metadata={"Software": None})  # which would name a version
-
-
-def draw_balance(folds: pd.DataFrame, clips: pd.DataFrame, path: Path) -> None:
-    """Draw how many clips of each label every role has, as mean over folds.
-
-    Parameters
-    ----------
-    folds, clips : DataFrame
-        folds.csv and clips.csv.
-    path : Path
-    """
-    used = folds[folds["weight"] > 0].merge(clips[["clip_id", "label"]], on="clip_id")
-    counts = used.groupby(["label", "role"])["weight"].sum().unstack(fill_value=0) / used["fold"].nunique()
-    roles = [role for role in ROLES if role in counts]
-    figure = Figure(figsize=(6.4, 1.2 + 0.2 * len(roles) * len(counts)), layout="constrained")
-    axes = figure.add_subplot()
-    for index, role in enumerate(roles):
-        rows = np.arange(len(counts)) + (index - (len(roles) - 1) / 2) * 0.8 / len(roles)
-        bars = axes.barh(rows, counts[role], height=0.8 / len(roles), label=role)
-        axes.bar_label(bars, fmt="%.4g", fontsize=7, padding=2)
-    axes.set_yticks(range(len(counts)), list(counts.index), parse_math=False)
-    axes.invert_yaxis()
-    axes.set(xlabel="clips, as often as they are used (mean over folds)")
-    axes.margins(x=0.08)
-    axes.legend(fontsize=8)
-    save_figure(figure, path)
+__all__ = ["draw_confusion", "draw_curves", "shade_confusion"]
 
 
 def draw_confusion(confusion: npt.NDArray[np.int64], labels: list[str], path: Path) -> None:

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from adaspec.evaluation.learned_figures import draw_bins, draw_change, draw_kernels, draw_mel, draw_windows
-from adaspec.files import write_csv, write_json
 from adaspec.frontends import AdaptiveSTFT, build_frontend
 from adaspec.frontends.measures import (
     center_and_bandwidth,
@@ -25,7 +24,8 @@ from adaspec.frontends.measures import (
     gram_error,
     relative_change,
 )
-from adaspec.model import AudioClassifier
+from adaspec.models.classifier import AudioClassifier
+from adaspec.runtime.files import write_csv, write_json
 
 __all__ = ["Learned"]
 
@@ -155,10 +155,14 @@ def _learnable(models: dict[int, AudioClassifier]) -> AdaptiveSTFT | None:
     """The front end as training found it, if it can learn."""
     if not models:
         return None
-    start = build_frontend(next(iter(models.values())).config)
+    start = _start_of(next(iter(models.values())))
     if isinstance(start, AdaptiveSTFT) and (start.learn_window or start.learn_kernels or start.learn_mel):
         return start
     return None
+
+
+def _start_of(model: AudioClassifier) -> Any:
+    return build_frontend(model.config.frontend, model.sample_rate)
 
 
 def _bins(start: AdaptiveSTFT, layer: AdaptiveSTFT) -> pd.DataFrame:

@@ -12,8 +12,8 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adaspec.evaluation.figures import save_figure
 from adaspec.frontends.measures import DEAD_SHARE, power_response
+from adaspec.runtime.figures import save_figure
 
 __all__ = ["draw_bins", "draw_change", "draw_kernels", "draw_mel", "draw_windows"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +12,16 @@ import pandas as pd
 
 from adaspec.audio import BadClipError, clip_digest, decode, read_bytes, resample, to_int16, trim_silence
 from adaspec.config import Config
-from adaspec.engine import run_tasks
-from adaspec.errors import InputError
-from adaspec.features.store import Contract, Values, feature_contract, write_shard
-from adaspec.files import complete_folder
-from adaspec.progress import ClipProgress
+from adaspec.errors import InputError, SettingError
+from adaspec.features.representation import Contract, Values, feature_contract, representation_of
+from adaspec.features.store import write_shard
+from adaspec.runtime.engine import run_tasks
+from adaspec.runtime.files import complete_folder
+from adaspec.runtime.progress import ClipProgress
 
 __all__ = ["extract"]
+
+log = logging.getLogger(__name__)
 
 
 def extract(clips: pd.DataFrame, config: Config, folder: Path, n_workers: int) -> None:
@@ -53,7 +56,7 @@ def extract(clips: pd.DataFrame, config: Config, folder: Path, n_workers: int) -
             progress.advance(n_clips)
             n_saturated += n_loud
     if n_saturated:
-        print(f"note: {n_saturated} of {len(rows)} clips pass full scale and saturate at 16 bit", file=sys.stderr)
+        log.info("note: %s of %s clips pass full scale and saturate at 16 bit", n_saturated, len(rows))
 
 
 def _extract_shard(rows: list[tuple[str, str, str]], root: Path, contract: Contract, path: Path) -> tuple[int, int]:
@@ -67,20 +70,17 @@ def _extract_shard(rows: list[tuple[str, str, str]], root: Path, contract: Contr
             n_saturated += bool(np.abs(waveform).max() > 1)
             yield clip_id, to_int16(waveform)
 
+    try:
+        representation = representation_of(contract)
+    except SettingError as error:
+        raise InputError(f"params.yaml frontend.{contract['frontend']['name']}.{error}") from None
     clips: Iterator[tuple[str, Values]] = waveforms()
-    if contract["representation"] == "fbank":
+    if representation.domain != "waveform":
         # Imported here: a worker that stores waveforms has no use for a second of importing torch.
         import torch
 
-        from adaspec.frontends.fbank import Fbank
-        from adaspec.frontends.stored import to_stored
-
         torch.set_num_threads(1)
-        try:
-            fbank = Fbank.from_contract(contract)
-        except ValueError as error:
-            raise InputError(f"params.yaml features.fbank: {error}") from None
-        clips = ((clip_id, to_stored(fbank, torch.from_numpy(waveform)).numpy()) for clip_id, waveform in waveforms())
+        clips = ((clip_id, representation.encode(torch.from_numpy(waveform)).numpy()) for clip_id, waveform in clips)
     write_shard(path, contract, clips)
     return len(rows), n_saturated
 

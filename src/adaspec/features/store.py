@@ -1,55 +1,32 @@
 """Clips in Arrow IPC shards, read by memory map.
 
-A shard holds `clip_id` and either `waveform` (int16, mono, the whole clip but for its silent ends) or `features`
-(float16 logarithms of energies, n_frames x n_mels, flattened) with `n_frames`. The schema's metadata carries the
-contract: what the numbers are and which settings made them. A reader that expects another contract refuses.
+A shard holds `clip_id`, `n_steps` and `values`: the whole clip but for its silent ends, as a representation encodes it,
+flattened. The schema's metadata carries the contract: which representation it is and which settings made it. A reader
+that expects another contract refuses.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from adaspec.config import ModelConfig
 from adaspec.errors import InputError
+from adaspec.features.representation import REPRESENTATIONS, Contract, Representation, Values, representation_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Contract", "FeatureStore", "feature_contract", "write_shard"]
-
-Contract: TypeAlias = dict[str, Any]
-Values: TypeAlias = npt.NDArray[np.int16] | npt.NDArray[np.float16]
+__all__ = ["FeatureStore", "write_shard"]
 
 METADATA_KEY = b"adaspec"
 BATCH_VALUES = 16 * 2**20  # numbers per record batch: bounds the memory of a shard of long clips
-
-
-def feature_contract(config: ModelConfig) -> Contract:
-    """What the store must hold for this configuration: waveforms for a front end that may learn, else its features.
-
-    Parameters
-    ----------
-    config : ModelConfig
-        Resolved.
-
-    Returns
-    -------
-    dict
-        `representation` ("waveform" or "fbank"), `sample_rate` in Hz, `trim_db`, and for "fbank" its settings.
-    """
-    audio = {"sample_rate": config.audio.sample_rate, "trim_db": config.audio.trim_db}
-    if config.frontend.name == "fbank":
-        # What is normalised is the window that a model sees, not the whole clip.
-        return {"representation": "fbank", **audio, "fbank": config.features.fbank.model_dump(exclude={"normalize"})}
-    return {"representation": "waveform", **audio}
 
 
 def write_shard(path: Path, contract: Contract, clips: Iterable[tuple[str, Values]]) -> None:
@@ -61,24 +38,18 @@ def write_shard(path: Path, contract: Contract, clips: Iterable[tuple[str, Value
     contract : dict
         From `feature_contract`.
     clips : iterable of (clip_id, values)
-        int16 (n_samples,), or float16 (n_frames, n_mels); taken one at a time.
+        As the contract's representation encodes them; taken one at a time.
     """
-    waveform = contract["representation"] == "waveform"
-    fields = [pa.field("clip_id", pa.string())]
-    if waveform:
-        fields.append(pa.field("waveform", pa.large_list(pa.int16())))
-    else:
-        fields += [pa.field("n_frames", pa.int32()), pa.field("features", pa.large_list(pa.float16()))]
+    kind = pa.from_numpy_dtype(REPRESENTATIONS[contract["representation"]].dtype)
+    fields = [("clip_id", pa.string()), ("n_steps", pa.int32()), ("values", pa.large_list(kind))]
     schema = pa.schema(fields, metadata={METADATA_KEY: json.dumps(contract, sort_keys=True)})
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         for clip_ids, values in _batches(clips):
             offsets = np.cumsum([0] + [value.size for value in values])
             flat = np.concatenate([value.reshape(-1) for value in values])
             column = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(flat))
-            columns: list[pa.Array] = [pa.array(clip_ids, pa.string())]
-            if not waveform:
-                columns.append(pa.array([len(value) for value in values], pa.int32()))
-            writer.write_batch(pa.record_batch([*columns, column], schema=schema))
+            n_steps = pa.array([len(value) for value in values], pa.int32())
+            writer.write_batch(pa.record_batch([pa.array(clip_ids, pa.string()), n_steps, column], schema=schema))
 
 
 def _batches(clips: Iterable[tuple[str, Values]]) -> Iterator[tuple[list[str], list[Values]]]:
@@ -127,6 +98,11 @@ class FeatureStore:
                 batch = reader.get_batch(index)
                 self._where |= {clip_id: (batch, row) for row, clip_id in enumerate(batch.column(0).to_pylist())}
 
+    @functools.cached_property
+    def representation(self) -> Representation:
+        """How its clips are kept."""
+        return representation_of(self.contract)
+
     def __len__(self) -> int:
         return len(self._where)
 
@@ -134,14 +110,14 @@ class FeatureStore:
         return clip_id in self._where
 
     def __getitem__(self, clip_id: str) -> Values:
-        """A view of the mapped file: int16 (n_samples,), or float16 (n_frames, n_mels)."""
+        """A view of the mapped file, whose first axis is time."""
         batch, row = self._where[clip_id]
-        column = batch.column(batch.num_columns - 1)
+        column = batch.column("values")
         start, end = column.offsets[row].as_py(), column.offsets[row + 1].as_py()
         values: Values = column.values.slice(start, end - start).to_numpy(zero_copy_only=True)
-        if batch.num_columns == 3:
-            return values.reshape(batch.column(1)[row].as_py(), -1)
-        return values
+        if REPRESENTATIONS[self.contract["representation"]].n_dims == 1:
+            return values
+        return values.reshape(batch.column("n_steps")[row].as_py(), -1)
 
     def tensor(self, clip_id: str) -> Tensor:
         """The same view as a tensor, not to be written to."""

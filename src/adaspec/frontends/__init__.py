@@ -5,47 +5,52 @@ They need torch, torchaudio, numpy and scipy alone.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from adaspec.errors import InputError
-from adaspec.frontends.baked import BakedSTFT
+from adaspec.errors import InputError, SettingError
+from adaspec.frontends.contract import Frontend
 from adaspec.frontends.fbank import Fbank
-from adaspec.frontends.stft import AdaptiveSTFT
+from adaspec.frontends.stft.baked import BakedSTFT
+from adaspec.frontends.stft.layer import AdaptiveSTFT
 
 if TYPE_CHECKING:
-    from adaspec.config import ModelConfig
+    from adaspec.config import FrontendConfig
 
-__all__ = ["FRONTENDS", "AdaptiveSTFT", "BakedSTFT", "Fbank", "build_frontend", "check_frontend"]
+__all__ = ["FRONTENDS", "AdaptiveSTFT", "BakedSTFT", "Fbank", "Frontend", "build_frontend", "check_frontend"]
 
 FRONTENDS: dict[str, type[AdaptiveSTFT] | type[Fbank]] = {"stft": AdaptiveSTFT, "fbank": Fbank}
 
 
-def build_frontend(config: ModelConfig) -> AdaptiveSTFT | Fbank:
+def build_frontend(config: FrontendConfig, sample_rate: int) -> AdaptiveSTFT | Fbank:
     """Build the configured front end.
 
     Parameters
     ----------
-    config : ModelConfig
-        Resolved: `audio.sample_rate` is set.
+    config : FrontendConfig
+    sample_rate : int
+        In Hz.
+
+    Raises
+    ------
+    SettingError
+        The settings contradict each other or the sample rate; it names the argument.
     """
-    sample_rate = config.audio.sample_rate
-    assert sample_rate is not None
-    if config.frontend.name == "fbank":
-        settings = config.features.fbank.model_dump()
-    else:
-        settings = config.frontend.model_dump(exclude={"name", "cached"})
-    return FRONTENDS[config.frontend.name](sample_rate=sample_rate, **settings)
+    settings = {argument: attrgetter(knob)(config) for argument, knob in config.arguments().items()}
+    return FRONTENDS[config.name](sample_rate=sample_rate, **settings)
 
 
-def check_frontend(config: ModelConfig) -> None:
+def check_frontend(config: FrontendConfig, sample_rate: int) -> None:
     """Make sure that the configured front end can be built.
 
     Raises
     ------
     InputError
-        Its settings contradict each other or the sample rate.
+        Names the knob, what was got, what is allowed and what to do.
     """
     try:
-        build_frontend(config)
-    except ValueError as error:
-        raise InputError(f"params.yaml, front end {config.frontend.name}: {error}") from None
+        build_frontend(config, sample_rate)
+    except SettingError as error:
+        knob = config.arguments().get(error.setting)
+        name = f"frontend.{knob}" if knob else f"audio.{error.setting}"
+        raise InputError(f"params.yaml {name}{error.reason}") from None

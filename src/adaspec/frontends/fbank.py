@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torchaudio.compliance import kaldi
+
+from adaspec.errors import SettingError
 
 __all__ = ["Fbank"]
 
@@ -54,24 +55,35 @@ class Fbank(nn.Module):
         self.frame_length = int(sample_rate * frame_length_ms * 0.001)  # samples, rounded down as Kaldi does
         self.hop_length = int(sample_rate * frame_shift_ms * 0.001)
         if self.frame_length < 2 or self.hop_length < 1:
-            raise ValueError(
-                f"frame_length_ms={frame_length_ms} and frame_shift_ms={frame_shift_ms} give {self.frame_length} and "
-                f"{self.hop_length} samples at {sample_rate} Hz; at least 2 and 1 are needed"
+            raise SettingError(
+                "frame_length_ms",
+                f"={frame_length_ms} and frame_shift_ms={frame_shift_ms} give {self.frame_length} and "
+                f"{self.hop_length} samples at {sample_rate} Hz; at least 2 and 1 are needed",
             )
 
-    @classmethod
-    def from_contract(cls, contract: dict[str, Any]) -> Self:
-        """Build from the contract of a feature store."""
-        return cls(sample_rate=contract["sample_rate"], **contract["fbank"])
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
+    def for_export(self) -> nn.Module:
+        """Refuse: PyTorch does not export Kaldi's filterbank.
+
+        Raises
+        ------
+        SettingError
+            Always.
+        """
+        raise SettingError("name", "=fbank is Kaldi's filterbank, which PyTorch does not export; use name=stft")
 
     def n_frames(self, n_samples: int) -> int:
         """Frames of a waveform of n_samples."""
         return 1 + max(0, n_samples - self.frame_length) // self.hop_length
 
     def forward(self, waveform: Tensor) -> Tensor:
-        return self.compress(self.energies(waveform))
+        return self.compress(self.spectrogram(waveform))
 
-    def energies(self, waveform: Tensor) -> Tensor:
+    def spectrogram(self, waveform: Tensor) -> Tensor:
         """Power in each band, shaped as the output of `forward`, with Kaldi's floor of 1.2e-7."""
         if waveform.ndim != 2:
             raise ValueError(f"waveform must have shape (batch, n_samples), got {tuple(waveform.shape)}")
@@ -80,9 +92,9 @@ class Fbank(nn.Module):
         features = torch.stack([self._one(clip) for clip in waveform])  # (batch, n_frames, n_mels)
         return features.transpose(1, 2).unsqueeze(1).exp()
 
-    def compress(self, energies: Tensor) -> Tensor:
+    def compress(self, spectrogram: Tensor) -> Tensor:
         """Second half of `forward`: natural logarithm, normalised where that is asked for."""
-        features = energies.clamp_min(torch.finfo(torch.float32).eps).log()
+        features = spectrogram.clamp_min(torch.finfo(torch.float32).eps).log()
         if self.normalize:
             mean, std = (
                 features.mean(dim=(1, 2, 3), keepdim=True),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from adaspec.frontends.dft import dft_norms
+from adaspec.frontends.stft.dft import dft_norms
 
 __all__ = [
     "DEAD_SHARE",

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from adaspec.config import AudioConfig
-from adaspec.seeding import generator
-from adaspec.windows import cut, random_start
+from adaspec.features.representation import Representation
+from adaspec.features.windows import Pad, cut, random_start
+from adaspec.runtime.seeding import generator
 
 __all__ = ["train_batches"]
 
@@ -51,9 +51,16 @@ class _RandomWindows(Dataset[tuple[Tensor, Tensor]]):
     """Takes a whole batch at a time, so that nothing is collated item by item."""
 
     def __init__(
-        self, clips: list[Tensor], targets: Tensor, n_window: int, audio: AudioConfig, keys: tuple[int, int]
+        self,
+        clips: list[Tensor],
+        targets: Tensor,
+        n_window: int,
+        pad: Pad,
+        keys: tuple[int, int],
+        representation: Representation,
     ) -> None:
-        self.clips, self.targets, self.n_window, self.audio, self.keys = clips, targets, n_window, audio, keys
+        self.clips, self.targets, self.n_window, self.pad, self.keys = clips, targets, n_window, pad, keys
+        self.representation = representation
         self.epoch, self.draws = -1, np.empty(0)
 
     def __getitem__(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -63,8 +70,8 @@ class _RandomWindows(Dataset[tuple[Tensor, Tensor]]):
         windows = []
         for entry, draw in zip(entries, self.draws[draws], strict=True):
             clip = self.clips[entry]
-            start = random_start(len(clip), self.n_window, self.audio.pad, draw)
-            windows.append(cut(clip, start, self.n_window, self.audio.pad))
+            start = random_start(len(clip), self.n_window, self.pad, draw)
+            windows.append(cut(clip, start, self.n_window, self.pad, self.representation))
         return torch.stack(windows), self.targets[torch.from_numpy(entries)]
 
 
@@ -73,10 +80,11 @@ def train_batches(
     train: pd.DataFrame,
     labels: list[str],
     n_window: int,
-    audio: AudioConfig,
+    pad: Pad,
     batch_size: int,
     keys: tuple[int, int],
     *,
+    representation: Representation,
     even_labels: bool = False,
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Batches of (windows as stored (batch, n_window, ...), class indices (batch,)).
@@ -90,17 +98,19 @@ def train_batches(
     labels : list of str
     n_window : int
         Samples or frames.
-    audio : AudioConfig
+    pad : {"repeat", "zeros"}
     batch_size : int
         Largest number of clips per batch.
     keys : (seed, fold)
+    representation : Representation
+        What the clips are.
     even_labels : bool
         Draw every label equally often instead of every clip once.
     """
     repeated = train.loc[train.index.repeat(train["weight"])]
     entries = [clips[clip_id] for clip_id in repeated["clip_id"]]
     targets = torch.tensor([labels.index(label) for label in repeated["label"]])
-    windows = _RandomWindows(entries, targets, n_window, audio, keys)
+    windows = _RandomWindows(entries, targets, n_window, pad, keys, representation)
     chances = None
     if even_labels:
         chances = (1 / torch.bincount(targets)[targets]).double().numpy()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
 from torch import Tensor
 
-from adaspec.engine import is_forsaken
 from adaspec.errors import InputError
-from adaspec.training.history import write_history
+from adaspec.models.history import write_history
+from adaspec.runtime.watchdog import end_if_forsaken
 
 __all__ = ["AverageWeights", "History", "SaveLast", "StopEarly", "StopIfForsaken"]
 
@@ -82,7 +81,7 @@ class History(pl.Callback):
         if infinite:
             raise InputError(
                 f"training diverged in epoch {trainer.current_epoch + 1} ({', '.join(infinite)}); lower "
-                "train.learning_rate or augment.gain_db, or set frontend.log_base"
+                "train.optimizer.learning_rate or augment.gain_db, or set frontend.compression.name"
             )
         row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
         self.rows.append(row)
@@ -93,8 +92,7 @@ class StopIfForsaken(pl.Callback):
     """End a worker whose main process was killed, so that the run that takes over has the machine to itself."""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if is_forsaken():
-            os._exit(1)
+        end_if_forsaken()
 
 
 class SaveLast(ModelCheckpoint):

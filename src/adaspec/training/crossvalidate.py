@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from adaspec.config import Config, flatten
-from adaspec.engine import folds_at_a_time, load_for_workers, run_tasks
-from adaspec.errors import InputError
-from adaspec.files import complete_folder, only_one
-from adaspec.tables import BONAFIDE, SPOOF
-from adaspec.tracking import RunLog
+from adaspec.config import Config
+from adaspec.runtime.engine import folds_at_a_time, load_for_workers, run_tasks
+from adaspec.runtime.files import complete_folder
+from adaspec.runtime.workspace import checkpoint_folder, lock_file, only_one
+from adaspec.tables import labelled_rows
+from adaspec.tracking.contract import RunTracker
 from adaspec.training.digest import training_digest
 from adaspec.training.monitor import FoldMonitor
 
-__all__ = ["check_settings", "cross_validate", "labelled_rows"]
+__all__ = ["check_training", "cross_validate"]
+
+log = logging.getLogger(__name__)
 
 FINISHED = "finished"
 
 
 def cross_validate(
-    clips: pd.DataFrame, folds: pd.DataFrame, config: Config, features: Path, models: Path, root: Path
+    clips: pd.DataFrame,
+    folds: pd.DataFrame,
+    config: Config,
+    features: Path,
+    models: Path,
+    root: Path,
+    open_run: Callable[[str], RunTracker],
 ) -> None:
     """Train every fold.
 
@@ -39,63 +48,46 @@ def cross_validate(
     models : Path
         Gets one folder `fold-K` per fold, all or none.
     root : Path
-        The repository that keeps checkpoints and run ids under `.adaspec`, also when DVC works in a copy of it.
+        The repository that keeps checkpoints under `.adaspec`, also when DVC works in a copy of it.
+    open_run : callable
+        Opens the record of the training with the digest that it is given.
 
     Raises
     ------
     InputError
-        The settings of the front end contradict each other, something is set that is for anti-spoofing alone, or a loss
-        is not finite.
+        Settings of the model contradict each other, something is set that the task has not, or a loss is not finite.
     """
     rows = labelled_rows(clips, folds)
-    n_parallel = folds_at_a_time(config, rows["fold"].nunique())
+    n_parallel = folds_at_a_time(rows["fold"].nunique(), config.engine.parallel_folds, config.train.threads_per_fold)
     if n_parallel > 1:
-        muon = ["timm.optim.muon"] if config.train.optimizer == "muon" else []
+        muon = ["timm.optim.muon"] if config.train.optimizer.name == "muon" else []
         load_for_workers(__name__, "adaspec.training.fit", *muon)  # while this process loads what it needs itself
     labels = sorted(clips["label"].unique())
-    check_settings(config, labels)
+    check_training(config, labels)
     digest = training_digest(config, clips, folds)
-    checkpoints = root / ".adaspec" / "checkpoints" / digest
-    with only_one(root / ".adaspec" / "locks" / f"{digest}.lock"):
-        _train_open_folds(rows, labels, config, n_parallel, features, checkpoints, RunLog(root, digest, config, clips))
+    checkpoints = checkpoint_folder(root, digest)
+    with only_one(lock_file(root, digest)):
+        _train_open_folds(rows, labels, config, n_parallel, features, checkpoints, open_run(digest))
         with complete_folder(models) as partial:
             for folder in checkpoints.iterdir():
                 shutil.copytree(folder / FINISHED, partial / folder.name)
         shutil.rmtree(checkpoints)
 
 
-def labelled_rows(clips: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
-    """Rows of folds.csv that count, each with the label of its clip."""
-    return folds[folds["weight"] > 0].merge(clips[["clip_id", "label"]], on="clip_id")
-
-
-def check_settings(config: Config, labels: list[str]) -> None:
+def check_training(config: Config, labels: list[str]) -> None:
     """Refuse a resolved configuration that cannot be trained with these labels, before anything is trained.
 
     Raises
     ------
     InputError
-        Settings of front end or backbone contradict each other, or something is set that is for anti-spoofing alone.
+        Settings of front end or backbone contradict each other, or something is set that the task has not.
     """
     # Imported here: torch takes seconds to load, in which the workers load theirs.
-    from adaspec.backbones import check_backbone
-    from adaspec.frontends import check_frontend
+    from adaspec.models.check import check_model
+    from adaspec.tasks import build_task
 
-    check_frontend(config)
-    check_backbone(config.backbone)
-    _check_labels(config, labels)
-
-
-def _check_labels(config: Config, labels: list[str]) -> None:
-    """Refuse what only bona fide and spoofed speech can be trained with."""
-    settings = {"augment.resynthesis": config.augment.resynthesis > 0, "train.loss": config.train.loss == "oc_softmax"}
-    if sorted(labels) == [BONAFIDE, SPOOF]:
-        return
-    for key in (key for key, is_set in settings.items() if is_set):
-        raise InputError(
-            f"params.yaml {key}={flatten(config)[key]} is for the labels {BONAFIDE} and {SPOOF}, but the clips have "
-            f"{', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}; switch it off"
-        )
+    check_model(config)
+    build_task(labels, config)
 
 
 def _train_open_folds(
@@ -105,13 +97,13 @@ def _train_open_folds(
     n_parallel: int,
     features: Path,
     checkpoints: Path,
-    run: RunLog,
+    run: RunTracker,
 ) -> None:
     folders = {fold: checkpoints / f"fold-{fold}" for fold in sorted(rows["fold"].unique())}
     n_begun = sum(folder.exists() for folder in folders.values())
     if n_begun:
-        print(f"going on with a training that was interrupted: {n_begun} folds had begun", file=sys.stderr)
-    print(f"training {len(folders)} folds, {n_parallel} at a time", file=sys.stderr)
+        log.info("going on with a training that was interrupted: %s folds had begun", n_begun)
+    log.info("training %s folds, %s at a time", len(folders), n_parallel)
     tasks = (
         (fold, rows[rows["fold"] == fold].drop(columns="fold"), labels, config, features, folder, folder / FINISHED)
         for fold, folder in folders.items()

@@ -8,7 +8,7 @@ import shutil
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import lightning.pytorch as pl
 import pandas as pd
@@ -18,20 +18,28 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from adaspec.config import Config, TrainConfig
-from adaspec.engine import keep_freed_memory, torch_device
 from adaspec.errors import InputError
-from adaspec.features.store import FeatureStore, feature_contract
-from adaspec.files import complete_folder
-from adaspec.frontends.stored import to_stored
-from adaspec.model import AudioClassifier, save
-from adaspec.seeding import torch_seed
-from adaspec.splits import class_weights
+from adaspec.features.representation import (
+    Decoder,
+    LogSpectrogram,
+    ReadySpectrogram,
+    Representation,
+    feature_contract,
+)
+from adaspec.features.store import FeatureStore
+from adaspec.features.windows import EvenWindows
+from adaspec.models.classifier import AudioClassifier
+from adaspec.models.history import HISTORY
+from adaspec.models.saved import save
+from adaspec.runtime.engine import keep_freed_memory, torch_device
+from adaspec.runtime.files import complete_folder
+from adaspec.runtime.seeding import torch_seed
+from adaspec.tables.balance import class_weights
+from adaspec.tasks import build_task
 from adaspec.training.augment import longest_window
 from adaspec.training.batches import train_batches
 from adaspec.training.callbacks import AverageWeights, History, SaveLast, StopEarly
-from adaspec.training.history import HISTORY
 from adaspec.training.module import FoldModule
-from adaspec.windows import EvenWindows
 
 __all__ = ["fit_fold", "lightning_precision"]
 
@@ -98,8 +106,7 @@ def fit_fold(
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else matrix products may round anew each run on a GPU
     torch.use_deterministic_algorithms(True, warn_only=True)
     folder.mkdir(parents=True, exist_ok=True)
-    contract = feature_contract(config)
-    store = FeatureStore(features, contract)
+    store = FeatureStore(features, feature_contract(config))
     train, validation = rows[rows["role"] == "train"], rows[rows["role"] == "validation"]
 
     torch.manual_seed(torch_seed(config.seed, fold, "weights"))
@@ -110,7 +117,18 @@ def fit_fold(
     counts = train["label"].value_counts().reindex(labels)
     balanced = class_weights(counts) if config.split.balance == "class_weights" else counts * 0 + 1.0
     targets = torch.tensor([labels.index(label) for label in validation["label"]], dtype=torch.int64)
-    module = FoldModule(model, config, fold, torch.tensor(balanced.to_numpy(), dtype=torch.float32), targets)
+    training_data = _training_data(store, train, model, config, fold)
+    validation_data = _validation_data(store, validation, model, config)
+    module = FoldModule(
+        model,
+        build_task(labels, config),
+        config,
+        fold,
+        torch.tensor(balanced.to_numpy(), dtype=torch.float32),
+        targets,
+        representation=training_data.representation,
+        validation_representation=validation_data.representation,
+    )
 
     best = ModelCheckpoint(folder, BEST, monitor="validation_loss", enable_version_counter=False)
     all_callbacks: list[pl.Callback] = [History(folder), *callbacks]
@@ -134,8 +152,8 @@ def fit_fold(
     last = folder / f"{LAST}.ckpt"
     trainer.fit(
         module,
-        _train_batches(store, train, model, config, fold),
-        _validation_batches(store, validation, model, config) if len(validation) else None,
+        training_data.batches,
+        validation_data.batches if len(validation) else None,
         ckpt_path=last if last.exists() else None,
         weights_only=True,
     )
@@ -149,37 +167,46 @@ def fit_fold(
         checkpoint_file.unlink()
 
 
-def _window(store: FeatureStore, model: AudioClassifier) -> int:
-    """Length of a window in what the store holds."""
-    return model.n_samples if store.contract["representation"] == "waveform" else model.n_frames
+class _Data(NamedTuple):
+    """Batches, and what they hold."""
+
+    batches: Iterable[tuple[Tensor, Tensor]]
+    representation: Decoder
 
 
-def _train_batches(
+def _training_data(
     store: FeatureStore, train: pd.DataFrame, model: AudioClassifier, config: Config, fold: int
-) -> DataLoader[tuple[Tensor, Tensor]]:
+) -> _Data:
     """Random windows, of spectrograms where these are fixed and cached; longer ones where they may be played faster."""
+    representation: Representation = store.representation
     clips = {clip_id: store.tensor(clip_id).to(model.device) for clip_id in train["clip_id"]}
-    n_window = _window(store, model)
     if config.frontend.cached:
-        clips = {clip_id: to_stored(model.frontend, waveform) for clip_id, waveform in clips.items()}
-        n_window = model.n_frames
-    n_window = longest_window(n_window, config.augment)
-    keys, even_labels = (config.seed, fold), config.split.balance == "weighted_sampler"
-    n_clips = config.train.batch_size
-    return train_batches(clips, train, model.labels, n_window, config.audio, n_clips, keys, even_labels=even_labels)
+        representation = LogSpectrogram(model.frontend)
+        clips = {clip_id: representation.encode(waveform) for clip_id, waveform in clips.items()}
+    batches = train_batches(
+        clips,
+        train,
+        model.labels,
+        longest_window(representation.length(model.n_samples), config.augment),
+        config.features.window.pad,
+        config.train.batch_size,
+        (config.seed, fold),
+        representation=representation,
+        even_labels=config.split.balance == "weighted_sampler",
+    )
+    return _Data(batches, representation)
 
 
-def _validation_batches(
-    store: FeatureStore, validation: pd.DataFrame, model: AudioClassifier, config: Config
-) -> Iterable[tuple[Tensor, Tensor]]:
-    """Windows side by side, or their energies where these are fixed and cached."""
-    batch_size = 2 * config.train.batch_size
-    n_window = _window(store, model)
-    windows = EvenWindows(store, list(validation["clip_id"]), n_window, config.audio.pad, 0.0, batch_size)
+def _validation_data(store: FeatureStore, validation: pd.DataFrame, model: AudioClassifier, config: Config) -> _Data:
+    """Windows side by side, or their spectrograms where these are fixed and cached."""
+    n_window, pad = store.representation.length(model.n_samples), config.features.window.pad
+    windows = EvenWindows(store, list(validation["clip_id"]), n_window, pad, 0.0, 2 * config.train.batch_size)
     if not config.frontend.cached:
-        return windows
-    energies = [(positions, model.energies(model.input_of(stored.to(model.device)))) for positions, stored in windows]
-    return DataLoader(energies, batch_size=None)  # type: ignore[arg-type]
+        return _Data(windows, store.representation)
+    ready = [
+        (positions, model.spectrogram(stored.to(model.device), store.representation)) for positions, stored in windows
+    ]
+    return _Data(DataLoader(ready, batch_size=None), ReadySpectrogram())  # type: ignore[arg-type]
 
 
 def _quiet_lightning() -> None:

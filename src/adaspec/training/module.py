@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,33 +10,19 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from adaspec.config import Config, TrainConfig
+from adaspec.backbones import combined
+from adaspec.config import Config
 from adaspec.errors import InputError
-from adaspec.model import AudioClassifier
-from adaspec.seeding import torch_seed
-from adaspec.training.augment import augment_energies, augment_inputs, spec_augment
-from adaspec.training.losses import classification_loss
-from adaspec.training.resynthesis import replace_spoofs
-from adaspec.windows import vote
+from adaspec.features.representation import Decoder
+from adaspec.features.windows import vote
+from adaspec.models.classifier import AudioClassifier
+from adaspec.runtime.seeding import torch_seed
+from adaspec.tasks import Task
+from adaspec.training.augment import augment_inputs, augment_spectrograms, sound_of, spec_augment
+from adaspec.training.augment.sounds import SpectrogramSound
+from adaspec.training.optimisers import build_optimizer, build_schedule
 
-__all__ = ["FoldModule", "learning_rate_factor"]
-
-
-def learning_rate_factor(step: int, n_steps: int, n_epoch_steps: int, config: TrainConfig) -> float:
-    """Learning rate at `step` over its highest: linear warm-up, then half a cosine to 0, or gamma per epoch.
-
-    Parameters
-    ----------
-    step, n_steps, n_epoch_steps : int
-        Current step, steps in all and per epoch.
-    config : TrainConfig
-    """
-    n_warmup = config.warmup_fraction * n_steps
-    if step < n_warmup:
-        return (step + 1) / (n_warmup + 1)
-    if config.schedule == "exponential":
-        return float(config.gamma ** ((step - n_warmup) / n_epoch_steps))
-    return 0.5 * (1 + math.cos(math.pi * (step - n_warmup) / (n_steps - n_warmup)))
+__all__ = ["FoldModule"]
 
 
 class FoldModule(pl.LightningModule):
@@ -46,6 +31,7 @@ class FoldModule(pl.LightningModule):
     Parameters
     ----------
     model : AudioClassifier
+    task : Task
     config : Config
         Resolved.
     fold : int
@@ -53,15 +39,29 @@ class FoldModule(pl.LightningModule):
         Weight of each class in the loss.
     validation_targets : Tensor of shape (n_validation_clips,)
         Class index of each validation clip, in the order of `EvenWindows`.
+    representation, validation_representation : Decoder
+        What the batches of training and of validation hold.
     """
 
     class_weight: Tensor
 
     def __init__(
-        self, model: AudioClassifier, config: Config, fold: int, class_weight: Tensor, validation_targets: Tensor
+        self,
+        model: AudioClassifier,
+        task: Task,
+        config: Config,
+        fold: int,
+        class_weight: Tensor,
+        validation_targets: Tensor,
+        *,
+        representation: Decoder,
+        validation_representation: Decoder,
     ) -> None:
         super().__init__()
-        self.model, self.config, self.fold = model, config, fold
+        self.model, self.task, self.config, self.fold = model, task, config, fold
+        self.representation, self.validation_representation = representation, validation_representation
+        self.sound = sound_of(representation.domain, model.frontend)
+        self.spectrogram_sound = SpectrogramSound(model.frontend)
         self.register_buffer("class_weight", class_weight, persistent=False)
         self.validation_targets = validation_targets
         self.learned = [parameter for parameter in model.frontend.parameters() if parameter.requires_grad]
@@ -74,24 +74,25 @@ class FoldModule(pl.LightningModule):
         if batch_index == 0:
             self.train_losses.clear()
             torch.manual_seed(torch_seed(self.config.seed, self.fold, self.current_epoch, "dropout"))
-            learning = self.current_epoch >= self.config.train.frontend_freeze_epochs
+            learning = self.current_epoch >= self.config.train.frontend.freeze_epochs
             for parameter in self.learned:
                 parameter.requires_grad_(learning)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
-        stored, labels = batch
-        augment, model = self.config.augment, self.model
-        targets = nn.functional.one_hot(labels, len(model.labels)).float()
+        stored, classes = batch
+        augment, model, representation = self.config.augment, self.model, self.representation
+        targets = self.task.targets(classes)
         with self._seeded("augment", batch_index):
-            inputs = model.input_of(stored)
-            if augment.resynthesis:
-                inputs = replace_spoofs(inputs, labels, model.labels, augment.resynthesis, model.sample_rate)
-            inputs, targets = augment_inputs(inputs, targets, model.frontend, augment)
-            energies = augment_energies(self._energies(inputs), model.n_frames, augment)
-            spectrogram = spec_augment(model.frontend.compress(energies), augment)
-        logits = model.backbone(spectrogram.contiguous(memory_format=torch.channels_last))
-        targets = targets.repeat(len(logits) // len(targets), 1)  # of an ensemble, for each member
-        loss = classification_loss(logits, targets, self.class_weight, self.config.train)
+            inputs = representation.decode(stored)
+            if representation.domain == "waveform":
+                inputs = self.task.augment(inputs, classes, model.sample_rate)
+            inputs, targets = augment_inputs(inputs, targets, self.sound, augment)
+            spectrogram = self._spectrogram(inputs)
+            spectrogram = augment_spectrograms(spectrogram, model.n_frames, self.spectrogram_sound, augment)
+            compressed = spec_augment(model.frontend.compress(spectrogram), augment)
+        logits = model.members(compressed.contiguous(memory_format=torch.channels_last))
+        # Each member of an ensemble has its own loss.
+        loss = self.task.loss(logits.flatten(0, 1), targets.repeat(len(logits), 1), self.class_weight)
         self.train_losses.append(loss.detach())
         return loss
 
@@ -105,18 +106,20 @@ class FoldModule(pl.LightningModule):
             generator.manual_seed(torch_seed(self.config.seed, self.fold, self.current_epoch, *purpose))
             yield
 
-    def _energies(self, inputs: Tensor) -> Tensor:
+    def _spectrogram(self, inputs: Tensor) -> Tensor:
+        if self.representation.domain == "spectrogram":
+            return inputs
         try:
-            return self.model.energies(inputs)
+            return self.model.frontend.spectrogram(inputs)
         except ValueError as error:  # kernels that cannot be made orthonormal any more
             raise InputError(
-                f"training diverged in epoch {self.current_epoch + 1}: {error}; see train.frontend_lr_multiplier and "
-                "train.frontend_gradient_clip"
+                f"training diverged in epoch {self.current_epoch + 1}: {error}; see train.frontend.lr_multiplier and "
+                "train.frontend.gradient_clip"
             ) from None
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         positions, stored = batch
-        logits = self.model.classify(self.model.input_of(stored))
+        logits = combined(self.model.logits(stored, self.validation_representation))
         self.validation_outputs.append((positions, logits.float().softmax(dim=1)))
 
     def on_validation_epoch_end(self) -> None:
@@ -133,46 +136,24 @@ class FoldModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         train = self.config.train
         rest = [parameter for parameter in self.model.backbone.parameters() if parameter.requires_grad]
-        groups = [
-            {"params": [parameter for parameter in rest if parameter.ndim > 1], "weight_decay": train.weight_decay},
-            {"params": [parameter for parameter in rest if parameter.ndim <= 1], "weight_decay": 0.0},
-        ]
-        if self.learned:
-            rate = train.learning_rate * train.frontend_lr_multiplier
-            groups.append({"params": self.learned, "weight_decay": 0.0, "lr": rate})
-        optimizer: torch.optim.Optimizer
-        if train.optimizer == "sgd":
-            optimizer = torch.optim.SGD(groups, lr=train.learning_rate, momentum=train.momentum)
-        elif train.optimizer == "muon":
-            from timm.optim.muon import Muon  # here, as it takes two seconds to import
-
-            # The others by NAdamW, which timm also takes for narrow matrices and filters of one input channel.
-            for group in groups[1:]:
-                group["use_fallback"] = True
-            # Three Newton-Schulz steps in place of five: the validation loss is no worse, and the work much less.
-            optimizer = Muon(groups, lr=train.learning_rate, momentum=train.momentum, nesterov=True, ns_steps=3)
-        else:
-            optimizer = torch.optim.AdamW(groups, lr=train.learning_rate, fused=True)
+        optimizer = build_optimizer(rest, self.learned, train)
         n_steps = int(self.trainer.estimated_stepping_batches)
-        n_epoch_steps = max(1, n_steps // train.epochs)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, n_steps, n_epoch_steps, train)
-        )
+        scheduler = build_schedule(optimizer, n_steps, train)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_gradient_clipping(self, optimizer: torch.optim.Optimizer, *_: Any, **__: Any) -> None:
         train = self.config.train
         for parameters, largest in (
             (self.model.backbone.parameters(), train.gradient_clip),
-            (self.learned, train.frontend_gradient_clip),
+            (self.learned, train.frontend.gradient_clip),
         ):
             if largest is not None:
                 nn.utils.clip_grad_norm_(parameters, largest)
 
     def optimizer_step(self, epoch: int, batch_index: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         super().optimizer_step(epoch, batch_index, optimizer, optimizer_closure)
-        if self.learned and self.config.train.frontend_pull > 0:
+        if self.learned and self.config.train.frontend.l2_sp > 0:
             rate = optimizer.param_groups[-1]["lr"]
             with torch.no_grad():
                 for parameter, start in zip(self.learned, self.start, strict=True):
-                    parameter.lerp_(start.to(parameter.device), rate * self.config.train.frontend_pull)
+                    parameter.lerp_(start.to(parameter.device), rate * self.config.train.frontend.l2_sp)

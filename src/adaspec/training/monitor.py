@@ -5,8 +5,7 @@ The histories are files, so it makes no difference whether a fold runs in this p
 
 from __future__ import annotations
 
-import os
-import sys
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -18,10 +17,13 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from adaspec.progress import format_seconds, stderr_is_terminal
-from adaspec.training.history import read_history
+from adaspec.models.history import read_history
+from adaspec.runtime.progress import format_seconds, stderr_is_terminal
+from adaspec.runtime.watchdog import ParentWatch
 
 __all__ = ["FoldMonitor"]
+
+log = logging.getLogger(__name__)
 
 POLL_S = 0.5
 LOG_LINES = 6  # lines per fold in a log file
@@ -65,18 +67,14 @@ class FoldMonitor:
             self.live.stop()
 
     def _follow(self) -> None:
-        parent = os.getppid()
+        parent = ParentWatch()
         while not self.stop.wait(POLL_S):
-            if os.getppid() != parent:
-                # DVC was killed: nobody waits for this process, and the next run must find the machine free.
-                os._exit(1)
+            parent.end_if_orphaned()  # DVC was killed: the next run must find the machine free
             self._look()
         self._look()
         for fold, rows in self.rows.items():
             if self.live is None and 0 < len(rows) < self.n_epochs:  # stopped early, or broken off
-                print(
-                    f"fold {fold}  " + "  ".join(self._cells(fold)[:-1]) + "  last epoch", file=sys.stderr, flush=True
-                )
+                log.info("fold %s  %s  last epoch", fold, "  ".join(self._cells(fold)[:-1]))
 
     def _look(self) -> None:
         for fold, folder in self.folders.items():
@@ -87,7 +85,7 @@ class FoldMonitor:
             self.rows[fold] = rows
             crossed = known // self.interval != len(rows) // self.interval or len(rows) == self.n_epochs
             if self.live is None and crossed:
-                print(f"fold {fold}  " + "  ".join(self._cells(fold)), file=sys.stderr, flush=True)
+                log.info("fold %s  %s", fold, "  ".join(self._cells(fold)))
             self.on_rows(fold, rows)
         if self.live:
             table = Table.grid(padding=(0, 2))

@@ -1,0 +1,178 @@
+"""Section frontend: waveform to spectrogram."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from adaspec.config.types import Count, NonNegative, Positive, Real, Section, Switch
+
+__all__ = ["CompressionConfig", "FbankConfig", "FrontendConfig", "KernelsConfig", "MelConfig"]
+
+
+class MelConfig(Section):
+    """Mel bands of the STFT."""
+
+    n_mels: Annotated[int, Field(ge=4, le=1024, strict=True)] | None
+    """Number of bands; null = linear frequency."""
+    f_min: NonNegative
+    """Lower end of the bands, Hz."""
+    f_max: Positive | None
+    """Upper end of the bands, Hz; null = half the sample rate."""
+    scale: Literal["htk", "slaney"]
+    """Logarithmic throughout (htk), or linear below 1 kHz (slaney)."""
+    norm: Literal["slaney"] | None
+    """Bands of height 1 (null), or of area 1 (slaney)."""
+
+
+class CompressionConfig(Section):
+    """Compression of the spectrogram S."""
+
+    name: Literal["log10", "log1p", "db", "none"]
+    """log10(1 + gamma S), ln(1 + gamma S), decibels with a floor at 1/gamma, or none."""
+    gamma: Positive
+    """Where the logarithm bends: at S = 1/gamma."""
+
+
+class KernelsConfig(Section):
+    """Learned kernels; read where frontend.learn_kernels is true."""
+
+    form: Literal["dense", "banded"]
+    """n_fft x n_fft numbers in place of the FFT, or weights that mix each bin with its neighbours after it."""
+    band_width: Count
+    """Bins that banded kernels mix into one, itself included; odd."""
+    constraint: Literal["free", "unit_norm", "orthonormal"]
+    """What dense kernels are kept to."""
+    precision: Literal[32, "bf16"]
+    """Of the matrix product with dense kernels."""
+
+
+class FbankConfig(Section):
+    """Kaldi's log-mel filterbank; read where frontend.name is fbank."""
+
+    stored: ClassVar[tuple[str, ...]] = ("frame_length_ms", "frame_shift_ms", "n_mels")  # which decide the store
+
+    frame_length_ms: Annotated[Real, Field(gt=0, le=1000)]
+    """Hann window, ms; the FFT is the next power of two (512 at 16 kHz)."""
+    frame_shift_ms: Annotated[Real, Field(gt=0, le=1000)]
+    """Hop, ms."""
+    n_mels: Annotated[int, Field(ge=4, le=1024, strict=True)]
+    """Bands from 20 Hz to half the sample rate."""
+    normalize: Switch
+    """Bring each window to mean 0 and standard deviation 1."""
+
+
+# Arguments of the adaptive STFT, and the knobs below `frontend` that they come from.
+STFT_ARGUMENTS = {
+    **{name: name for name in ("n_fft", "win_length", "hop_length", "window", "center", "power")},
+    **{name: name for name in ("n_transforms", "window_ratio", "learn_window", "learn_kernels", "learn_mel")},
+    "n_mels": "mel.n_mels",
+    "compression": "compression.name",
+    "gamma": "compression.gamma",
+}
+# These are read where the switch before them is on.
+OF_WINDOW = {name: name for name in ("window_nonnegative", "window_symmetric")}
+OF_KERNELS = {
+    "kernel_form": "kernels.form",
+    "band_width": "kernels.band_width",
+    "kernel_constraint": "kernels.constraint",
+    "precision": "kernels.precision",
+}
+OF_MEL = {"f_min": "mel.f_min", "f_max": "mel.f_max", "mel_scale": "mel.scale", "mel_norm": "mel.norm"}
+
+
+class FrontendConfig(Section):
+    """Waveform to spectrogram. The keys beside the sub-sections are those of the STFT."""
+
+    name: Literal["stft", "fbank"]
+    """stft: short-time Fourier transform on waveforms, which can learn; fbank: Kaldi's filterbank, fixed and stored."""
+    cached: Switch
+    """Compute the spectrograms of an STFT that learns nothing once, before training."""
+    n_fft: Annotated[int, Field(ge=4, le=65_536, strict=True)]
+    """Length of the transform, samples."""
+    win_length: Annotated[int, Field(ge=2, le=65_536, strict=True)] | None
+    """Length of the window, samples; null = n_fft."""
+    hop_length: Count
+    """Distance of frames, samples."""
+    window: str | tuple[str | float, ...]
+    """Any of scipy.signal.get_window; with a parameter as a list: [kaiser, 14.0]."""
+    center: Switch
+    """Frame i lies around sample i * hop_length, ends reflected; false = frames lie within the clip."""
+    power: Annotated[int, Field(ge=1, le=2, strict=True)]
+    """2: power, 1: magnitude."""
+    n_transforms: Literal[1, 3]
+    """Transforms side by side, as channels; three need a window_ratio below 1, or to learn."""
+    window_ratio: Annotated[Real, Field(gt=0, le=1)]
+    """Window length of each further transform to that of the one before it."""
+    learn_window: Switch
+    """Learn the window."""
+    learn_kernels: Switch
+    """Learn the kernels: the rows of the DFT matrix."""
+    learn_mel: Switch
+    """Learn the mel bands."""
+    window_nonnegative: Switch
+    """Keep a learned window at 0 or above."""
+    window_symmetric: Switch
+    """Keep a learned window its own mirror image."""
+    mel: MelConfig
+    compression: CompressionConfig
+    kernels: KernelsConfig
+    fbank: FbankConfig
+
+    @property
+    def section(self) -> Section | None:
+        """The sub-section that is called after the front end and holds all its settings; the STFT has none."""
+        own = getattr(self, self.name, None)
+        return own if isinstance(own, Section) else None
+
+    @property
+    def n_features(self) -> int:
+        """Height of the spectrogram."""
+        bands: Any = self.mel if self.section is None else self.section
+        n_mels: int | None = bands.n_mels
+        return self.n_fft // 2 + 1 if n_mels is None else n_mels
+
+    @property
+    def learns(self) -> bool:
+        """Whether anything is to be learned."""
+        return self.learn_window or self.learn_kernels or self.learn_mel
+
+    @property
+    def sees_waveforms(self) -> bool:
+        """Whether training sees waveforms, rather than spectrograms that were computed once."""
+        return self.stored_settings() is None and not self.cached
+
+    def stored_settings(self) -> dict[str, Any] | None:
+        """Name and settings of a front end whose spectrogram is stored; None where waveforms are."""
+        if self.section is None:
+            return None
+        return {"name": self.name, **self.section.model_dump(include=set(getattr(self.section, "stored", ())))}
+
+    def arguments(self) -> dict[str, str]:
+        """Arguments of the front end that are read, and the knob below `frontend` that each comes from."""
+        if self.section is not None:
+            return {name: f"{self.name}.{name}" for name in type(self.section).model_fields}
+        arguments = dict(STFT_ARGUMENTS)
+        for is_read, further in (
+            (self.learn_window, OF_WINDOW),
+            (self.learn_kernels, OF_KERNELS),
+            (self.mel.n_mels is not None, OF_MEL),
+        ):
+            arguments |= further if is_read else {}
+        return arguments
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        fixed = self.section is not None
+        if fixed and self.learns:
+            raise ValueError(f"name={self.name} is computed once and cannot learn; set name=stft, or learn_* to false")
+        if self.cached and fixed:
+            raise ValueError(f"cached=true is for name=stft: {self.name} is always computed once; set cached=false")
+        if self.cached and self.learns:
+            raise ValueError("cached=true computes the spectrograms once, but they are to be learned; set it to false")
+        if not fixed and self.n_transforms > 1 and self.window_ratio == 1 and not self.learns:
+            raise ValueError(
+                f"n_transforms={self.n_transforms} would all be the same; set window_ratio below 1, or let them learn"
+            )
+        return self

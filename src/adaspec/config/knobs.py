@@ -1,0 +1,134 @@
+"""Knobs by their dotted names, and the only list of what decides a result: which stage reads which sections and rooms.
+
+dvc.yaml is checked against `STAGES`. The digest of a training, the names of ablation experiments, the space of tuning
+and the parameters in MLflow derive from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+__all__ = ["STAGES", "Stage", "code_digest", "deciding", "flatten", "overlaid", "reads"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage of the pipeline depends on.
+
+    Attributes
+    ----------
+    sections : tuple of str
+        Sections of params.yaml, or single knobs where two stages share a section.
+    rooms : tuple of str
+        Folders and files below src/adaspec that decide its result.
+    carried : tuple of str
+        Knobs that it reads and does not list, as what they decide comes with its inputs.
+    """
+
+    sections: tuple[str, ...]
+    rooms: tuple[str, ...]
+    carried: tuple[str, ...] = ()
+
+
+LAYERS = ("backbones", "frontends", "linalg")
+STORED = ("audio", "config/resolve.py", "features", "runtime/files.py", "tables")
+TRAINED = (*LAYERS, *STORED, "models", "runtime/seeding.py", "tasks")
+AUDIO = (
+    "audio",
+    "frontend.name",
+    *(f"frontend.fbank.{key}" for key in ("frame_length_ms", "frame_shift_ms", "n_mels")),
+)
+MODEL = ("audio", "backbone", "features.window", "frontend")
+# Stages that share a section list single knobs of it, so that a change of others does not run them again. Left out is
+# what decides time and messages, never a result: sections engine and tune, rooms experiments, runtime and tracking,
+# all of config but `resolve`.
+STAGES = {
+    # Whole sections, so that a mistyped key is seen even where no stage reads it; without `engine`, which must not
+    # leave a trace in dvc.lock.
+    "validate": Stage(
+        (
+            *MODEL[:2],
+            "augment",
+            "dataset",
+            "evaluate",
+            "features",
+            "frontend",
+            "seed",
+            "split",
+            "synthetic",
+            "tracking",
+            "train",
+            "tune",
+        ),
+        (*LAYERS, "config", "datasets", "models"),
+    ),
+    "synthesize": Stage(("synthetic",), ("audio", "datasets", "runtime/files.py")),
+    "prepare": Stage(("dataset",), ("audio", "datasets", "runtime/files.py", "tables")),
+    "features": Stage((*AUDIO, "features.clips_per_shard"), ("frontends", "linalg", *STORED), ("dataset.root",)),
+    "split": Stage(("seed", "split"), ("config/resolve.py", "runtime/files.py", "runtime/seeding.py", "tables")),
+    "train": Stage((*MODEL, "augment", "seed", "split.balance", "train"), (*TRAINED, "training"), ("split.scheme",)),
+    "evaluate": Stage(
+        ("evaluate", "seed", "tracking", "train.device", "train.threads_per_fold"),
+        (*TRAINED, "evaluation"),
+        (*MODEL, "augment", "dataset.name", "dataset.root", "split", "train"),
+    ),
+}
+
+
+def deciding(config: BaseModel, stage: str | None = None) -> dict[str, Any]:
+    """Knobs, by their dotted names, that decide what a stage makes; without a stage, what any of them makes."""
+    stages = [STAGES[stage]] if stage else [each for name, each in STAGES.items() if name != "validate"]
+    sections = {section for each in stages for section in each.sections}
+    return {name: value for name, value in flatten(config).items() if reads(name, sections)}
+
+
+def code_digest(*stages: str) -> str:
+    """Fingerprint of the code that decides what these stages make."""
+    content, package = hashlib.sha256(), Path(__file__).parents[1]
+    for room in sorted({room for stage in stages for room in STAGES[stage].rooms}):
+        path = package / room
+        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
+            content.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
+    return content.hexdigest()
+
+
+def flatten(section: BaseModel) -> dict[str, Any]:
+    """Every knob under its dotted name, as `dvc exp run -S` takes it."""
+    flat: dict[str, Any] = {}
+    for key, value in section:
+        if isinstance(value, BaseModel):
+            flat |= {f"{key}.{inner}": leaf for inner, leaf in flatten(value).items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def overlaid(content: Mapping[str, Any], knobs: Mapping[str, Any]) -> dict[str, Any]:
+    """A nested copy of params with other values, by their dotted names.
+
+    Raises
+    ------
+    KeyError
+        The first name that is no knob.
+    """
+    copied = {key: overlaid(value, {}) if isinstance(value, dict) else value for key, value in content.items()}
+    for name, value in knobs.items():
+        *sections, key = name.split(".")
+        section: Any = copied
+        for part in sections:
+            section = section.get(part) if isinstance(section, dict) else None
+        if not isinstance(section, dict) or key not in section:
+            raise KeyError(name)
+        section[key] = value
+    return copied
+
+
+def reads(name: str, sections: Iterable[str]) -> bool:
+    """Whether a knob is one of these, or lies in one of these sections."""
+    return any(name == section or name.startswith(f"{section}.") for section in sections)

@@ -1,0 +1,72 @@
+"""The one place where null in params.yaml becomes the data set's own value, and a switch what it stands for."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from adaspec.config.augment import AugmentConfig
+from adaspec.config.data import AudioConfig, SplitConfig, WindowConfig
+from adaspec.config.schema import Config
+from adaspec.errors import InputError
+
+__all__ = ["resolve", "resolve_audio", "resolve_split"]
+
+
+def resolve(config: Config, clips: pd.DataFrame) -> Config:
+    """Fill every null that means "the data set's own".
+
+    Parameters
+    ----------
+    config : Config
+    clips : DataFrame
+        clips.csv, with `n_samples`, `sample_rate`, `fold` and `subset`.
+
+    Returns
+    -------
+    Config
+        With `audio.sample_rate` in Hz, `features.window.length_s` in seconds (the median clip, or a part of it) and
+        `split.scheme` set; where `augment.enabled` is false, without any augmentation.
+
+    Raises
+    ------
+    InputError
+        The clips do not agree on a sample rate.
+    """
+    window = _resolve_window(config.features.window, clips)
+    return config.model_copy(
+        update={
+            "audio": resolve_audio(config.audio, clips),
+            "features": config.features.model_copy(update={"window": window}),
+            "split": resolve_split(config.split, clips),
+            "augment": config.augment if config.augment.enabled else AugmentConfig.off(),
+        }
+    )
+
+
+def resolve_audio(audio: AudioConfig, clips: pd.DataFrame) -> AudioConfig:
+    """Take the clips' own sample rate where none is set."""
+    if audio.sample_rate is not None:
+        return audio
+    rates = sorted(clips["sample_rate"].unique())
+    if len(rates) > 1:
+        raise InputError(
+            f"params.yaml audio.sample_rate is null, but the clips have {len(rates)} rates "
+            f"({', '.join(f'{rate} Hz' for rate in rates)}); set the rate that all are resampled to"
+        )
+    return audio.model_copy(update={"sample_rate": int(rates[0])})
+
+
+def _resolve_window(window: WindowConfig, clips: pd.DataFrame) -> WindowConfig:
+    if window.length_s is not None:
+        return window
+    length_s = float((clips["n_samples"] / clips["sample_rate"]).median()) / window.n_parts
+    return window.model_copy(update={"length_s": max(round(length_s, 3), 0.001), "n_parts": 1})
+
+
+def resolve_split(split: SplitConfig, clips: pd.DataFrame) -> SplitConfig:
+    """Take the folds that the data set brings, its official parts, or else folds of whole groups."""
+    if split.scheme is not None:
+        return split
+    brought = (("predefined", "fold"), ("official", "subset"))
+    named = [scheme for scheme, column in brought if (clips[column] != "").all()]
+    return split.model_copy(update={"scheme": named[0] if named else "group_kfold"})

@@ -1,0 +1,54 @@
+"""Sections for what surrounds training: evaluate, tracking, engine."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from adaspec.config.types import Count, NonNegative, Probability, Real, Section
+
+__all__ = ["EngineConfig", "EvaluateConfig", "TrackingConfig"]
+
+
+class EvaluateConfig(Section):
+    """How test clips are scored."""
+
+    vote: Literal["mean", "majority"]
+    """Over the windows of a clip."""
+    overlap: Annotated[Real, Field(ge=0, le=0.95)]
+    """Of neighbouring windows, as a fraction of one: more windows, more votes."""
+    n_bootstrap: Annotated[int, Field(ge=100, le=100_000, strict=True)]
+    """Resamples for the 95 % intervals."""
+    asv_error_rates: tuple[Probability, Probability, Probability] | None
+    """For the t-DCF: [Pfa, Pmiss, Pfa of spoofs] of speaker verification; null = the data set's own."""
+
+
+class TrackingConfig(Section):
+    """Where runs are recorded."""
+
+    tracker: Literal["mlflow", "none"]
+    """What records them."""
+    experiment: Annotated[str, Field(min_length=1)]
+    """MLflow experiment that runs are filed in."""
+
+    @field_validator("experiment")
+    @classmethod
+    def _check_experiment(cls, name: str) -> str:
+        if not re.fullmatch(r"\w[\w .-]*", name):
+            raise ValueError(f"{name!r} also names a folder; use letters, digits, '_', '-', '.' and spaces")
+        if name == "Default":
+            raise ValueError("'Default' belongs to MLflow, whose user interface may bind it elsewhere; name another")
+        return name
+
+
+class EngineConfig(Section):
+    """How work is spread: decides time, never results."""
+
+    workers: Count | None
+    """Processes for decoding; null = all cores."""
+    parallel_folds: Count | None
+    """Folds at a time; null = as many as fill the cores in every round."""
+    checkpoint_interval_s: NonNegative
+    """Least time between two checkpoints of a fold, s; each is at the end of an epoch."""

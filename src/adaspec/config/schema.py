@@ -1,0 +1,124 @@
+"""params.yaml as a whole, and the rules that reach across its sections.
+
+The values live in params.yaml alone, so nothing here has a default. A value of null means "the data set's own" and is
+filled in by `adaspec.config.resolve`, the only place that does so.
+
+One rule: a knob is read only where what it belongs to is chosen, and elsewhere left unread, never refused. What is
+refused are requests that cannot be met together. What a layer's settings may be, the layer checks itself.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import model_validator
+
+from adaspec.config.augment import AugmentConfig
+from adaspec.config.backbone import BackboneConfig
+from adaspec.config.data import AudioConfig, DatasetConfig, FeaturesConfig, SplitConfig, SyntheticConfig
+from adaspec.config.frontend import FrontendConfig
+from adaspec.config.knobs import flatten
+from adaspec.config.run import EngineConfig, EvaluateConfig, TrackingConfig
+from adaspec.config.train import TrainConfig
+from adaspec.config.tune import TuneConfig
+from adaspec.config.types import Section, Seed
+from adaspec.runtime.text import did_you_mean
+
+__all__ = ["Config", "ModelConfig"]
+
+
+class ModelConfig(Section):
+    """What a trained model needs to be built again; saved with it."""
+
+    audio: AudioConfig
+    features: FeaturesConfig
+    frontend: FrontendConfig
+    backbone: BackboneConfig
+
+
+class Config(ModelConfig):
+    """The whole of params.yaml."""
+
+    seed: Seed
+    """Of folds, initial weights, batches and augmentation."""
+    dataset: DatasetConfig
+    synthetic: SyntheticConfig
+    split: SplitConfig
+    train: TrainConfig
+    augment: AugmentConfig
+    evaluate: EvaluateConfig
+    tracking: TrackingConfig
+    engine: EngineConfig
+    tune: TuneConfig
+
+    @model_validator(mode="after")
+    def _check_learning(self) -> Self:
+        if not self.frontend.learns:
+            return self
+        train, learned = self.train, self.train.frontend
+        if learned.freeze_epochs >= train.epochs:
+            raise ValueError(
+                f"train.frontend.freeze_epochs={learned.freeze_epochs} leaves the front end none of "
+                f"train.epochs={train.epochs} to learn in; lower it"
+            )
+        rate = train.optimizer.learning_rate * learned.lr_multiplier
+        if rate * learned.l2_sp > 1:
+            raise ValueError(
+                f"train.frontend.l2_sp={learned.l2_sp} at a learning rate of {rate:g} would overshoot the start; keep "
+                "train.optimizer.learning_rate * train.frontend.lr_multiplier * train.frontend.l2_sp at 1 or below"
+            )
+        patience = train.early_stopping_patience
+        if patience is not None and patience <= learned.freeze_epochs:
+            raise ValueError(
+                f"train.early_stopping_patience={patience} may stop before the front end learns, after "
+                f"train.frontend.freeze_epochs={learned.freeze_epochs}; raise the patience, or lower the other"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_augment(self) -> Self:
+        if not self.augment.enabled:
+            return self
+        augment, frontend = self.augment, self.frontend
+        of_waveforms = {key: getattr(augment, key) for key in augment.of_waveforms}
+        if augment.noise.snr_db is not None:
+            of_waveforms["noise.color_db"] = augment.noise.color_db
+        for key, value in of_waveforms.items():
+            if value and not frontend.sees_waveforms:
+                raise ValueError(
+                    f"augment.{key}={str(value).lower()} changes waveforms, but spectrograms are computed once; switch "
+                    "it off, or train on waveforms (frontend.name=stft, frontend.cached=false)"
+                )
+        for key in ("freq_shift", "freq_mask"):
+            if getattr(augment, key) >= frontend.n_features:
+                raise ValueError(
+                    f"augment.{key}={getattr(augment, key)} must be below the spectrogram's {frontend.n_features} bands"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_loss(self) -> Self:
+        loss, head = self.train.loss.name, self.backbone.head
+        if (loss == "oc_softmax") != (head == "one_class"):
+            raise ValueError(
+                f"train.loss.name={loss} and backbone.head={head}: oc_softmax and one_class go together; set both or "
+                "neither"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_validation(self) -> Self:
+        if self.train.early_stopping_patience is not None and self.split.validation_fraction == 0:
+            raise ValueError(
+                "train.early_stopping_patience needs validation clips, but split.validation_fraction=0; "
+                "raise the fraction or set the patience to null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_space(self) -> Self:
+        known = [key for key in flatten(self) if not key.startswith("tune.")]
+        for searched in self.tune.space:
+            if searched.knob not in known:
+                raise ValueError(f"tune.space: {searched.knob} is not a knob{did_you_mean(searched.knob, known)}")
+        return self

@@ -1,0 +1,342 @@
+"""A worker runs trials in its own process until the study has enough.
+
+What a killed worker had in hand is noticed (on the same machine by a lock that it no longer holds, elsewhere by its
+missing heartbeat) and run again with the same values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import filelock
+import lightning.pytorch as pl
+import optuna
+from optuna.storages import fail_stale_trials
+from optuna.trial import FrozenTrial, TrialState
+
+from adaspec.config import Config
+from adaspec.config.resolve import resolve
+from adaspec.errors import InputError
+from adaspec.experiments.tuning.space import suggest, with_knobs
+from adaspec.experiments.tuning.study import GRACE_S, best_first, finished_trials, knobs_of, run_again, standing_trials
+from adaspec.features.representation import feature_contract
+from adaspec.features.store import FeatureStore
+from adaspec.models.history import read_history
+from adaspec.runtime.progress import format_seconds
+from adaspec.runtime.workspace import only_one
+from adaspec.tables import labelled_rows, read_clips, read_folds
+from adaspec.tracking import TRACKERS, StudyTracker
+from adaspec.training.crossvalidate import check_training
+from adaspec.training.fit import fit_fold
+
+__all__ = ["STATES", "counted_value", "say", "update_data", "work"]
+
+CLIPS, FOLDS, FEATURES = Path("data/clips.csv"), Path("data/folds.csv"), Path("data/features")
+POLL_S = 1.0
+STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM: no error of the trial, and not KeyboardInterrupt, upon which Lightning exits."""
+
+
+class SurplusError(Exception):
+    """Another worker has begun the last trial that was wanted."""
+
+
+def say(line: str) -> None:
+    """Print a line on stderr: stdout is for the outcome."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def update_data(root: Path) -> None:
+    """Bring features and folds up to date, one worker at a time: DVC fails where another holds its lock."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    with only_one(root / ".adaspec" / "locks" / "tune-data.lock"):
+        command = [sys.executable, "-m", "dvc", "repro", "features", "split"]
+        done = subprocess.run(command, stdout=sys.stderr, env=environment)
+    if done.returncode:
+        raise InputError("'dvc repro features split' failed, see above; no trial was begun")
+
+
+def work(study: optuna.Study, config: Config, root: Path, n_trials: int) -> None:
+    """Run trials until the study has `n_trials`, those of other workers included.
+
+    Raises
+    ------
+    SystemExit
+        SIGINT or SIGTERM came; the trial in hand is queued again.
+    """
+    folder = root / ".adaspec" / "tune" / uuid.uuid4().hex
+    begun = folder.with_name(f".{folder.name}")
+    begun.mkdir(parents=True)
+    try:
+        # Under its final name others find it locked.
+        with filelock.FileLock(begun / "lock"), _signals():
+            begun.rename(folder)
+            Worker(study, config, root, folder).work(n_trials)
+    except Stopped:
+        say(f"stopped; the same command goes on with study {study.study_name}")
+        raise SystemExit(130) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    def stop(*_: Any) -> None:
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Worker:
+    """Runs trials of a study, one after another.
+
+    Parameters
+    ----------
+    study : Study
+    config : Config
+        What all trials share.
+    root : Path
+        Repository.
+    folder : Path
+        For checkpoints of the trial in hand. Others see by the lock in it whether this worker lives.
+    """
+
+    def __init__(self, study: optuna.Study, config: Config, root: Path, folder: Path) -> None:
+        self.study, self.config, self.folder = study, config, folder
+        self.objective = config.tune.objective
+        self.tables = CLIPS.read_bytes(), FOLDS.read_bytes()
+        self.clips = read_clips(CLIPS)
+        folds = read_folds(FOLDS)
+        digest = hashlib.sha256(self.clips[["clip_id", "digest", "label"]].to_csv(index=False).encode())
+        digest.update(folds.to_csv(index=False).encode())
+        if study.user_attrs.get("data", digest.hexdigest()) != digest.hexdigest():
+            raise InputError(
+                f"study {study.study_name} was begun with other clips or folds than {CLIPS} and {FOLDS} list now; "
+                "begin another one with --study"
+            )
+        study.set_user_attr("data", digest.hexdigest())
+        # The test clips leave here, before anything is read of them.
+        rows = labelled_rows(self.clips, folds)
+        self.rows = {
+            int(fold): rows[(rows["fold"] == fold) & (rows["role"] != "test")].drop(columns="fold")
+            for fold in sorted(rows["fold"].unique())
+        }
+        unvalidated = [str(fold) for fold, group in self.rows.items() if not (group["role"] == "validation").any()]
+        if unvalidated:
+            raise InputError(
+                f"fold {', '.join(unvalidated)} has no validation clips, by which trials are compared; set "
+                "split.validation_fraction above 0, such as 0.1"
+            )
+        self.labels = sorted(self.clips["label"].unique())
+        self.log = TRACKERS[config.tracking.tracker].study(root, config, study.study_name, study.user_attrs["key"])
+        self.unclaimed: dict[int, float] = {}  # running trial that names no worker -> since when
+        self.buried: set[int] = set()
+        self.n_trials, self.number = 0, -1  # of the study; of the trial in hand
+        self.knobs: dict[str, Any] = {}
+
+    def work(self, n_trials: int) -> None:
+        """Run trials until the study has `n_trials`, those of other workers included."""
+        self.n_trials, waits = n_trials, False
+        while len(finished_trials(trials := self._look_after_others())) < n_trials:
+            if len(finished_trials(trials)) + sum(trial.state == TrialState.RUNNING for trial in trials) < n_trials:
+                self._check_data()
+                self._run_one()
+            else:
+                if not waits:
+                    say("waiting for the last trials, which other workers have in hand")
+                waits = True
+                time.sleep(POLL_S)
+        self._conclude(finished=True)
+
+    def _conclude(self, finished: bool) -> None:
+        complete = best_first(self.study, self.objective)
+        best = [(trial.number, trial.value or 0.0, knobs_of(self.config, trial)) for trial in complete[:1]]
+        self.log.conclude(finished, *best)
+
+    def _look_after_others(self) -> list[FrozenTrial]:
+        """All trials, after those of dead workers were queued again."""
+        fail_stale_trials(self.study)
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if self._is_forsaken(trial):
+                self._give_up(trial.number)
+        for folder in self.folder.parent.iterdir():
+            if not folder.name.startswith(".") and folder != self.folder and _is_free(folder / "lock"):
+                shutil.rmtree(folder, ignore_errors=True)
+        trials = self.study.get_trials(deepcopy=False)
+        for trial in trials:
+            if trial.state == TrialState.FAIL and "error" not in trial.user_attrs and trial.number not in self.buried:
+                self.buried.add(trial.number)
+                self.log.end_trial(trial.number, "lost")
+        return trials
+
+    def _is_forsaken(self, trial: FrozenTrial) -> bool:
+        worker = trial.user_attrs.get("worker")
+        if worker is None:  # killed before it could say so, and before its first heartbeat
+            return time.monotonic() - self.unclaimed.setdefault(trial.number, time.monotonic()) > GRACE_S
+        return _is_free(self.folder.parent / worker / "lock")
+
+    def _give_up(self, number: int) -> None:
+        try:
+            trial = self.study.tell(number, state=TrialState.FAIL)
+        except (ValueError, optuna.exceptions.UpdateFinishedTrialError):
+            return  # another worker was faster
+        run_again(self.study, trial)
+
+    def _check_data(self) -> None:
+        """End the worker, rather than trial after trial, where somebody has changed features or folds meanwhile."""
+        try:
+            same = (CLIPS.read_bytes(), FOLDS.read_bytes()) == self.tables
+            FeatureStore(FEATURES, feature_contract(resolve(self.config, self.clips)))
+        except (OSError, InputError):
+            same = False
+        if not same:
+            raise InputError(
+                f"{CLIPS.parent} was changed while trials ran; 'adaspec tune' goes on when params.yaml is as before"
+            )
+
+    def _run_one(self) -> None:
+        began = time.monotonic()
+        self.knobs = {}
+        try:
+            self.study.optimize(self._run, n_trials=1, catch=(Exception,))
+        except Stopped:
+            with suppress(Exception):
+                self._give_up(self.number)
+                self.log.end_trial(self.number, "lost")
+                self._conclude(finished=False)
+            raise
+        except ValueError as error:
+            if "Cannot tell a" not in str(error):
+                raise
+            say(f"another worker took trial {self.number} for lost, and it is run again")
+            return
+        self._tell(self.study.get_trials(deepcopy=False)[self.number], time.monotonic() - began)
+
+    def _tell(self, trial: FrozenTrial, seconds: float) -> None:
+        if trial.state == TrialState.FAIL and "error" not in trial.user_attrs:
+            return  # superfluous
+        told, value = trial.user_attrs.get("error", ""), trial.value if trial.state == TrialState.COMPLETE else None
+        cells = [f"trial {trial.number:>3}", f"{STATES[trial.state]:8}", "" if value is None else f"{value:.4f}"]
+        cells += [" ".join(f"{key}={json.dumps(knob)}" for key, knob in self.knobs.items())]
+        cells += [format_seconds(seconds), told]
+        say("  ".join(cell for cell in cells if cell))
+        self.log.end_trial(trial.number, STATES[trial.state], value, told)
+
+    def _run(self, trial: optuna.Trial) -> float:
+        self.number = trial.number
+        trial.set_user_attr("worker", self.folder.name)
+        if len(standing_trials(self.study.get_trials(deepcopy=False), trial.number)) >= self.n_trials:
+            raise SurplusError
+        self.knobs = {searched.knob: suggest(trial, searched) for searched in self.config.tune.space}
+        self.log.begin_trial(trial.number, self.knobs)
+        try:
+            return self._train(trial, self.knobs)
+        except optuna.TrialPruned:
+            raise
+        except Exception as error:
+            reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            trial.set_user_attr("error", " ".join(reason.split())[:1000])
+            raise
+
+    def _train(self, trial: optuna.Trial, knobs: dict[str, Any]) -> float:
+        """Mean over folds of the objective at the epoch that counts."""
+        config = resolve(with_knobs(self.config, knobs), self.clips)
+        check_training(config, self.labels)
+        finals: list[float] = []
+        for fold, rows in self.rows.items():
+            with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+                folder, finished = Path(scratch), Path(scratch) / "finished"
+                report = Report(trial, self.log, self.objective, finals, self._first_step(len(finals)), len(self.rows))
+                fit_fold(fold, rows, self.labels, config, FEATURES, folder, finished, callbacks=[report])
+                finals.append(counted_value(finished, config))
+        return statistics.fmean(finals)
+
+    def _first_step(self, n_done: int) -> int:
+        """Epochs before this fold, as if all had trained as long as any trial may: trials are compared step by step."""
+        longest: list[Any] = [self.config.train.epochs]
+        for searched in self.config.tune.space:
+            if searched.knob == "train.epochs":
+                longest += searched.choices or [searched.high]
+        return n_done * max(longest)
+
+
+def _is_free(lock: Path) -> bool:
+    """Whether a worker of this repository that had the lock has ended; not if there is no such worker here."""
+    if not lock.exists():
+        return False
+    try:
+        with filelock.FileLock(lock, timeout=0):
+            return True
+    except OSError:  # held, or taken away by another worker that found it free
+        return False
+
+
+class Report(pl.Callback):
+    """Tell Optuna and MLflow after each epoch how a trial stands, and end it where it is hopeless.
+
+    Parameters
+    ----------
+    trial : Trial
+    log : StudyTracker
+    objective : str
+        Metric of the validation clips.
+    finals : list of float
+        Of the folds that are done.
+    first_step : int
+        Steps before this fold.
+    n_folds : int
+    """
+
+    def __init__(
+        self, trial: optuna.Trial, log: StudyTracker, objective: str, finals: list[float], first_step: int, n_folds: int
+    ) -> None:
+        self.trial, self.record, self.objective = trial, log, objective  # Lightning sets `log`
+        self.finals, self.first_step, self.n_folds = finals, first_step, n_folds
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Report the mean over the folds so far."""
+        value = statistics.fmean([*self.finals, float(trainer.callback_metrics[self.objective])])
+        epoch = trainer.current_epoch + 1
+        self.trial.report(value, self.first_step + epoch)
+        self.record.log_epoch(self.trial.number, self.first_step + epoch, value)
+        is_last = len(self.finals) + 1 == self.n_folds and epoch == trainer.max_epochs
+        if not is_last and self.trial.should_prune():
+            raise optuna.TrialPruned
+
+
+def counted_value(folder: Path, config: Config) -> float:
+    """The objective of a trained fold at the epoch whose weights are kept.
+
+    Parameters
+    ----------
+    folder : Path
+        With the history that `fit_fold` leaves.
+    config : Config
+    """
+    rows = read_history(folder)
+    row = rows[-1]
+    if config.train.early_stopping_patience is not None:
+        row = min(rows, key=lambda row: row["validation_loss"])
+    return row[config.tune.objective]

@@ -1,0 +1,78 @@
+"""The adaptive STFT as a plain convolution, once learning is over."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from adaspec.frontends.compression import Compression, compress
+from adaspec.frontends.stft.portions import Framing, magnitude_or_power, pad_ends
+
+__all__ = ["BakedSTFT", "refuse_onnx_export"]
+
+
+class BakedSTFT(nn.Module):
+    """Spectrogram by one `torch.nn.Conv1d` with fixed weights; made by `AdaptiveSTFT.bake`.
+
+    Parameters
+    ----------
+    filters : Tensor of shape (n_transforms, n_freqs, n_fft), complex
+    mel : Tensor of shape (n_transforms, n_freqs, n_mels) or None
+    framing : Framing
+    compression : {"log10", "log1p", "db", "none"}
+    gamma : float
+
+    Attributes
+    ----------
+    conv : Conv1d
+        Real, then imaginary parts of the filters, transform by transform: 2 * n_transforms * n_freqs channels.
+
+    Shapes
+    ------
+    (batch, n_samples) -> (batch, n_transforms, n_features, n_frames), as the layer it was made of.
+    """
+
+    mel: Tensor | None
+
+    def __init__(
+        self, filters: Tensor, mel: Tensor | None, framing: Framing, compression: Compression, gamma: float
+    ) -> None:
+        super().__init__()
+        self.framing, self.compression, self.gamma = framing, compression, gamma
+        n_transforms, n_freqs, n_fft = filters.shape
+        weight = torch.stack([filters.real, filters.imag], 1).reshape(-1, 1, n_fft)
+        # On "meta" no random numbers are drawn for weights that are then replaced.
+        self.conv = nn.Conv1d(1, len(weight), n_fft, stride=framing.hop_length, bias=False, device="meta")
+        self.conv.weight = nn.Parameter(weight, requires_grad=False)
+        self.shape = n_transforms, 2, n_freqs
+        self.register_buffer("mel", None if mel is None else mel.to(weight.dtype))
+        self.eval()  # exporters warn of modules in training mode
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        with torch.autocast(waveform.device.type, enabled=False):  # bf16 and fp16 hold too few bits
+            waveform = pad_ends(waveform.to(self.conv.weight.dtype), self.framing)
+            spectrum = self.conv(waveform.unsqueeze(1)).unflatten(1, self.shape)
+            real, imag = spectrum.transpose(-1, -2).unbind(2)  # (batch, n_transforms, n_frames, n_freqs)
+            energy = magnitude_or_power(real, imag, self.framing.magnitude)
+            if self.mel is not None:
+                energy = energy @ self.mel
+            return compress(energy, self.compression, self.gamma, magnitude=self.framing.magnitude).transpose(2, 3)
+
+
+def refuse_onnx_export(setting: str, used: bool) -> None:
+    """Raise if a setting that ONNX cannot hold is used while the layer is being exported.
+
+    ONNX has no operator for QR, and onnxruntime no bfloat16 product on the CPU.
+
+    Raises
+    ------
+    ValueError
+        torch.onnx.export or torch.export.export(strict=True) is running.
+    """
+    # Where the first attempt fails torch.onnx.export makes a second one, a strict export that does not say what for.
+    strict = torch.compiler.is_dynamo_compiling() and torch.compiler.is_exporting()
+    if used and (strict or torch.onnx.is_in_onnx_export()):
+        raise ValueError(
+            f"{setting} cannot be exported to ONNX, nor by torch.export with strict=True; "
+            "export layer.bake() in the layer's place"
+        )

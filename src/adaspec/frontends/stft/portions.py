@@ -1,0 +1,279 @@
+"""Spectrograms of waveforms: frames -> spectrum -> power or magnitude -> bands.
+
+They are computed in portions of frames, so that what a portion needs stays in the processor's cache and the length of a
+recording costs no memory. For the backward pass only the waveform is kept, and with learned kernels their
+products with the frames; the rest is computed again, which takes less time than storing and fetching it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from adaspec.frontends.stft.mixing import mix
+
+__all__ = ["Framing", "Transform", "in_bands", "magnitude_or_power", "pad_ends"]
+
+EPSILON = 1e-12  # under the root of the magnitude: its gradient stays finite on digital silence
+CACHED = 2**18  # samples in frames at a time that still fit a core's cache, with all that is made of them
+MULTIPLIED = 2**19  # the same for learned kernels, whose matrix products pay only when large
+PARALLEL = 2**26  # the same on a GPU, which computes a batch at once
+
+
+class Framing(NamedTuple):
+    """How the waveform is cut, and what is made of the frames' spectra.
+
+    Attributes
+    ----------
+    n_fft, hop_length : int
+        In samples.
+    center : bool
+        Frames are centred on multiples of the hop, the waveform's ends reflected.
+    magnitude : bool
+        |X| in place of |X|^2.
+    bf16 : bool
+        Multiply with learned kernels in bfloat16, with sums in float32.
+    """
+
+    n_fft: int
+    hop_length: int
+    center: bool
+    magnitude: bool
+    bf16: bool
+
+
+class Transform(NamedTuple):
+    """The tensors of one transform.
+
+    Attributes
+    ----------
+    window : Tensor of shape (n_fft,)
+    kernels : Tensor of shape (n_fft, n_fft) or None
+        Laid out as `dft_basis`; they take the place of the FFT.
+    blocks : Tensor or None
+        Of `mixing_blocks`, applied after the FFT.
+    mel : Tensor of shape (n_freqs, n_mels) or None
+    """
+
+    window: Tensor
+    kernels: Tensor | None
+    blocks: Tensor | None
+    mel: Tensor | None
+
+
+def pad_ends(waveform: Tensor, framing: Framing) -> Tensor:
+    """Waveforms (batch, n_samples) with their ends reflected if frames are centred.
+
+    Where a waveform is too short for reflection, or for a single frame, zeros are added.
+    """
+    n_samples, half = waveform.shape[1], framing.n_fft // 2
+    if framing.center and n_samples > half:
+        # In place of torch.nn.functional.pad, which takes three times as long.
+        ends = waveform[:, 1 : half + 1].flip(1), waveform[:, n_samples - half - 1 : n_samples - 1].flip(1)
+        waveform = torch.cat([ends[0], waveform, ends[1]], 1)
+    elif framing.center:
+        waveform = torch.nn.functional.pad(waveform, (half, half))
+    if waveform.shape[1] < framing.n_fft:
+        waveform = torch.nn.functional.pad(waveform, (0, framing.n_fft - waveform.shape[1]))
+    return waveform
+
+
+def _cut_frames(waveform: Tensor, framing: Framing) -> Tensor:
+    """(batch, n_samples) -> (batch, n_frames, n_fft)."""
+    return pad_ends(waveform, framing).unfold(1, framing.n_fft, framing.hop_length)
+
+
+def magnitude_or_power(real: Tensor, imag: Tensor, magnitude: bool) -> Tensor:
+    """|X|^2 = Re^2 + Im^2 or its root.
+
+    Parameters
+    ----------
+    real : Tensor of shape (..., n_freqs)
+    imag : Tensor of shape (..., n_freqs) or fewer
+        Without the bins that have no imaginary part: DC, and Nyquist where n_fft is even.
+    """
+    power = real.square()
+    _with_imag(power, imag).addcmul_(imag, imag)
+    return (power + EPSILON).sqrt() if magnitude else power
+
+
+def _with_imag(bins: Tensor, imag: Tensor) -> Tensor:
+    """View of those bins (..., n_freqs) that have an imaginary part in `imag`: all, or all but DC and Nyquist."""
+    n_missing = bins.shape[-1] - imag.shape[-1]
+    return bins.narrow(-1, min(n_missing, 1), imag.shape[-1])
+
+
+def in_bands(waveform: Tensor, transform: Transform, framing: Framing) -> Tensor:
+    """Power or magnitude of waveforms in bands.
+
+    Parameters
+    ----------
+    waveform : Tensor of shape (batch, n_samples)
+    transform : Transform
+    framing : Framing
+
+    Returns
+    -------
+    Tensor of shape (batch, n_frames, n_features)
+    """
+    if torch.compiler.is_compiling() or waveform.requires_grad:
+        transform = _in_precision(transform, framing)
+        frames = _cut_frames(waveform, framing)
+        parts = _parts(_spectrum(frames.flatten(0, 1), transform, framing), transform, framing)
+        features = _weigh(magnitude_or_power(*parts, framing.magnitude), transform.mel)
+        return features.view(*frames.shape[:2], -1)
+    return _InPortions.apply(waveform, framing, *transform)
+
+
+def _in_precision(transform: Transform, framing: Framing) -> Transform:
+    if framing.bf16 and transform.kernels is not None:
+        return transform._replace(kernels=transform.kernels.bfloat16())
+    return transform
+
+
+def _spectrum(frames: Tensor, transform: Transform, framing: Framing) -> Tensor:
+    """(n_frames, n_fft) -> complex (n_frames, n_freqs), or with learned kernels real (n_frames, n_fft)."""
+    windowed = frames * transform.window
+    if transform.kernels is None:
+        return torch.fft.rfft(windowed)
+    return windowed.to(transform.kernels.dtype) @ transform.kernels.T
+
+
+def _parts(spectrum: Tensor, transform: Transform, framing: Framing) -> tuple[Tensor, Tensor]:
+    if transform.blocks is not None:
+        return mix(spectrum, transform.blocks, framing.n_fft)
+    if transform.kernels is None:
+        return spectrum.real, spectrum.imag
+    spectrum = spectrum.to(transform.window.dtype)
+    n_freqs = framing.n_fft // 2 + 1
+    return spectrum[:, :n_freqs], spectrum[:, n_freqs:]
+
+
+def _weigh(energy: Tensor, mel: Tensor | None) -> Tensor:
+    return energy if mel is None else energy @ mel
+
+
+def _steps(waveform: Tensor, transform: Transform, framing: Framing) -> Iterator[tuple[slice, Tensor]]:
+    """Frames in portions, each with its place among all frames of the batch."""
+    n_frames = _cut_frames(waveform[:1], framing).shape[1]
+    on_cpu = CACHED if transform.kernels is None else MULTIPLIED
+    n_rows = max(1, (on_cpu if waveform.device.type == "cpu" else PARALLEL) // framing.n_fft)
+    n_clips = max(1, n_rows // n_frames)
+    for clip in range(0, waveform.shape[0], n_clips):
+        frames = _cut_frames(waveform[clip : clip + n_clips], framing).flatten(0, 1)
+        for row in range(0, frames.shape[0], n_rows):
+            portion = frames[row : row + n_rows]
+            first = clip * n_frames + row
+            yield slice(first, first + portion.shape[0]), portion
+
+
+class _InPortions(torch.autograd.Function):
+    """`in_bands` with the gradients of everything but the waveform written out.
+
+    Of L with respect to the power P_k = |X_k|^2, g_k, follow 2 g_k X_k for the spectrum X (as dL/dRe + i dL/dIm), and
+    from there the products with the frames for learned kernels and, for a learned window, with the transform's adjoint.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        waveform: Tensor,
+        framing: Framing,
+        window: Tensor,
+        kernels: Tensor | None,
+        blocks: Tensor | None,
+        mel: Tensor | None,
+    ) -> Tensor:
+        transform = _in_precision(Transform(window, kernels, blocks, mel), framing)
+        features, spectra = [], []
+        for _, frames in _steps(waveform, transform, framing):
+            spectrum = _spectrum(frames, transform, framing)
+            energy = magnitude_or_power(*_parts(spectrum, transform, framing), framing.magnitude)
+            features.append(_weigh(energy, mel))
+            if kernels is not None and any(ctx.needs_input_grad):
+                spectra.append(spectrum)
+        ctx.framing = framing
+        ctx.save_for_backward(waveform, window, kernels, blocks, mel, *spectra)
+        return torch.cat(features).view(waveform.shape[0], -1, features[0].shape[1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        framing: Framing = ctx.framing
+        waveform, window, kernels, blocks, mel, *spectra = ctx.saved_tensors
+        need_window, need_kernels, need_blocks, need_mel = ctx.needs_input_grad[2:]
+        # Of kernels, first the products of the spectrum's gradient with the frames before the window.
+        sums = Sums(
+            window=torch.zeros_like(window) if need_window else None,
+            products=torch.zeros_like(kernels) if kernels is not None and (need_kernels or need_window) else None,
+            blocks=torch.zeros_like(blocks) if need_blocks else None,
+            mel=torch.zeros_like(mel) if need_mel else None,
+        )
+        transform = _in_precision(Transform(window, kernels, blocks, mel), framing)
+        gradient = gradient.flatten(0, 1)
+        with torch.autocast(waveform.device.type, enabled=False):  # backward() may be called where autocast is on
+            for step, (rows, frames) in enumerate(_steps(waveform, transform, framing)):
+                spectrum = spectra[step] if spectra else _spectrum(frames, transform, framing)
+                _add_gradients(sums, gradient[rows], frames, spectrum, transform, framing)
+        if sums.products is not None:
+            in_window = (sums.products * kernels).sum(0) if need_window else None
+            sums = sums._replace(window=in_window, products=sums.products.mul_(window) if need_kernels else None)
+        return None, None, *sums
+
+
+class Sums(NamedTuple):
+    """Gradients as they grow from portion to portion; None where none is asked for."""
+
+    window: Tensor | None
+    products: Tensor | None
+    blocks: Tensor | None
+    mel: Tensor | None
+
+
+def _add_gradients(
+    sums: Sums, gradient: Tensor, frames: Tensor, spectrum: Tensor, transform: Transform, framing: Framing
+) -> None:
+    """Add what one portion of frames contributes; `gradient` is that of its features."""
+    if transform.blocks is not None:
+        blocks = transform.blocks.detach().requires_grad_(sums.blocks is not None)
+        with torch.enable_grad():
+            mixed = mix(spectrum.requires_grad_(sums.window is not None), blocks, framing.n_fft)
+        real, imag = mixed[0].detach(), mixed[1].detach()
+    else:
+        real, imag = _parts(spectrum, transform, framing)
+    if sums.mel is not None or framing.magnitude:
+        energy = magnitude_or_power(real, imag, framing.magnitude)
+    if sums.mel is not None:
+        sums.mel.addmm_(energy.T, gradient)
+    if sums[:3] == (None, None, None):
+        return
+    if transform.mel is not None:
+        gradient = gradient @ transform.mel.T
+    twice = gradient / energy if framing.magnitude else 2 * gradient  # 2 g
+    if transform.kernels is not None:
+        assert sums.products is not None
+        gradients = torch.cat([twice * real, _with_imag(twice, imag) * imag], 1)
+        if framing.bf16:
+            sums.products.add_(gradients.bfloat16().T @ frames.bfloat16())
+        else:
+            sums.products.addmm_(gradients.T, frames)
+        return
+    if transform.blocks is None:
+        spectrum_gradient = spectrum * twice
+    else:
+        inputs = [tensor for tensor in (spectrum, blocks) if tensor.requires_grad]
+        found = torch.autograd.grad(mixed, inputs, (twice * real, twice * imag))
+        spectrum_gradient = found[0]  # if the window is learned
+        if sums.blocks is not None:
+            sums.blocks.add_(found[-1])
+    if sums.window is not None:
+        # The inverse transform counts each bin twice, as it also stands for its mirror image, but not DC and Nyquist.
+        spectrum_gradient[:, 0] *= 2
+        if framing.n_fft % 2 == 0:
+            spectrum_gradient[:, -1] *= 2
+        windowed_gradient = torch.fft.irfft(spectrum_gradient, framing.n_fft, norm="forward")
+        sums.window.add_((windowed_gradient * frames).sum(0), alpha=0.5)

@@ -1,0 +1,1 @@
+"""Trained models: built, saved, loaded, scored, exported."""

@@ -1,0 +1,108 @@
+"""The classifier: a front end and a backbone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from adaspec.backbones import Ensemble, build_backbone, combined
+from adaspec.config import ModelConfig
+from adaspec.features.windows import window_samples
+from adaspec.frontends import build_frontend
+
+if TYPE_CHECKING:
+    from adaspec.features.representation import Decoder
+
+__all__ = ["AudioClassifier"]
+
+
+class AudioClassifier(nn.Module):
+    """Waveforms to logits.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        Resolved.
+    labels : list of str
+        Class names; logit i belongs to labels[i].
+    pretrained : bool
+        Begin with other weights where the configuration asks for them.
+
+    Shapes
+    ------
+    (batch, n_samples), +-1 -> (batch, n_classes)
+
+    Attributes
+    ----------
+    n_samples, n_frames : int
+        Of a window of `features.window.length_s`.
+    """
+
+    def __init__(self, config: ModelConfig, labels: list[str], *, pretrained: bool = False) -> None:
+        super().__init__()
+        sample_rate, length_s = config.audio.sample_rate, config.features.window.length_s
+        if sample_rate is None or length_s is None:
+            raise ValueError("audio.sample_rate or features.window.length_s is null: resolve it first")
+        self.config, self.labels, self.sample_rate = config, labels, sample_rate
+        self.frontend = build_frontend(config.frontend, sample_rate)
+        self.n_samples = window_samples(length_s, sample_rate)
+        self.n_frames = self.frontend.n_frames(self.n_samples)
+        self.backbone = build_backbone(
+            config.backbone,
+            n_channels=self.frontend.n_channels,
+            n_features=self.frontend.n_features,
+            n_frames=self.n_frames,
+            n_classes=len(labels),
+            pretrained=pretrained,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
+        return next(self.backbone.parameters()).device
+
+    def forward(self, waveform: Tensor, sample_rate: int | None = None) -> Tensor:
+        """Logits of waveforms.
+
+        Parameters
+        ----------
+        waveform : Tensor of shape (batch, n_samples)
+            Float, +-1.
+        sample_rate : int, optional
+            In Hz; checked against the model's own where given.
+
+        Raises
+        ------
+        ValueError
+            The rate is not the model's.
+        """
+        if sample_rate not in (None, self.sample_rate):
+            raise ValueError(f"waveform has {sample_rate} Hz, the model takes {self.sample_rate} Hz; resample it")
+        return combined(self.members(self.frontend(waveform)))  # the front end may have been replaced by a baked one
+
+    def members(self, compressed: Tensor) -> Tensor:
+        """Logits (n_members, batch, n_classes) of compressed spectrograms; a backbone alone is one member."""
+        logits: Tensor = self.backbone(compressed)
+        return logits if isinstance(self.backbone, Ensemble) else logits.unsqueeze(0)
+
+    def spectrogram(self, stored: Tensor, representation: Decoder) -> Tensor:
+        """Spectrograms, before their compression, of windows out of a store.
+
+        Parameters
+        ----------
+        stored : Tensor of shape (batch, n_steps, ...)
+        representation : Decoder
+            What they are.
+
+        Returns
+        -------
+        Tensor of shape (batch, n_channels, n_features, n_frames)
+        """
+        inputs = representation.decode(stored)
+        return self.frontend.spectrogram(inputs) if representation.domain == "waveform" else inputs
+
+    def logits(self, stored: Tensor, representation: Decoder) -> Tensor:
+        """Logits (n_members, batch, n_classes) of windows out of a store."""
+        return self.members(self.frontend.compress(self.spectrogram(stored, representation)))

@@ -1,0 +1,204 @@
+"""From audio files to labels, with one trained model or those of several folds together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from adaspec.audio import AUDIO_SUFFIXES, BadClipError, Waveform, decode, resample, sounding_part, to_int16
+from adaspec.errors import InputError
+from adaspec.features.representation import feature_contract, representation_of
+from adaspec.features.windows import cut, even_starts, vote
+from adaspec.models.classifier import AudioClassifier
+from adaspec.models.saved import DESCRIPTION, load
+from adaspec.models.scoring import BATCH_SIZE, window_probabilities
+from adaspec.runtime.engine import torch_device
+
+__all__ = ["Prediction", "Predictor", "find_audio", "find_models"]
+
+HIGHEST_PEAK = 8.0  # of a waveform that is given: float recordings may pass +-1, by 18 dB at the very most
+SAMPLE_RATES = (1000, 1_000_000)  # Hz; a mistaken 1 Hz would be resampled to thousands of times as many samples
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a recording was taken for.
+
+    Attributes
+    ----------
+    label : str
+    probabilities : dict of str to float
+        Of each label; they sum to 1.
+    windows : list of dict
+        `start_s` and `end_s` in the recording, and the `probabilities` of that part alone.
+    """
+
+    label: str
+    probabilities: dict[str, float]
+    windows: list[dict[str, Any]]
+
+
+class Predictor:
+    """Classify recordings as the pipeline's evaluation does: resample, cut off silent ends, and vote over windows.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Models such as models/fold-1. The probabilities of several are averaged.
+    vote : {"mean", "majority"}
+        Over the windows of a recording.
+    overlap : float
+        Of neighbouring windows, 0 <= overlap < 1.
+
+    Raises
+    ------
+    InputError
+        A folder holds no model, or the models differ in labels, audio or features.
+    """
+
+    def __init__(
+        self, folders: Sequence[Path], *, vote: Literal["mean", "majority"] = "mean", overlap: float = 0.0
+    ) -> None:
+        self.models: list[AudioClassifier] = [load(folder).to(torch_device()) for folder in folders]
+        first = self.models[0]
+        self.vote, self.overlap = vote, overlap
+        self.labels, self.window = first.labels, first.config.features.window
+        self.contract = feature_contract(first.config)
+        self.representation = representation_of(self.contract)
+        for folder, model in zip(folders, self.models, strict=True):
+            same = model.labels == self.labels and model.config.features.window == self.window
+            if not same or feature_contract(model.config) != self.contract:
+                raise InputError(
+                    f"{folder} and {folders[0]} differ in labels, audio or features; give models of one training"
+                )
+
+    def predict(self, content: bytes) -> Prediction:
+        """Classify one recording.
+
+        Parameters
+        ----------
+        content : bytes
+            A whole audio file, of any sample rate, number of channels and length.
+
+        Raises
+        ------
+        BadClipError
+            It cannot be used as audio.
+        """
+        return self._classify(*decode(content))
+
+    def predict_waveform(self, waveform: npt.ArrayLike, sample_rate: int) -> Prediction:
+        """Classify one recording that is decoded already.
+
+        Parameters
+        ----------
+        waveform : array-like of shape (n_samples,)
+            One channel, +-1.
+        sample_rate : int
+            In Hz; any that recordings have, 1000 to 1000000.
+
+        Raises
+        ------
+        BadClipError
+            It cannot be used as audio.
+        """
+        return self._classify(_checked(waveform), _checked_rate(sample_rate))
+
+    def _classify(self, waveform: Waveform, sample_rate: int) -> Prediction:
+        rate = self.contract["sample_rate"]
+        resampled = resample(waveform, sample_rate, rate)
+        part = sounding_part(resampled, self.contract["trim_db"])
+        # What the feature store would hold.
+        stored = self.representation.encode(torch.from_numpy(to_int16(resampled[part])))
+        n_window = self.representation.length(self.models[0].n_samples)
+        starts = even_starts(len(stored), n_window, self.overlap)
+        cuts = [cut(stored, begin, n_window, self.window.pad, self.representation) for begin in starts]
+        batches = torch.split(torch.stack(cuts), BATCH_SIZE)
+        of_models = [window_probabilities(model, batches, self.representation) for model in self.models]
+        probabilities = torch.stack(of_models).mean(dim=0)
+        voted = vote(probabilities, torch.zeros(len(starts), dtype=torch.int64), 1, self.vote)[0]
+        shown = []
+        step_s, length_s = self.representation.samples_per_step / rate, len(resampled) / rate
+        for begin, row in zip(starts, probabilities, strict=True):
+            start_s = part.start / rate + begin * step_s
+            end_s = min(start_s + n_window * step_s, length_s)
+            shown.append({"start_s": round(start_s, 3), "end_s": round(end_s, 3), "probabilities": self._named(row)})
+        return Prediction(self.labels[int(voted.argmax())], self._named(voted), shown)
+
+    def _named(self, probabilities: torch.Tensor) -> dict[str, float]:
+        values: npt.NDArray[np.float32] = probabilities.numpy()
+        return {label: round(float(value), 6) for label, value in zip(self.labels, values, strict=True)}
+
+
+def _checked(waveform: npt.ArrayLike) -> Waveform:
+    """One channel of finite samples in +-1, as `decode` returns them."""
+    try:
+        samples = np.asarray(waveform)
+    except ValueError:
+        raise BadClipError("waveform holds lists of different lengths; give one channel") from None
+    if samples.ndim > 1:
+        raise BadClipError(f"waveform has {samples.ndim} dimensions; give one channel, such as the mean over channels")
+    if samples.size == 0:
+        raise BadClipError("no samples")
+    if samples.ndim == 0 or samples.dtype.kind not in "iuf":
+        raise BadClipError("waveform is no list of numbers")
+    if not np.isfinite(samples).all():
+        raise BadClipError("NaN or infinite samples")
+    peak = float(np.abs(samples.astype(np.float64)).max())
+    if peak > HIGHEST_PEAK:
+        raise BadClipError(f"waveform reaches {peak:g}, full scale is 1; divide integer samples by theirs")
+    return np.ascontiguousarray(samples, dtype=np.float32)
+
+
+def _checked_rate(sample_rate: int) -> int:
+    if not SAMPLE_RATES[0] <= sample_rate <= SAMPLE_RATES[1]:
+        raise BadClipError(f"sample_rate={sample_rate} Hz is not within {SAMPLE_RATES[0]} and {SAMPLE_RATES[1]} Hz")
+    return sample_rate
+
+
+def find_models(folder: Path) -> list[Path]:
+    """The model that a folder holds, or those of its folders fold-1, fold-2, ...
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    if (folder / DESCRIPTION).is_file():
+        return [folder]
+    folds = sorted(path.parent for path in folder.glob(f"fold-*/{DESCRIPTION}"))
+    if not folds:
+        raise InputError(f"{folder} holds no model; give a folder such as models/fold-1, or models for all folds")
+    return folds
+
+
+def find_audio(paths: Sequence[Path]) -> list[Path]:
+    """Files as they are named, and the audio files below folders, in order; hidden ones are passed over.
+
+    Raises
+    ------
+    InputError
+        A folder holds no audio file.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        below = [
+            file
+            for file in sorted(path.rglob("*"))
+            if file.suffix.lower() in AUDIO_SUFFIXES
+            and file.is_file()
+            and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        ]
+        if not below:
+            raise InputError(f"{path} holds no audio file ({', '.join(sorted(AUDIO_SUFFIXES))})")
+        found += below
+    return found

@@ -1,0 +1,74 @@
+"""Predictions on the terminal: a table, JSON or CSV, a recording at a time."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from adaspec.models.predictor import Prediction
+
+__all__ = ["Writer"]
+
+
+class Writer:
+    """Prints predictions as they come, in one document.
+
+    Parameters
+    ----------
+    form : {"table", "json", "csv"}
+        A line per recording for the eye; an array of objects; a row per recording (or window) with all probabilities.
+    labels : list of str
+    windows : bool
+        Tell each window too.
+    """
+
+    def __init__(self, form: Literal["table", "json", "csv"], labels: list[str], *, windows: bool) -> None:
+        self.form, self.labels, self.windows, self.n_written = form, labels, windows, 0
+        self.csv = csv.writer(sys.stdout, lineterminator="\n")
+
+    def __enter__(self) -> Self:
+        if self.form == "csv":
+            times = ["start_s", "end_s"] if self.windows else []
+            self.csv.writerow(["path", *times, "label", *(f"score_{label}" for label in self.labels)])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.form == "json":
+            print("\n]" if self.n_written else "[]")
+
+    def write(self, path: Path, prediction: Prediction) -> None:
+        """Print one recording's prediction."""
+        if self.form == "json":
+            content: dict[str, Any] = {"path": str(path), "label": prediction.label}
+            content["probabilities"] = prediction.probabilities
+            if self.windows:
+                content["windows"] = prediction.windows
+            print("," if self.n_written else "[", json.dumps(content, ensure_ascii=False), sep="\n", end="")
+        elif self.form == "csv":
+            self._write_rows(path, prediction)
+        else:
+            print(f"{path}  {_best(prediction.probabilities)}")
+            for window in prediction.windows if self.windows else []:
+                print(f"  {window['start_s']:8.2f} to {window['end_s']:8.2f} s  {_best(window['probabilities'])}")
+        sys.stdout.flush()
+        self.n_written += 1
+
+    def _write_rows(self, path: Path, prediction: Prediction) -> None:
+        whole = {"probabilities": prediction.probabilities}
+        for part in prediction.windows if self.windows else [whole]:
+            times = [part["start_s"], part["end_s"]] if self.windows else []
+            scores = part["probabilities"]
+            label = max(scores, key=scores.__getitem__) if self.windows else prediction.label
+            self.csv.writerow([path, *times, label, *(scores[name] for name in self.labels)])
+
+
+def _best(probabilities: dict[str, float]) -> str:
+    """The three most probable labels."""
+    ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:3]
+    return "  ".join(f"{label} {value:.3f}" for label, value in ranked)

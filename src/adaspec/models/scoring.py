@@ -1,0 +1,76 @@
+"""Probabilities of windows, and of clips by a vote over their windows: the only place that computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from adaspec.backbones import combined
+from adaspec.features.representation import Decoder
+from adaspec.features.store import FeatureStore
+from adaspec.features.windows import EvenWindows, vote
+from adaspec.models.classifier import AudioClassifier
+
+__all__ = ["score_clips", "window_probabilities"]
+
+BATCH_SIZE = 32  # windows
+Vote = Literal["mean", "majority"]
+
+
+def window_probabilities(model: AudioClassifier, batches: Iterable[Tensor], representation: Decoder) -> Tensor:
+    """Probabilities of windows.
+
+    Parameters
+    ----------
+    model : AudioClassifier
+        On any device.
+    batches : iterable of Tensor of shape (batch, n_steps, ...)
+        Windows as stored.
+    representation : Decoder
+        What they are.
+
+    Returns
+    -------
+    Tensor of shape (n_windows, n_classes)
+        On the CPU; rows sum to 1.
+    """
+    with torch.inference_mode():
+        rows = [combined(model.logits(part.to(model.device), representation)).softmax(dim=1).cpu() for part in batches]
+    return torch.cat(rows)
+
+
+def score_clips(
+    model: AudioClassifier, clip_ids: list[str], store: FeatureStore, method: Vote, overlap: float
+) -> Tensor:
+    """Score clips of a store with a trained model.
+
+    Parameters
+    ----------
+    model : AudioClassifier
+    clip_ids : list of str
+    store : FeatureStore
+    method : {"mean", "majority"}
+        How windows vote.
+    overlap : float
+        Of neighbouring windows, 0 <= overlap < 1.
+
+    Returns
+    -------
+    Tensor of shape (n_clips, n_classes)
+        Voted over windows; rows sum to 1.
+    """
+    n_window = store.representation.length(model.n_samples)
+    pad = model.config.features.window.pad
+    windows = EvenWindows(store, clip_ids, n_window, pad, overlap, BATCH_SIZE)
+    positions: list[Tensor] = []
+
+    def batches() -> Iterable[Tensor]:
+        for position, stored in windows:
+            positions.append(position)
+            yield stored
+
+    probabilities = window_probabilities(model, batches(), store.representation)
+    return vote(probabilities, torch.cat(positions), len(clip_ids), method)

@@ -1,0 +1,1 @@
+"""What everything runs on: processes, files, locks, seeds, progress and messages; nothing here knows of audio."""

@@ -1,0 +1,31 @@
+"""The tables that the stages hand on, read with their types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from adaspec.runtime.files import read_csv
+
+__all__ = ["labelled_rows", "read_asv_scores", "read_clips", "read_folds"]
+
+
+def read_clips(path: Path) -> pd.DataFrame:
+    """Read clips.csv: text, but integers for `n_samples` and `sample_rate`."""
+    return read_csv(path, n_samples="int64", sample_rate="int64")
+
+
+def read_folds(path: Path) -> pd.DataFrame:
+    """Read folds.csv: text, but integers for `fold` and `weight`."""
+    return read_csv(path, fold="int64", weight="int64")
+
+
+def read_asv_scores(path: Path) -> pd.DataFrame:
+    """Read asv_scores.csv: text, but a float for `score`."""
+    return read_csv(path, score="float64")
+
+
+def labelled_rows(clips: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
+    """Rows of folds.csv that count, each with the label of its clip."""
+    return folds[folds["weight"] > 0].merge(clips[["clip_id", "label"]], on="clip_id")

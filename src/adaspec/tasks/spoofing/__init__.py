@@ -1,0 +1,1 @@
+"""Telling bona fide from spoofed speech."""

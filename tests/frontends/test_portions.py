@@ -1,0 +1,215 @@
+"""Gradients of the written-out backward pass, its portions of frames, and what it keeps in memory."""
+
+from typing import Any
+
+import pytest
+import torch
+from stft_forms import FORMS, LEARN_ALL, build, deviation, gradients, noise, perturb
+from torch import Tensor
+
+from adaspec.frontends import AdaptiveSTFT, energies
+from adaspec.frontends.stft.portions import magnitude_or_power
+
+# Small enough for finite differences; the hop leaves samples at the end over, the window is not centred evenly.
+TINY: dict[str, Any] = {"win_length": 7, "hop_length": 3, "window": "hamming"}
+COMPRESSIONS = [("log10", None), ("log10", 10.0), ("log1p", 10.0), ("db", 1e6)]
+SMALL: dict[str, Any] = {"n_fft": 64, "win_length": 60, "hop_length": 25, "window": "hamming", "n_mels": 8}
+
+
+def tiny(form: str, **settings: Any) -> AdaptiveSTFT:
+    return perturb(build(form, **(TINY | {"n_mels": 2} | LEARN_ALL | settings)).double())
+
+
+def set_rows(monkeypatch: pytest.MonkeyPatch, n_fft: int, rows: int) -> None:
+    """Let a portion have so many frames."""
+    monkeypatch.setattr(energies, "CACHED", rows * n_fft)
+    monkeypatch.setattr(energies, "MULTIPLIED", rows * n_fft)
+
+
+def check_gradients(layer: AdaptiveSTFT, waveform: Tensor, to_waveform: bool = False) -> None:
+    names = [name for name, value in layer.named_parameters() if value.requires_grad]
+
+    def function(waveform: Tensor, *values: Tensor) -> Tensor:
+        return torch.func.functional_call(layer, dict(zip(names, values, strict=True)), (waveform,))
+
+    values = [layer.get_parameter(name).detach().clone().requires_grad_() for name in names]
+    assert torch.autograd.gradcheck(function, [waveform.requires_grad_(to_waveform), *values])
+
+
+@pytest.mark.parametrize("center", [False, True])
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("n_fft", [8, 9])
+@pytest.mark.parametrize("form", FORMS)
+def test_energies_gradients_are_those_of_the_function(form: str, n_fft: int, power: int, center: bool) -> None:
+    # Every form meets every compression twice, and so does all else.
+    compression, log_base = COMPRESSIONS[(list(FORMS).index(form) + n_fft + 2 * power + center) % 4]
+    layer = tiny(form, n_fft=n_fft, power=power, center=center, compression=compression, log_base=log_base)
+    check_gradients(layer, noise(2, 14).double())
+
+
+@pytest.mark.parametrize("n_fft", [2, 3, 4, 5])
+@pytest.mark.parametrize("form", FORMS)
+def test_energies_gradients_of_the_smallest_transforms(form: str, n_fft: int) -> None:
+    settings: dict[str, Any] = {"n_fft": n_fft, "win_length": n_fft, "n_mels": None, "learn_mel": False}
+    check_gradients(tiny(form, **settings, log_base=1.0), noise(2, 7).double())
+
+
+@pytest.mark.parametrize("constraint", ["window_nonnegative", "window_symmetric"])
+@pytest.mark.parametrize("form", ["fft", "banded"])
+def test_energies_gradients_through_the_window_constraints(form: str, constraint: str) -> None:
+    check_gradients(tiny(form, n_fft=8, log_base=None, **{constraint: True}), noise(2, 14).double())
+
+
+@pytest.mark.parametrize("rows", [2, 11])  # of 3 clips of 5 frames: a part of a clip, two clips
+@pytest.mark.parametrize("form", FORMS)
+def test_energies_gradients_in_portions(monkeypatch: pytest.MonkeyPatch, form: str, rows: int) -> None:
+    set_rows(monkeypatch, 8, rows)
+    layer = tiny(form, n_fft=8, log_base=1.0)
+    assert layer(noise(3, 14).double()).shape[3] == 5
+    check_gradients(layer, noise(3, 14).double())
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("n_fft", [8, 9])
+@pytest.mark.parametrize("form", FORMS)
+def test_energies_gradients_of_the_waveform(form: str, n_fft: int, power: int) -> None:
+    check_gradients(tiny(form, n_fft=n_fft, power=power, log_base=1.0), noise(2, 14).double(), to_waveform=True)
+
+
+def step(layer: AdaptiveSTFT, waveform: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Output and gradients of a loss that weighs every number of the output differently."""
+    layer.zero_grad()
+    output = layer(waveform)
+    (output * torch.linspace(-1, 2, output.numel(), dtype=output.dtype).view(output.shape)).sum().backward()
+    return output.detach(), gradients(layer)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 7, 8, 20])  # of 4 clips of 7 frames
+@pytest.mark.parametrize("form", FORMS)
+def test_energies_do_not_depend_on_the_portions(monkeypatch: pytest.MonkeyPatch, form: str, rows: int) -> None:
+    layer = perturb(build(form, **SMALL, **LEARN_ALL).double())
+    waveform = noise(4, 160).double()
+    whole, whole_gradients = step(layer, waveform)
+    assert whole.shape[3] == 7
+    set_rows(monkeypatch, 64, rows)
+    found, found_gradients = step(layer, waveform)
+    torch.testing.assert_close(found, whole, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(found_gradients, whole_gradients, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("n_fft", [64, 65])
+@pytest.mark.parametrize("learned", [("window",), ("mel",), ("kernels",), ("window", "mel"), ("window", "kernels")])
+@pytest.mark.parametrize("form", FORMS)
+def test_energies_written_out_backward_equals_autograd(
+    form: str, learned: tuple[str, ...], n_fft: int, power: int
+) -> None:
+    layer = perturb(build(form, **(SMALL | {"n_fft": n_fft, "power": power})).double())
+    if layer.kernels is None and learned == ("kernels",):
+        layer.learn_kernels = True
+    for name, parameter in layer.named_parameters():
+        parameter.requires_grad_(name in learned)
+    waveform = noise(3, 300).double()
+    output, written_out = step(layer, waveform)
+    same, plain = step(layer, waveform.clone().requires_grad_())
+    assert set(written_out) == set(learned) & {name for name, _ in layer.named_parameters()}
+    torch.testing.assert_close(output, same, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(written_out, plain, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("form", ["dense", "unit_norm", "orthonormal"])
+def test_energies_in_bf16_are_close_to_float32(form: str) -> None:
+    waveform = noise(4, 2000)
+    settings: dict[str, Any] = {**SMALL, **LEARN_ALL, "log_base": 1.0}
+    full, half = (perturb(build(form, **settings, precision=precision)) for precision in (32, "bf16"))
+    (exact, exact_gradients), (rounded, rounded_gradients) = step(full, waveform), step(half, waveform)
+    assert rounded.dtype == torch.float32
+    assert 1e-6 < deviation(rounded, exact) < 2e-2  # bf16 keeps 8 bits, and was it used at all?
+    for name, gradient in rounded_gradients.items():
+        assert gradient.dtype == torch.float32
+        expected = exact_gradients[name]
+        assert (gradient - expected).norm() < 3e-2 * expected.norm(), name
+    plain = step(half, waveform.clone().requires_grad_())[1]
+    for name, gradient in plain.items():
+        assert (gradient - rounded_gradients[name]).norm() < 2e-2 * gradient.norm(), name
+
+
+@pytest.mark.parametrize("form", ["fft", "banded"])
+def test_energies_of_an_fft_know_no_bf16(form: str) -> None:
+    waveform = noise(2, 500)
+    outputs = [build(form, **SMALL, precision=precision)(waveform) for precision in (32, "bf16")]
+    torch.testing.assert_close(*outputs, rtol=0, atol=0)
+
+
+def saved(layer: AdaptiveSTFT, waveform: Tensor) -> list[tuple[int, ...]]:
+    """Shapes of all that autograd keeps besides the parameters, each memory once."""
+    kept: dict[int, Tensor] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.setdefault(tensor.untyped_storage().data_ptr(), tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        layer(waveform)
+    parameters = {parameter.untyped_storage().data_ptr() for parameter in layer.parameters()}
+    return sorted(tuple(tensor.shape) for place, tensor in kept.items() if place not in parameters)
+
+
+@pytest.mark.parametrize("rows", [10, 100_000])
+@pytest.mark.parametrize(
+    ("form", "numbers_per_frame"), [("fft", 0), ("banded", 0), ("dense", 64), ("unit_norm", 64), ("orthonormal", 64)]
+)
+def test_energies_keep_the_waveform_and_one_projection(
+    monkeypatch: pytest.MonkeyPatch, form: str, numbers_per_frame: int, rows: int
+) -> None:
+    set_rows(monkeypatch, 64, rows)
+    layer = build(form, **(SMALL | {"log_base": None}), **LEARN_ALL)
+    short, long = noise(3, 5000), noise(3, 50_000)
+    kept = [sum(torch.Size(shape).numel() for shape in saved(layer, waveform)) for waveform in (short, long)]
+    n_frames = [3 * layer(waveform).shape[3] for waveform in (short, long)]
+    # What is left is of the layer alone: its window, kernels or blocks, bands, and their constraints.
+    assert kept[1] - kept[0] == 3 * 45_000 + numbers_per_frame * (n_frames[1] - n_frames[0])
+
+
+def test_energies_keep_nothing_where_nothing_is_learned() -> None:
+    assert saved(build("fft", **SMALL), noise(2, 1000)) == []
+
+
+def test_energies_second_backward_through_one_graph_gives_the_same() -> None:
+    for form in FORMS:
+        layer = perturb(build(form, **SMALL, **LEARN_ALL))
+        loss = layer(noise(2, 500)).square().sum()
+        loss.backward(retain_graph=True)
+        once = gradients(layer)
+        loss.backward()
+        torch.testing.assert_close(gradients(layer), {name: 2 * value for name, value in once.items()})
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_energies_refuse_a_second_derivative(form: str) -> None:
+    layer = build(form, **SMALL, learn_window=True)
+    (gradient,) = torch.autograd.grad(layer(noise(2, 500)).square().sum(), layer.window, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.square().sum().backward()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_energies_gradients_are_the_same_where_backward_is_called_under_autocast(form: str) -> None:
+    layer = perturb(build(form, **SMALL, **LEARN_ALL))
+    output, expected = step(layer, noise(2, 500))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        same, found = step(layer, noise(2, 500))
+    torch.testing.assert_close(same, output, rtol=0, atol=0)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("n_freqs", "n_imaginary", "first"), [(5, 5, 0), (5, 4, 1), (5, 3, 1)])
+def test_magnitude_or_power_places_the_bins_that_are_real(n_freqs: int, n_imaginary: int, first: int) -> None:
+    real, imag = noise(7, n_freqs), noise(7, n_imaginary, seed=1)
+    full = torch.zeros_like(real)
+    full[:, first : first + n_imaginary] = imag
+    expected = torch.complex(real, full).abs()
+    before = real.clone()
+    torch.testing.assert_close(magnitude_or_power(real, imag, False), expected.square())
+    torch.testing.assert_close(magnitude_or_power(real, imag, True), expected)
+    assert torch.equal(real, before)

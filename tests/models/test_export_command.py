@@ -1,0 +1,76 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from toydata import make_toy
+from typer.testing import CliRunner
+
+from adaspec.cli import app
+from adaspec.models.classifier import AudioClassifier
+from adaspec.models.saved import load, save
+
+KNOBS: dict[str, dict[str, Any]] = {
+    "fixed": {},
+    "window": {"frontend.learn_window": True},
+    "orthonormal": {"frontend.learn_kernels": True, "frontend.kernels.constraint": "orthonormal"},
+    "bf16": {"frontend.learn_kernels": True, "frontend.kernels.precision": "bf16"},
+    "three": {"frontend.n_transforms": 3, "frontend.window_ratio": 0.5},
+    "ensemble": {"backbone.members": 2},
+    "ast": {"backbone.name": "ast", "backbone.ast.embed_dim": 24, "backbone.ast.num_heads": 2, "backbone.ast.depth": 1},
+}
+
+
+@pytest.fixture(autouse=True)
+def _torch_as_it_was() -> Iterator[None]:
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def saved(folder: Path, **knobs: Any) -> AudioClassifier:
+    """A model with random weights whose batch norms have seen something."""
+    toy = make_toy(folder, {"high": 4, "low": 4}, **knobs)
+    torch.manual_seed(0)
+    model = AudioClassifier(toy.config, toy.labels)
+    for _ in range(3):
+        model.train()(0.1 * torch.randn(8, model.n_samples))
+    (folder / "model").mkdir()
+    save(model, folder / "model")
+    return load(folder / "model")
+
+
+@pytest.mark.parametrize("name", KNOBS)
+def test_exported_model_gives_the_same_logits(name: str, tmp_path: Path) -> None:
+    model = saved(tmp_path, **KNOBS[name])
+    path = tmp_path / "model.onnx"
+    result = CliRunner().invoke(app, ["export", str(tmp_path / "model"), "--onnx", str(path)])
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"{path}: waveform (batch, 1600) at 8000 Hz -> logits (batch, 2)\n"
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    waveform = 0.1 * torch.randn(5, model.n_samples, generator=torch.Generator().manual_seed(1))
+    [found] = session.run(["logits"], {"waveform": waveform.numpy()})
+    with torch.no_grad():
+        expected = model(waveform).numpy()
+    np.testing.assert_allclose(found, expected, atol=0.02 if name == "bf16" else 1e-4)
+    told = session.get_modelmeta().custom_metadata_map
+    assert (json.loads(told["labels"]), told["sample_rate"], told["n_samples"]) == (["high", "low"], "8000", "1600")
+    assert sorted(file.name for file in tmp_path.glob("*onnx*")) == ["model.onnx"]
+
+
+def test_export_refuses_what_cannot_be_exported(tmp_path: Path) -> None:
+    saved(tmp_path, **{"frontend.name": "fbank", "frontend.fbank.n_mels": 16})
+    result = CliRunner().invoke(app, ["export", str(tmp_path / "model"), "--onnx", str(tmp_path / "model.onnx")])
+    assert result.exit_code == 1
+    assert "takes Kaldi's filterbank (frontend.name=fbank), which PyTorch does not export" in result.stderr
+    assert not list(tmp_path.glob("*onnx*"))
+
+
+def test_export_names_a_folder_without_model(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["export", str(tmp_path), "--onnx", str(tmp_path / "model.onnx")])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"error: {tmp_path / 'model.json'} not found; give a folder such as models/fold-1")
+    assert list(tmp_path.iterdir()) == []

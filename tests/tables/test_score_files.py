@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from adaspec.errors import InputError
+from adaspec.tables.score_files import read_asv_scores, read_scores, write_scores
+
+
+def test_scores_come_back_as_written(tmp_path: Path) -> None:
+    rows = [("LA_E_1", "-", "bonafide", 1.25), ("LA_E_2", "A07", "spoof", -1e-7), ("LA_E_3", "A19", "spoof", -87.3365)]
+    table = pd.DataFrame(rows, columns=["file", "attack", "label", "score"])
+    write_scores(tmp_path / "scores.txt", table)
+    assert (tmp_path / "scores.txt").read_text().startswith("LA_E_1 - bonafide 1.25\nLA_E_2 A07 spoof -1e-07\n")
+    pd.testing.assert_frame_equal(read_scores(tmp_path / "scores.txt"), table)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a - bonafide 1\nb A01 spoof\n", "line 2: 'b A01 spoof' is not 'FILE SYSTEM KEY SCORE'"),
+        ("a - bonafide 1\nb A01 spoof nan\n", "line 2: 'b A01 spoof nan' is not 'FILE SYSTEM KEY SCORE'"),
+        ("a - bonafide high\n", "line 1: 'a - bonafide high' is not"),
+        ("a - genuine 1\n", "line 1: key 'genuine' must be bonafide or spoof"),
+        ("a - bonafide 1\n\na A01 spoof 1\n", "line 3: a is already in "),
+        ("a - bonafide 1\n", "has no spoof trial among 1"),
+        ("", "has no bonafide trial among 0"),
+        (None, "not found"),
+    ],
+)
+def test_read_scores_says_what_is_wrong(text: str | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "scores.txt"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_scores(path)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bonafide target 1\nbonafide impostor 1\n", "line 2: 'bonafide impostor 1' is not 'SYSTEM target|nontarget|"),
+        ("bonafide target\n", "line 1: "),
+        ("bonafide target inf\n", "line 1: "),
+        ("bonafide target 1\nbonafide nontarget 0\n", "has no spoof trial among 2"),
+    ],
+)
+def test_read_asv_scores_says_what_is_wrong(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "asv.txt").write_text(text)
+    with pytest.raises(InputError) as caught:
+        read_asv_scores(tmp_path / "asv.txt")
+    assert message in str(caught.value)

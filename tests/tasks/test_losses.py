@@ -1,0 +1,111 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from toydata import small_config
+
+from adaspec.config import TrainConfig
+from adaspec.tasks.losses import classification_loss
+
+
+def config(**knobs: Any) -> TrainConfig:
+    knobs = {"loss": "focal", "label_smoothing": 0.0} | knobs
+    return small_config(Path("raw"), **{f"train.{name}": value for name, value in knobs.items()}).train
+
+
+def batch(n_classes: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    logits = 3 * torch.randn(7, n_classes, generator=random)
+    targets = torch.rand(7, n_classes, generator=random)
+    return logits, targets / targets.sum(dim=1, keepdim=True), torch.rand(n_classes, generator=random) + 0.1
+
+
+@settings(deadline=None)
+@given(n_classes=st.integers(2, 6), seed=st.integers(0, 99), smoothing=st.sampled_from([0.0, 0.1, 0.5]))
+def test_focal_loss_without_focus_is_cross_entropy(n_classes: int, seed: int, smoothing: float) -> None:
+    logits, targets, weight = batch(n_classes, seed)
+    focal = classification_loss(logits, targets, weight, config(focal_gamma=0.0, label_smoothing=smoothing))
+    entropy = classification_loss(logits, targets, weight, config(loss="cross_entropy", label_smoothing=smoothing))
+    torch.testing.assert_close(focal, entropy)
+
+
+def test_focal_loss_by_hand() -> None:
+    """A clip with probability 0.8 of its class: (1 - 0.8)^2 * -ln 0.8."""
+    logits = torch.tensor([[math.log(0.8), math.log(0.2)]])
+    loss = classification_loss(logits, torch.tensor([[1.0, 0.0]]), torch.ones(2), config(focal_gamma=2.0))
+    assert float(loss) == pytest.approx(0.04 * -math.log(0.8), rel=1e-5)
+    weighted = classification_loss(
+        logits, torch.tensor([[1.0, 0.0]]), torch.tensor([3.0, 1.0]), config(focal_gamma=2.0)
+    )
+    assert float(weighted) == pytest.approx(3 * 0.04 * -math.log(0.8), rel=1e-5)
+
+
+def test_focal_loss_looks_away_from_what_is_easy() -> None:
+    easy, hard = torch.tensor([[4.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    target, weight = torch.tensor([[1.0, 0.0]]), torch.ones(2)
+    shares = []
+    for gamma in (0.0, 1.0, 3.0):
+        losses = [float(classification_loss(each, target, weight, config(focal_gamma=gamma))) for each in (easy, hard)]
+        shares.append(losses[0] / losses[1])
+    assert shares == sorted(shares, reverse=True)
+    assert shares[2] < 0.01 * shares[0]
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("margin", [0.0, 50.0, 1e4])
+def test_losses_have_finite_gradients_where_all_is_certain(gamma: float, margin: float) -> None:
+    for loss in ("focal", "cross_entropy"):
+        logits = torch.tensor([[margin, 0.0], [0.0, margin]], requires_grad=True)
+        value = classification_loss(logits, torch.eye(2), torch.ones(2), config(loss=loss, focal_gamma=gamma))
+        value.backward()
+        assert value.isfinite()
+        assert isinstance(logits.grad, Tensor)
+        assert logits.grad.isfinite().all()
+
+
+def test_losses_of_bf16_logits_are_float32() -> None:
+    logits, targets, weight = batch(4)
+    for loss in ("focal", "cross_entropy"):
+        assert classification_loss(logits.bfloat16(), targets, weight, config(loss=loss)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_losses_of_smoothed_soft_targets_by_hand(gamma: float) -> None:
+    """Targets (0.7, 0.3), of which a fifth is spread evenly: (0.66, 0.34)."""
+    probabilities, weight = (0.9, 0.1), (1.0, 3.0)
+    terms = [
+        w * t * (1 - p) ** gamma * -math.log(p) for w, t, p in zip(weight, (0.66, 0.34), probabilities, strict=True)
+    ]
+    logits, targets = torch.tensor([probabilities]).log() + 5.0, torch.tensor([[0.7, 0.3]])
+    knobs = {"focal_gamma": gamma, "label_smoothing": 0.2, "loss": "focal" if gamma else "cross_entropy"}
+    loss = classification_loss(logits, targets, torch.tensor(weight), config(**knobs))
+    assert float(loss) == pytest.approx(sum(terms), rel=1e-5)
+
+
+def test_losses_are_the_mean_over_the_batch() -> None:
+    logits, targets, weight = batch(4)
+    for loss in ("focal", "cross_entropy"):
+        each = [
+            float(classification_loss(logits[n : n + 1], targets[n : n + 1], weight, config(loss=loss)))
+            for n in range(len(logits))
+        ]
+        whole = classification_loss(logits, targets, weight, config(loss=loss))
+        assert float(whole) == pytest.approx(sum(each) / len(each), rel=1e-5)
+
+
+def test_oc_softmax_by_hand() -> None:
+    """Cosines 0.9 and 0.2 lie on the margins: log 2 each; the paper's exponent is alpha (m0 - s) and alpha (s - m1)."""
+    cosines = torch.tensor([0.9, 0.2, 0.5, 0.5])
+    logits = torch.stack([20 * (cosines - 0.55), torch.zeros(4)], dim=1)
+    targets = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
+    weight = torch.tensor([2.0, 0.5])
+    one_class = config().model_copy(update={"loss": "oc_softmax"})
+    exponents = [0.0, 0.0, 20 * (0.9 - 0.5), 20 * (0.5 - 0.2)]
+    expected = [w * math.log1p(math.exp(e)) for w, e in zip([2.0, 0.5, 2.0, 0.5], exponents, strict=True)]
+    found = classification_loss(logits, targets, weight, one_class)
+    assert float(found) == pytest.approx(sum(expected) / 4, rel=1e-5)

@@ -1,0 +1,83 @@
+import pytest
+import torch
+from torch import Tensor
+
+from adaspec.tasks.spoofing.resynthesis import METHODS, replace_spoofs, resynthesize
+
+RATE = 8000
+
+
+def speech(n_clips: int = 4, n_samples: int = 8000) -> Tensor:
+    """Pulses at a gliding pitch through two resonances, with noise."""
+    random = torch.Generator().manual_seed(0)
+    pitch = 110 + 20 * torch.rand(n_clips, 1, generator=random) + torch.linspace(0, 15, n_samples)
+    pulses = torch.nn.functional.pad((pitch / RATE).cumsum(dim=1).floor().diff(dim=1), (1, 0))
+    spectra = torch.fft.rfft(pulses + 0.02 * torch.randn(n_clips, n_samples, generator=random))
+    frequency = torch.linspace(0, RATE / 2, spectra.shape[1])
+    formants = sum(1 / (1 + ((frequency - centre) / 120) ** 2) for centre in (500.0, 1500.0))
+    waveforms = torch.fft.irfft(spectra * formants, n=n_samples)
+    return 0.05 * waveforms / waveforms.std(dim=1, keepdim=True)
+
+
+def log_spectrum(waveforms: Tensor) -> Tensor:
+    spectra = torch.stft(waveforms, 256, 64, window=torch.hann_window(256), return_complex=True)
+    return (spectra.abs().square().mean(dim=2) + 1e-6).log()
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
+@pytest.mark.parametrize("n_samples", [8000, 4001])
+def test_method_changes_speech_and_leaves_it_speech(method, n_samples: int) -> None:  # type: ignore[no-untyped-def]
+    torch.manual_seed(1)
+    original = speech(n_samples=n_samples)
+    for _ in range(5):
+        made = method(original, RATE)
+        assert made.shape == original.shape
+        assert made.isfinite().all()
+        assert (made - original).square().mean() > 1e-4 * original.square().mean()
+        # The long-term spectrum has the same hills: random speech would not correlate.
+        both = torch.stack([log_spectrum(made).flatten(), log_spectrum(original).flatten()])
+        assert torch.corrcoef(both)[0, 1] > 0.5
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+@pytest.mark.parametrize("kind", ["silence", "impulse", "constant", "one"])
+def test_resynthesis_is_finite_whatever_comes(rate: int, kind: str) -> None:
+    waveforms = torch.zeros(1 if kind == "one" else 9, 3000)
+    if kind == "impulse":
+        waveforms[:, 1000] = 1.0
+    if kind == "constant":
+        waveforms += 0.5
+    for seed in range(25):
+        torch.manual_seed(seed)
+        made = resynthesize(waveforms, rate)
+        assert made.shape == waveforms.shape
+        assert made.isfinite().all()
+
+
+def test_resynthesis_keeps_the_level_of_each_clip() -> None:
+    torch.manual_seed(0)
+    waveforms = speech(12) * torch.logspace(-2, 0, 12)[:, None]
+    made = resynthesize(waveforms, RATE)
+    torch.testing.assert_close(made.square().mean(dim=1), waveforms.square().mean(dim=1), rtol=1e-3, atol=0)
+
+
+def test_resynthesis_repeats_with_its_seed() -> None:
+    waveforms = speech(9)
+    results = []
+    for seed in (3, 3, 4):
+        torch.manual_seed(seed)
+        results.append(resynthesize(waveforms, RATE))
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+
+
+def test_replace_spoofs_takes_the_place_of_spoofed_clips_alone() -> None:
+    waveforms, labels = speech(40), torch.tensor([0, 1, 1, 1] * 10)
+    torch.manual_seed(0)
+    replaced = replace_spoofs(waveforms, labels, ["bonafide", "spoof"], 0.5, RATE)
+    changed = (replaced != waveforms).any(dim=1)
+    assert not changed[labels == 0].any()
+    assert 0.2 < changed[labels == 1].float().mean() < 0.8
+    assert torch.equal(replace_spoofs(waveforms, labels, ["bonafide", "spoof"], 0.0, RATE), waveforms)
+    all_spoofed = torch.ones(40, dtype=torch.int64)
+    assert torch.equal(replace_spoofs(waveforms, all_spoofed, ["bonafide", "spoof"], 1.0, RATE), waveforms)

@@ -1,0 +1,419 @@
+import ast
+import json
+import multiprocessing
+import subprocess
+from collections.abc import Iterator
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from toydata import changed, small_config
+
+import adaspec
+from adaspec.config import Config, flatten
+from adaspec.runtime.workspace import repository_root
+from adaspec.tracking import RunLog
+
+CLIPS = pd.DataFrame({"clip_id": ["a", "b", "c"], "label": ["x", "y", "x"], "digest": ["01", "02", "03"]})
+CONFIG = small_config(Path("raw"))
+DIGEST = "0123456789abcdef"
+SUMMARY = {"accuracy": {"mean": 0.75, "std": 0.1, "ci_low": 0.6, "ci_high": 0.9}, "f1_macro": {"mean": 0.7}}
+
+
+def rows(n_epochs: int) -> list[dict[str, float]]:
+    names = ("train_loss", "validation_loss", "validation_accuracy", "learning_rate")
+    return [{"epoch": epoch} | {name: len(name) / epoch for name in names} for epoch in range(1, n_epochs + 1)]
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A database with MLflow's tables and no run: creating them takes seconds."""
+    root = tmp_path_factory.mktemp("tables")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.chdir(root)
+        assert RunLog(root, DIGEST, CONFIG, CLIPS).client.get_experiment_by_name(CONFIG.tracking.experiment) is None
+    return (root / "mlflow.db").read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME", "DVC_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def root(tables: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Path]:
+    """A repository; at the end, nothing must have been said about a broken store."""
+    root = tmp_path / "repository"
+    root.mkdir()
+    (root / "mlflow.db").write_bytes(tables)
+    yield root
+    assert "warning" not in capsys.readouterr().err
+
+
+def run_log(root: Path, config: Config = CONFIG, digest: str = DIGEST) -> RunLog:
+    return RunLog(root, digest, config, CLIPS)
+
+
+class Store:
+    """What a user of MLflow sees."""
+
+    def __init__(self, root: Path, experiment: str = CONFIG.tracking.experiment) -> None:
+        from mlflow import MlflowClient
+
+        self.client = MlflowClient(f"sqlite:///{root / 'mlflow.db'}")
+        self.experiment = self.client.get_experiment_by_name(experiment)
+        self.runs = self.client.search_runs([self.experiment.experiment_id], order_by=["start_time ASC"])
+        self.parents = [run for run in self.runs if "mlflow.parentRunId" not in run.data.tags]
+
+    @property
+    def parent(self) -> Any:
+        (parent,) = self.parents
+        return parent
+
+    def children(self, parent: Any) -> dict[str, Any]:
+        own = [run for run in self.runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+        by_name = {run.info.run_name: run for run in own}
+        assert len(by_name) == len(own), "two runs for a fold"
+        return by_name
+
+    def steps(self, run: Any, metric: str) -> list[tuple[int, float]]:
+        return [(point.step, point.value) for point in self.client.get_metric_history(run.info.run_id, metric)]
+
+    def artifacts(self, run: Any, folder: str | None = None) -> list[str]:
+        return sorted(item.path for item in self.client.list_artifacts(run.info.run_id, folder))
+
+
+def train(root: Path, n_epochs: int = 3, folds: tuple[int, ...] = (1, 2), **changes: Any) -> None:
+    with run_log(root, **changes) as run:
+        for n_done in range(1, n_epochs + 1):
+            for fold in folds:
+                run.log_epochs(fold, rows(n_done))
+
+
+def conclude(root: Path, folds: tuple[int, ...] = (1, 2), n_epochs: int = 3, **changes: Any) -> None:
+    """What the stage `evaluate` does."""
+    model, metrics = root / "models", root / "metrics"
+    (metrics / "figures").mkdir(parents=True, exist_ok=True)
+    model.mkdir(exist_ok=True)
+    (model / "model.json").write_text('{"labels": ["x", "y"]}')
+    (metrics / "summary.json").write_text("{}")
+    (metrics / "figures" / "confusion.png").write_bytes(b"png")
+    run = run_log(root, **changes)
+    for fold in folds:
+        run.log_epochs(fold, rows(n_epochs))
+        run.log_fold(fold, {"accuracy": 0.5 + fold / 10}, model)
+    run.complete(SUMMARY, [metrics / "summary.json", metrics / "figures"])
+
+
+def test_tracking_nests_a_run_per_fold_in_one_parent(root: Path) -> None:
+    train(root, folds=(1, 2, 3))
+    store = Store(root)
+    assert set(store.children(store.parent)) == {"fold-1", "fold-2", "fold-3"}
+    assert len(store.runs) == 4
+    tags = store.children(store.parent)["fold-2"].data.tags
+    assert tags["adaspec.fold"] == "2"
+
+
+def test_tracking_creates_no_run_before_the_first_epoch(root: Path) -> None:
+    with run_log(root):
+        pass
+    client = run_log(root).client  # the experiment is not there either
+    assert client.get_experiment_by_name(CONFIG.tracking.experiment) is None
+
+
+def test_tracking_logs_every_knob_on_the_parent(root: Path) -> None:
+    train(root)
+    conclude(root)
+    store = Store(root)
+    knobs = {key: str(value) for key, value in flatten(CONFIG).items() if not key.startswith("tune.")}
+    assert store.parent.data.params == knobs  # what a search varies decides nothing of a run
+    assert all(child.data.params == {} for child in store.children(store.parent).values())
+
+
+def test_tracking_logs_the_knobs_of_evaluation_as_they_are_then(root: Path) -> None:
+    train(root)
+    conclude(root, config=changed(CONFIG, **{"evaluate.vote": "majority"}))
+    assert Store(root).parent.data.params["evaluate.vote"] == "majority"
+
+
+def test_tracking_logs_a_curve_per_fold_with_steps_from_one(root: Path) -> None:
+    train(root, n_epochs=4)
+    store = Store(root)
+    for child in store.children(store.parent).values():
+        for name in ("train_loss", "validation_loss", "validation_accuracy", "learning_rate"):
+            assert store.steps(child, name) == [(row["epoch"], row[name]) for row in rows(4)]
+        assert "epoch" not in child.data.metrics
+    assert store.parent.data.metrics == {}
+
+
+def test_tracking_logs_overlapping_histories_once(root: Path) -> None:
+    with run_log(root) as run:
+        for n_epochs in (2, 2, 5, 3, 5, 6):
+            run.log_epochs(1, rows(n_epochs))
+    with run_log(root) as run:
+        run.log_epochs(1, rows(4))
+        run.log_epochs(1, rows(8))
+    store = Store(root)
+    assert [step for step, _ in store.steps(store.children(store.parent)["fold-1"], "train_loss")] == [*range(1, 9)]
+
+
+def test_tracking_takes_more_epochs_than_a_request_holds(root: Path) -> None:
+    with run_log(root) as run:
+        run.log_epochs(1, rows(333))
+    store = Store(root)
+    assert store.steps(store.children(store.parent)["fold-1"], "learning_rate")[-1] == (333, 13 / 333)
+
+
+def test_tracking_logs_scores_of_folds_and_of_the_whole(root: Path) -> None:
+    train(root)
+    conclude(root)
+    store = Store(root)
+    expected = {"cv/accuracy_mean": 0.75, "cv/accuracy_std": 0.1, "cv/accuracy_ci_low": 0.6, "cv/accuracy_ci_high": 0.9}
+    assert store.parent.data.metrics == expected | {"cv/f1_macro_mean": 0.7}
+    found = {name: run.data.metrics["test_accuracy"] for name, run in store.children(store.parent).items()}
+    assert found == {"fold-1": 0.6, "fold-2": 0.7}
+
+
+def test_tracking_logs_artifacts_beside_the_store(root: Path) -> None:
+    train(root)
+    conclude(root)
+    store = Store(root)
+    assert store.artifacts(store.parent) == ["figures", "summary.json"]
+    assert store.artifacts(store.parent, "figures") == ["figures/confusion.png"]
+    child = store.children(store.parent)["fold-1"]
+    [output] = child.outputs.model_outputs
+    folder = root / "mlartifacts" / CONFIG.tracking.experiment / "models" / output.model_id / "artifacts"
+    assert (folder / "data" / "models" / "model.json").read_text() == '{"labels": ["x", "y"]}'
+
+
+def test_tracking_logs_the_data_set_as_input(root: Path) -> None:
+    train(root)
+    other = CLIPS.assign(digest=["01", "02", "04"])
+    with RunLog(root, "other", CONFIG, other) as run:
+        run.log_epochs(1, rows(1))
+    store = Store(root)
+    inputs = [parent.inputs.dataset_inputs for parent in store.parents]
+    assert [len(datasets) for datasets in inputs] == [1, 1]
+    first, second = (datasets[0].dataset for datasets in inputs)
+    assert first.name == second.name == "folder"
+    assert json.loads(first.profile) == {"clips": 3, "labels": 2}
+    assert json.loads(first.source) == {"root": CONFIG.dataset.root}
+    assert first.digest != second.digest
+
+
+def test_tracking_tags_commit_training_and_experiment(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "first"], check=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+    monkeypatch.setenv("DVC_EXP_NAME", "bold-try")
+    train(root)
+    tags = Store(root).parent.data.tags
+    assert tags["mlflow.source.git.commit"] == commit
+    assert tags["adaspec.training"] == DIGEST
+    assert tags["dvc.experiment"] == tags["mlflow.runName"] == "bold-try"
+
+
+def test_tracking_outside_git_and_dvc_names_the_workspace(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(root.parent.parent))
+    train(root)
+    tags = Store(root).parent.data.tags
+    assert tags["mlflow.runName"] == f"workspace-{DIGEST[:7]}"
+    assert not {"mlflow.source.git.commit", "dvc.experiment"} & set(tags)
+
+
+def test_tracking_continues_the_same_runs_until_complete(root: Path) -> None:
+    train(root, n_epochs=2)
+    before = {run.info.run_id for run in Store(root).runs}
+    train(root, n_epochs=3)
+    conclude(root)
+    store = Store(root)
+    assert {run.info.run_id for run in store.runs} == before
+    assert [step for step, _ in store.steps(store.children(store.parent)["fold-2"], "train_loss")] == [1, 2, 3]
+    assert not list((root / ".adaspec" / "runs").iterdir())
+
+    train(root, n_epochs=1)
+    store = Store(root)
+    assert len(store.parents) == 2
+    old, new = sorted(store.parents, key=lambda run: run.info.run_id not in before)
+    assert {run.info.run_id for run in (old, *store.children(old).values())} == before
+    assert set(store.children(new)) == {"fold-1", "fold-2"}
+
+
+def test_tracking_keeps_trainings_of_other_digests_apart(root: Path) -> None:
+    train(root)
+    train(root, digest="another")
+    tags = [parent.data.tags["adaspec.training"] for parent in Store(root).parents]
+    assert sorted(tags) == sorted([DIGEST, "another"])
+
+
+def test_tracking_of_restored_models_records_everything_anew(root: Path) -> None:
+    conclude(root, n_epochs=4)  # no training came before
+    store = Store(root)
+    children = store.children(store.parent)
+    assert set(children) == {"fold-1", "fold-2"}
+    assert len(store.steps(children["fold-1"], "train_loss")) == 4
+    assert store.parent.info.status == "FINISHED"
+
+
+def test_tracking_starts_anew_where_the_store_was_deleted(root: Path, tables: bytes, tmp_path: Path) -> None:
+    train(root)
+    moved = tmp_path / "moved"
+    (moved / ".adaspec").mkdir(parents=True)
+    (root / ".adaspec" / "runs").rename(moved / ".adaspec" / "runs")
+    (moved / "mlflow.db").write_bytes(tables)
+    train(moved, n_epochs=5)
+    store = Store(moved)
+    child = store.children(store.parent)["fold-1"]
+    assert [step for step, _ in store.steps(child, "train_loss")] == [1, 2, 3, 4, 5]
+
+
+def statuses(root: Path) -> set[str]:
+    return {run.info.status for run in Store(root).runs}
+
+
+def test_tracking_marks_runs_as_they_ended(root: Path) -> None:
+    with run_log(root) as run:
+        run.log_epochs(1, rows(1))
+        assert statuses(root) == {"RUNNING"}
+    assert statuses(root) == {"FINISHED"}
+
+    def end(error: BaseException) -> None:
+        with run_log(root) as run:
+            run.log_epochs(1, rows(2))
+            assert statuses(root) == {"RUNNING"}
+            raise error
+
+    with pytest.raises(ValueError, match="bad"):
+        end(ValueError("bad"))
+    assert statuses(root) == {"FAILED"}
+    with pytest.raises(KeyboardInterrupt):
+        end(KeyboardInterrupt())
+    assert statuses(root) == {"KILLED"}
+    conclude(root, folds=(1,))
+    assert statuses(root) == {"FINISHED"}
+
+
+def test_tracking_evaluation_that_was_cut_short_can_be_repeated_with_other_knobs(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(root)
+    run_log(root).complete(SUMMARY, [root / "gone"])  # fails half way, as an interrupt would
+    assert capsys.readouterr().err.startswith("warning: MLflow records no more of this run (")
+    conclude(root, config=changed(CONFIG, **{"evaluate.vote": "majority"}))
+    completed = [run for run in Store(root).parents if run.data.params.get("evaluate.vote") == "majority"]
+    assert [run.info.status for run in completed] == ["FINISHED"]
+    assert completed[0].data.metrics["cv/accuracy_mean"] == 0.75
+    assert not list((root / ".adaspec" / "runs").iterdir())
+
+
+def test_tracking_finds_the_experiment_by_name(root: Path) -> None:
+    train(root)
+    train(root, config=changed(CONFIG, **{"tracking.experiment": "my own"}), digest="second")
+    train(root, digest="third")
+    assert len(Store(root).parents) == 2
+    assert len(Store(root, "my own").parents) == 1
+
+
+def test_tracking_uri_of_the_user_is_used(root: Path, tables: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = root.parent / "other"
+    other.mkdir()
+    (other / "mlflow.db").write_bytes(tables)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other / 'mlflow.db'}")
+    train(root)
+    assert len(Store(other).parents) == 1
+    assert (root / "mlflow.db").read_bytes() == tables
+
+
+def _train_when_all_are_ready(root: Path, digest: str, barrier: Barrier) -> None:
+    import mlflow  # noqa: F401  (seconds; the race is for the database)
+
+    barrier.wait(120)
+    with RunLog(root, digest, CONFIG, CLIPS) as run:
+        run.log_epochs(1, rows(2))
+    if run.broken:
+        raise SystemExit(3)
+
+
+def test_tracking_two_processes_may_create_the_database_at_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(2)
+    processes = [
+        context.Process(target=_train_when_all_are_ready, args=(tmp_path, digest, barrier)) for digest in ("a", "b")
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert len(Store(tmp_path).parents) == 2
+
+
+@pytest.mark.parametrize("store", ["corrupt", "unwritable"])
+def test_tracking_broken_store_costs_one_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], store: str
+) -> None:
+    if store == "corrupt":
+        (tmp_path / "mlflow.db").write_bytes(b"this is no database\n" * 200)
+    else:
+        (tmp_path / ".adaspec").write_text("in the way")
+    for stage in (train, conclude):
+        stage(tmp_path)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("warning: MLflow records no more of this run (")
+
+
+# MLflow tries to open a database for 100 s; the limit only keeps the test from hanging.
+@pytest.mark.timeout(30)
+def test_tracking_does_not_wait_for_a_database_that_cannot_be_opened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mlflow.db").mkdir()
+    train(tmp_path)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: MLflow records no more of this run (")
+
+
+def test_repository_root_is_where_dvc_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert repository_root() == tmp_path.resolve()
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "there"))
+    assert repository_root() == (tmp_path / "there").resolve()
+
+
+@pytest.mark.parametrize(("package", "owner"), [("mlflow", "tracking.py"), ("joblib", "engine.py")])
+def test_tracking_and_engine_are_the_only_importers(package: str, owner: str) -> None:
+    source = Path(adaspec.__file__).parent
+    importers = set()
+    for path in source.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(name.split(".")[0] == package for name in names):
+                importers.add(path.relative_to(source).as_posix())
+    assert importers == {owner}
+
+
+def test_tracking_logs_what_was_learned_by_folds_and_on_average(root: Path) -> None:
+    train(root)
+    model = root / "models"
+    model.mkdir()
+    (model / "model.json").write_text('{"labels": ["x", "y"]}')
+    run = run_log(root)
+    for fold in (1, 2):
+        learned = {"window_change": fold / 10, "transform-2/center_drift_median_hz": -1.5} if fold == 2 else None
+        run.log_fold(fold, {"accuracy": 0.5}, model, learned)
+    run.complete(SUMMARY, [], {"window_change": 0.15, "dead_bins": 0.0})
+    store = Store(root)
+    named = {name: value for name, value in store.parent.data.metrics.items() if not name.startswith("cv/")}
+    assert named == {"frontend/window_change": 0.15, "frontend/dead_bins": 0.0}
+    children = store.children(store.parent)
+    assert not [name for name in children["fold-1"].data.metrics if name.startswith("frontend/")]
+    assert children["fold-2"].data.metrics["frontend/window_change"] == 0.2
+    assert children["fold-2"].data.metrics["frontend/transform-2/center_drift_median_hz"] == -1.5
