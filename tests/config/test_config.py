@@ -6,12 +6,15 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from adaspec.config import Config, explain, flatten, load_config
+from adaspec.config.reference import knobs_page
+from adaspec.config.renamed import RENAMED
 from adaspec.errors import InputError
+from adaspec.models.check import check_model
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def put(params: dict[str, Any], key: str, value: Any) -> None:
@@ -48,10 +51,10 @@ def test_params_of_the_repository_are_valid(params: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("key", "line"),
     [
-        ("trian", "trian: unknown key; did you mean 'train'?"),
-        ("train.epoch", "train.epoch: unknown key; did you mean 'epochs'?"),
-        ("frontend.fbank.n_mel", "frontend.fbank.n_mel: unknown key; did you mean 'n_mels'?"),
-        ("features.clip_per_shard", "features.clip_per_shard: unknown key; did you mean 'clips_per_shard'?"),
+        ("trian", "trian: unknown key; did you mean train?"),
+        ("train.epoch", "train.epoch: unknown key; did you mean epochs?"),
+        ("frontend.fbank.n_mel", "frontend.fbank.n_mel: unknown key; did you mean n_mels?"),
+        ("features.clip_per_shard", "features.clip_per_shard: unknown key; did you mean clips_per_shard?"),
         ("engine.zzz", "engine.zzz: unknown key; known keys: workers, parallel_folds, checkpoint_interval_s"),
     ],
 )
@@ -88,8 +91,7 @@ def test_config_refuses_missing_keys(params: dict[str, Any], tmp_path: Path, key
 
 def test_config_gives_no_key_a_default(params: dict[str, Any], tmp_path: Path) -> None:
     lines = problems(tmp_path, {key: {} if isinstance(value, dict) else value for key, value in params.items()})
-    nested = ("frontend.fbank", "backbone.ast", "backbone.timm")
-    expected = {key.rsplit(".", 1)[0] if key.startswith(nested) else key for key in leaves(params)}
+    expected = {".".join(key.split(".")[:2]) for key in leaves(params)}  # a sub-section is missing as a whole
     assert {line.split(":")[0] for line in lines} == expected - {"seed"}
 
 
@@ -99,7 +101,7 @@ def test_config_gives_no_key_a_default(params: dict[str, Any], tmp_path: Path) -
         ("seed", 1.5, "seed=1.5: "),
         ("seed", True, "seed=True: "),
         ("seed", None, "seed=None: "),
-        ("dataset.name", "musdb", "dataset.name='musdb': "),
+        ("dataset.name", "../x", "dataset.name='../x': "),
         ("dataset.root", "", "dataset.root='': "),
         ("dataset.root", 3, "dataset.root=3: "),
         ("features.window.pad", None, "features.window.pad=None: "),
@@ -159,7 +161,7 @@ def test_config_refuses_booleans_for_numbers(params: dict[str, Any], tmp_path: P
         ("split.validation_fraction", [0, 0.5], [-0.01, 0.51, float("nan")]),
         ("frontend.n_fft", [1024, 65_536], [65_537]),
         ("frontend.hop_length", [1], [0]),
-        ("frontend.compression.gamma", [None, 1], [0, -1, float("inf"), float("nan")]),
+        ("frontend.compression.gamma", [1], [0, -1, float("inf"), float("nan")]),
         ("frontend.window_ratio", [0.1, 1], [0, 1.1, float("nan")]),
         ("frontend.kernels.band_width", [1, 9], [0]),
         ("train.frontend.freeze_epochs", [0, 49], [-1]),
@@ -217,11 +219,6 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
     ("changes", "line"),
     [
         (
-            {"frontend.win_length": 2048, "frontend.n_fft": 1024},
-            "frontend: win_length=2048 exceeds n_fft=1024; raise n_fft or lower win_length",
-        ),
-        ({"frontend.mel.f_min": 500.0, "frontend.mel.f_max": 500.0}, "frontend: f_min=500.0 must be below f_max=500.0"),
-        (
             {"frontend.name": "fbank", "frontend.learn_window": True},
             "frontend: name=fbank is computed once and cannot learn; set name=stft, or learn_* to false",
         ),
@@ -234,44 +231,8 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
             "frontend: name=fbank is computed once and cannot learn; set name=stft, or learn_* to false",
         ),
         (
-            {"frontend.learn_mel": True, "frontend.mel.n_mels": None},
-            "frontend: learn_mel=true needs mel bands, but n_mels=null; set n_mels",
-        ),
-        (
-            {"frontend.kernels.constraint": "orthonormal"},
-            "frontend: kernel_constraint=orthonormal has no effect where learn_kernels=false; set learn_kernels=true, "
-            "or kernel_constraint=free",
-        ),
-        (
-            {"frontend.kernels.precision": "bf16", "frontend.learn_window": True},
-            "frontend: precision=bf16 has no effect where learn_kernels=false; set learn_kernels=true, or precision=32",
-        ),
-        (
-            {"frontend.window_symmetric": True, "frontend.learn_kernels": True},
-            "frontend: window_symmetric=true has no effect where learn_window=false; set learn_window=true, "
-            "or window_symmetric=false",
-        ),
-        (
-            {"frontend.kernels.form": "banded", "frontend.kernels.precision": "bf16", "frontend.learn_kernels": True},
-            "frontend: precision=bf16 is for kernel_form=dense; set it to 32, or the form to dense",
-        ),
-        (
-            {"frontend.kernels.band_width": 4},
-            "frontend: band_width=4 must be odd: a bin and as many neighbours on either side",
-        ),
-        (
             {"frontend.n_transforms": 3},
             "frontend: n_transforms=3 would all be the same; set window_ratio below 1, or let them learn",
-        ),
-        (
-            {"frontend.n_fft": 16_384, "frontend.learn_kernels": True},
-            "frontend: n_fft=16384 makes 16384^2 learned kernel values, above 8192^2; lower n_fft, or set "
-            "kernel_form=banded",
-        ),
-        (
-            {"train.frontend.l2_sp": 1.0},
-            "train.frontend.l2_sp=1.0 has no effect where the front end learns nothing; "
-            "set a frontend.learn_* to true, or it to 0",
         ),
         (
             {
@@ -283,16 +244,8 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
             "train.frontend.freeze_epochs=5; raise the patience, or lower the other",
         ),
         (
-            {
-                "frontend.kernels.form": "banded",
-                "frontend.kernels.constraint": "unit_norm",
-                "frontend.learn_kernels": True,
-            },
-            "frontend: kernel_constraint=unit_norm is for kernel_form=dense; set it to free, or the form to dense",
-        ),
-        (
-            {"train.frontend.freeze_epochs": 20, "train.epochs": 20},
-            "train: frontend_freeze_epochs=20 leaves the front end none of epochs=20 to learn in; lower it",
+            {"frontend.learn_mel": True, "train.frontend.freeze_epochs": 20, "train.epochs": 20},
+            "train.frontend.freeze_epochs=20 leaves the front end none of train.epochs=20 to learn in; lower it",
         ),
         (
             {
@@ -301,17 +254,13 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
                 "train.optimizer.learning_rate": 1.0e-3,
                 "train.frontend.lr_multiplier": 2.0,
             },
-            "train: frontend_pull=600.0 at a learning rate of 0.002 would overshoot the start; "
-            "keep learning_rate * frontend_lr_multiplier * frontend_pull at 1 or below",
-        ),
-        (
-            {"dataset.variant": "esc10"},
-            "dataset: subset=esc10 exists in esc50 only, but name=synthetic; set subset to null",
+            "train.frontend.l2_sp=600.0 at a learning rate of 0.002 would overshoot the start; keep "
+            "train.optimizer.learning_rate * train.frontend.lr_multiplier * train.frontend.l2_sp at 1 or below",
         ),
         (
             {"dataset.root": "recordings"},
             "dataset: root=recordings is not where the synthetic data set is generated; set root=data/raw/synthetic, "
-            "or name to esc50, gtzan, asvspoof2019_la, folder or manifest",
+            "or name to that of your data set",
         ),
         (
             {"dataset.name": "folder"},
@@ -326,14 +275,6 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
             {"tracking.experiment": "Default"},
             "tracking.experiment: 'Default' belongs to MLflow, whose user interface may bind it elsewhere; "
             "name another",
-        ),
-        (
-            {"frontend.mel.f_max": 8000.0, "audio.sample_rate": 8000},
-            "frontend.mel.f_max=8000.0 exceeds half of audio.sample_rate=8000; lower it or set it to null",
-        ),
-        (
-            {"frontend.mel.f_min": 4000.0, "audio.sample_rate": 8000},
-            "frontend.mel.f_min=4000.0 must be below half of audio.sample_rate=8000",
         ),
         (
             {"frontend.cached": True, "frontend.name": "fbank"},
@@ -366,8 +307,8 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
         ),
         (
             {"features.window.n_parts": 3},
-            "audio: split_parts=3 divides the clip, but window_s=2.5 sets the window; set window_s to null, or "
-            "split_parts to 1",
+            "features.window: n_parts=3 divides the clip, but length_s=2.5 sets the window; set length_s to null, or "
+            "n_parts to 1",
         ),
         (
             {"augment.band_limit_hz": [3000.0, 300.0]},
@@ -382,43 +323,16 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
             for loss, head in (("oc_softmax", "linear"), ("cross_entropy", "one_class"))
         ),
         (
-            {"backbone.head": "one_class", "backbone.name": "cnn"},
-            "backbone: head=one_class is for resnet, resnet18 and ast; with name=cnn set it to linear",
-        ),
-        (
             {"augment.noise.snr_db": [20.0, 10.0]},
-            "augment: noise_snr_db=[20.0, 10.0] must be [lowest, highest]",
-        ),
-        (
-            {"backbone.ast.embed_dim": 100, "backbone.ast.num_heads": 6},
-            "backbone.ast: embed_dim=100 must be a multiple of num_heads=6",
-        ),
-        (
-            {"backbone.ast.patch_size": 8, "backbone.ast.patch_stride": 9},
-            "backbone.ast: patch_stride=9 would leave gaps between patches of patch_size=8",
-        ),
-        (
-            {"backbone.name": "timm:resnet18", "backbone.timm.weights": "/data/a.safetensors"},
-            "backbone.timm: weights=/data/a.safetensors has no effect where pretrained=false; set it to true",
-        ),
-        *(
-            (
-                {"backbone.name": "timm:resnet18", "backbone.timm.pretrained": True, "backbone.timm.weights": path},
-                f"backbone.timm: weights={path} must be the absolute path of a .safetensors file",
-            )
-            for path in ("a.safetensors", "/data/a.pt")
+            "augment.noise: snr_db=[20.0, 10.0] must be [lowest, highest]",
         ),
         (
             {"backbone.name": "timm:resnet18", "backbone.timm.freeze": True},
-            "backbone.timm: freeze=true would keep random weights; set pretrained=true, or freeze=false",
-        ),
-        (
-            {"backbone.resnet.widths": [16], "backbone.resnet.stem_block": False},
-            "backbone: stem_block=false leaves the one width of widths=[16] no block; give two widths or more",
+            "backbone: timm.freeze=true would keep random weights; set timm.pretrained=true, or freeze=false",
         ),
         (
             {"backbone.name": "resnet", "backbone.timm.pretrained": True},
-            "backbone: timm.pretrained=true has no effect where name=resnet; set it to false",
+            "backbone: timm.pretrained=true asks for weights that name=resnet has not; set it to false",
         ),
     ],
 )
@@ -484,6 +398,8 @@ def test_config_accepts_what_fits_together(params: dict[str, Any], changes: dict
         ("backbone.resnet.widths", [], "backbone.resnet.widths=[]: "),
         ("backbone.resnet.widths", [16] * 9, "backbone.resnet.widths=[16, 16, "),
         ("backbone.resnet.widths", [16, 0], "backbone.resnet.widths=0: "),
+        ("backbone.timm.weights", "a.safetensors", "backbone.timm.weights='a.safetensors': "),
+        ("backbone.timm.weights", "/data/a.pt", "backbone.timm.weights='/data/a.pt': "),
         ("augment.noise.snr_db", [], "augment.noise.snr_db=[]: too few values"),
         ("augment.noise.snr_db", [1.0], "augment.noise.snr_db=[1.0]: too few values"),
         ("augment.noise.snr_db", [1.0, 2.0, 3.0], "augment.noise.snr_db=[1.0, 2.0, 3.0]: "),
@@ -505,20 +421,11 @@ def test_config_accepts_windows_of_scipy(params: dict[str, Any], window: str | l
     assert Config.model_validate(params).frontend.window == expected
 
 
-@pytest.mark.parametrize("window", ["hannn", "kaiser", ["kaiser", "a"], ["nothing", 1.0], [], [1.0]])
-def test_config_refuses_unknown_windows(params: dict[str, Any], tmp_path: Path, window: str | list[Any]) -> None:
-    params["frontend"]["window"] = window
-    (line,) = problems(tmp_path, params)
-    assert line.startswith("frontend.window: ")
-    assert "is not a window of scipy.signal.get_window" in line
-    assert line.endswith("use for example hann, hamming, boxcar or [kaiser, 14.0]")
-
-
 def test_config_tells_every_problem_in_a_line_of_its_own(params: dict[str, Any], tmp_path: Path) -> None:
     params["seed"] = -1
     params["train"]["epochs"] = 0
     params["trian"] = {}
-    del params["audio"]["pad"]
+    del params["features"]["window"]["pad"]
     lines = problems(tmp_path, params)
     assert sorted(line.split(":")[0] for line in lines) == ["features.window.pad", "seed=-1", "train.epochs=0", "trian"]
 
@@ -578,7 +485,6 @@ def test_load_config_refuses_a_folder(tmp_path: Path) -> None:
         bytes(range(256)),
         b"\0\0\0\0",
         "seed: 1\n".encode("utf-16"),
-        b"seed: 2024-99-99\n",  # no such date
         b"seed: 0b_\n",  # no such number
     ],
 )
@@ -609,35 +515,73 @@ def test_load_config_refuses_a_date_for_a_number(params: dict[str, Any], tmp_pat
     assert line.startswith("seed=")
 
 
-def stage_params() -> dict[str, list[str]]:
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    return {name: stage.get("params", []) for name, stage in stages.items() if name != "validate"}  # whole sections
-
-
-def test_stages_list_every_knob(params: dict[str, Any]) -> None:
-    listed = {key for keys in stage_params().values() for key in keys}
-    told_elsewhere = {"dataset.root"} | {key for key in leaves(params) if key.startswith(("engine.", "tune."))}
-    assert set(leaves(params)) - listed == told_elsewhere
-
-
-def test_validate_depends_on_every_section_but_the_engine(params: dict[str, Any]) -> None:
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    assert set(stages["validate"]["params"]) == set(params) - {"engine"}
-
-
-def test_stages_list_only_knobs_that_exist(params: dict[str, Any]) -> None:
-    for stage, keys in stage_params().items():
-        assert set(keys) <= set(leaves(params)), stage
-        assert len(keys) == len(set(keys)), stage
-
-
-def test_stages_depend_on_the_dataset_root() -> None:
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    assert "${dataset.root}" in stages["prepare"]["deps"]
-
-
 @pytest.mark.parametrize("name", ["a/../../evil", "/absolute", "..", ".hidden", ""])
 def test_tracking_experiment_names_no_path(params: dict[str, Any], name: str) -> None:
     params["tracking"]["experiment"] = name
     with pytest.raises(ValueError, match="experiment"):
         Config.model_validate(params)
+
+
+# One rule: what is not chosen is left unread, whatever its knobs say.
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"frontend.kernels.constraint": "orthonormal", "frontend.kernels.precision": "bf16"},
+        {"frontend.kernels.form": "banded", "frontend.kernels.band_width": 4},
+        {"frontend.window_nonnegative": True, "frontend.window_symmetric": True},
+        {"train.frontend.l2_sp": 1.0e9, "train.frontend.freeze_epochs": 10_000},
+        {"backbone.ast.embed_dim": 100, "backbone.ast.num_heads": 6},
+        {"backbone.timm.weights": "/data/a.safetensors", "backbone.timm.freeze": True},
+        {"train.loss.focal_gamma": 5.0, "train.schedule.gamma": 0.5, "train.optimizer.momentum": 0.1},
+        {"augment.noise.color_db": 3.0, "frontend.cached": True},
+        {"augment.mix.name": "none", "augment.mix.alpha": 3.0},
+        {"augment.enabled": False, "augment.freq_shift": 10_000, "augment.speed": 0.5, "frontend.cached": True},
+        {"frontend.name": "fbank", "frontend.n_transforms": 3, "frontend.n_fft": 64, "frontend.win_length": 1024},
+    ],
+)
+def test_config_leaves_unread_what_is_not_chosen(params: dict[str, Any], changes: dict[str, Any]) -> None:
+    for key, value in changes.items():
+        put(params, key, value)
+    check_model(Config.model_validate(params))
+
+
+@pytest.mark.parametrize("old", [old for old in RENAMED if "=" not in old])
+def test_config_refuses_old_names_with_the_new_one(params: dict[str, Any], tmp_path: Path, old: str) -> None:
+    old, new = (old, RENAMED[old]) if not old.startswith("features.fbank") else ("features.fbank", "frontend.fbank")
+    put(params, old, "x")
+    lines = problems(tmp_path, params)
+    assert any(line.startswith(old) and new in line for line in lines), lines
+
+
+def test_config_refuses_an_old_value_with_the_new_one(params: dict[str, Any], tmp_path: Path) -> None:
+    put(params, "backbone.name", "wav_resnet")
+    (line,) = problems(tmp_path, params)
+    assert line.endswith("wav_resnet is now called resnet18")
+
+
+def test_renamed_knobs_exist_under_their_new_names(params: dict[str, Any]) -> None:
+    known = flatten(Config.model_validate(params))
+    for old, new in RENAMED.items():
+        assert "=" in old or new in known or new == "frontend.fbank"
+        assert old not in known
+
+
+def test_every_knob_is_described(params: dict[str, Any]) -> None:
+    def undescribed(model: type[BaseModel], prefix: str) -> list[str]:
+        names = []
+        for name, field in model.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                assert field.annotation.__doc__
+                names += undescribed(field.annotation, f"{prefix}{name}.")
+            elif not field.description:
+                names.append(prefix + name)
+        return names
+
+    assert not undescribed(Config, "")
+
+
+def test_page_of_knobs_is_current() -> None:
+    page = (ROOT / "docs/knobs.md").read_text(encoding="utf-8")
+    assert page == knobs_page(ROOT / "params.yaml"), "python -m adaspec.config.reference > docs/knobs.md"
+    for key in flatten(load_config(ROOT / "params.yaml")):
+        assert f"| `{key}` |" in page

@@ -48,10 +48,17 @@ class KernelsConfig(Section):
     """Of the matrix product with dense kernels."""
 
 
-class FbankConfig(Section):
+class FixedSection(Section):
+    """Settings of a front end that learns nothing, so that its spectrogram is stored."""
+
+    stored: ClassVar[tuple[str, ...]]
+    """Those that decide what is stored."""
+
+
+class FbankConfig(FixedSection):
     """Kaldi's log-mel filterbank; read where frontend.name is fbank."""
 
-    stored: ClassVar[tuple[str, ...]] = ("frame_length_ms", "frame_shift_ms", "n_mels")  # which decide the store
+    stored = ("frame_length_ms", "frame_shift_ms", "n_mels")
 
     frame_length_ms: Annotated[Real, Field(gt=0, le=1000)]
     """Hann window, ms; the FFT is the next power of two (512 at 16 kHz)."""
@@ -61,25 +68,6 @@ class FbankConfig(Section):
     """Bands from 20 Hz to half the sample rate."""
     normalize: Switch
     """Bring each window to mean 0 and standard deviation 1."""
-
-
-# Arguments of the adaptive STFT, and the knobs below `frontend` that they come from.
-STFT_ARGUMENTS = {
-    **{name: name for name in ("n_fft", "win_length", "hop_length", "window", "center", "power")},
-    **{name: name for name in ("n_transforms", "window_ratio", "learn_window", "learn_kernels", "learn_mel")},
-    "n_mels": "mel.n_mels",
-    "compression": "compression.name",
-    "gamma": "compression.gamma",
-}
-# These are read where the switch before them is on.
-OF_WINDOW = {name: name for name in ("window_nonnegative", "window_symmetric")}
-OF_KERNELS = {
-    "kernel_form": "kernels.form",
-    "band_width": "kernels.band_width",
-    "kernel_constraint": "kernels.constraint",
-    "precision": "kernels.precision",
-}
-OF_MEL = {"f_min": "mel.f_min", "f_max": "mel.f_max", "mel_scale": "mel.scale", "mel_norm": "mel.norm"}
 
 
 class FrontendConfig(Section):
@@ -121,10 +109,10 @@ class FrontendConfig(Section):
     fbank: FbankConfig
 
     @property
-    def section(self) -> Section | None:
+    def section(self) -> FixedSection | None:
         """The sub-section that is called after the front end and holds all its settings; the STFT has none."""
         own = getattr(self, self.name, None)
-        return own if isinstance(own, Section) else None
+        return own if isinstance(own, FixedSection) else None
 
     @property
     def n_features(self) -> int:
@@ -141,26 +129,7 @@ class FrontendConfig(Section):
     @property
     def sees_waveforms(self) -> bool:
         """Whether training sees waveforms, rather than spectrograms that were computed once."""
-        return self.stored_settings() is None and not self.cached
-
-    def stored_settings(self) -> dict[str, Any] | None:
-        """Name and settings of a front end whose spectrogram is stored; None where waveforms are."""
-        if self.section is None:
-            return None
-        return {"name": self.name, **self.section.model_dump(include=set(getattr(self.section, "stored", ())))}
-
-    def arguments(self) -> dict[str, str]:
-        """Arguments of the front end that are read, and the knob below `frontend` that each comes from."""
-        if self.section is not None:
-            return {name: f"{self.name}.{name}" for name in type(self.section).model_fields}
-        arguments = dict(STFT_ARGUMENTS)
-        for is_read, further in (
-            (self.learn_window, OF_WINDOW),
-            (self.learn_kernels, OF_KERNELS),
-            (self.mel.n_mels is not None, OF_MEL),
-        ):
-            arguments |= further if is_read else {}
-        return arguments
+        return self.section is None and not self.cached
 
     @model_validator(mode="after")
     def _check(self) -> Self:

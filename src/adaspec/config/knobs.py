@@ -37,46 +37,36 @@ class Stage:
 
 
 LAYERS = ("backbones", "frontends", "linalg")
-STORED = ("audio", "config/resolve.py", "features", "runtime/files.py", "tables")
-TRAINED = (*LAYERS, *STORED, "models", "runtime/seeding.py", "tasks")
-AUDIO = (
-    "audio",
-    "frontend.name",
-    *(f"frontend.fbank.{key}" for key in ("frame_length_ms", "frame_shift_ms", "n_mels")),
-)
+CLIPS = ("config/resolve.py", "runtime/files.py", "tables")
+TRAINED = (*LAYERS, *CLIPS, "features", "models", "runtime/seeding.py", "tasks")
+STORED_FBANK = tuple(f"frontend.fbank.{key}" for key in ("frame_length_ms", "frame_shift_ms", "n_mels"))
 MODEL = ("audio", "backbone", "features.window", "frontend")
-# Stages that share a section list single knobs of it, so that a change of others does not run them again. Left out is
-# what decides time and messages, never a result: sections engine and tune, rooms experiments, runtime and tracking,
-# all of config but `resolve`.
+# Stages that share a section list single knobs of it, so that a change of the others does not run them again. Left out
+# is what decides time and messages, never a result: the sections engine and tune, the rooms experiments and tracking,
+# what is not named here of config and runtime.
 STAGES = {
     # Whole sections, so that a mistyped key is seen even where no stage reads it; without `engine`, which must not
     # leave a trace in dvc.lock.
     "validate": Stage(
-        (
-            *MODEL[:2],
-            "augment",
-            "dataset",
-            "evaluate",
-            "features",
-            "frontend",
-            "seed",
-            "split",
-            "synthetic",
-            "tracking",
-            "train",
-            "tune",
+        sections=(
+            *("audio", "augment", "backbone", "dataset", "evaluate", "features", "frontend", "seed", "split"),
+            *("synthetic", "tracking", "train", "tune"),
         ),
-        (*LAYERS, "config", "datasets", "models"),
+        rooms=(*LAYERS, "config", "datasets", "models"),
     ),
-    "synthesize": Stage(("synthetic",), ("audio", "datasets", "runtime/files.py")),
-    "prepare": Stage(("dataset",), ("audio", "datasets", "runtime/files.py", "tables")),
-    "features": Stage((*AUDIO, "features.clips_per_shard"), ("frontends", "linalg", *STORED), ("dataset.root",)),
-    "split": Stage(("seed", "split"), ("config/resolve.py", "runtime/files.py", "runtime/seeding.py", "tables")),
-    "train": Stage((*MODEL, "augment", "seed", "split.balance", "train"), (*TRAINED, "training"), ("split.scheme",)),
+    "synthesize": Stage(sections=("synthetic",), rooms=("audio", "datasets", "runtime/files.py", "tables")),
+    "prepare": Stage(sections=("dataset",), rooms=("audio", "datasets", "runtime/files.py", "tables")),
+    "features": Stage(
+        sections=("audio", "features.clips_per_shard", "frontend.name", *STORED_FBANK),
+        rooms=(*CLIPS, "audio", "features", "frontends", "linalg"),
+        carried=("dataset.root",),
+    ),
+    "split": Stage(sections=("seed", "split"), rooms=(*CLIPS, "runtime/figures.py", "runtime/seeding.py")),
+    "train": Stage(sections=(*MODEL, "augment", "seed", "split.balance", "train"), rooms=(*TRAINED, "training")),
     "evaluate": Stage(
-        ("evaluate", "seed", "tracking", "train.device", "train.threads_per_fold"),
-        (*TRAINED, "evaluation"),
-        (*MODEL, "augment", "dataset.name", "dataset.root", "split", "train"),
+        sections=("evaluate", "seed", "tracking", "train.device", "train.threads_per_fold"),
+        rooms=(*TRAINED, "evaluation", "runtime/figures.py"),
+        carried=(*MODEL, "augment", "split.balance", "train"),
     ),
 }
 

@@ -32,11 +32,14 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """Refuse keys that are there twice: the last one would win without a word."""
-        seen: dict[Any, int] = {}
+        lines: dict[Any, int] = {}
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
             key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
-            if isinstance(key, Hashable) and seen.setdefault(key, line) != line:
-                raise yaml.YAMLError(f"line {line}: key {key!r} is already in line {seen[key]}; keep one of the two")
+            if isinstance(key, Hashable) and key in lines:
+                raise yaml.YAMLError(f"line {line}: key {key!r} is already in line {lines[key]}; keep one of the two")
+            lines[key if isinstance(key, Hashable) else line] = line
         return super().construct_mapping(node, deep)
 
     def construct_number(self, node: yaml.ScalarNode) -> int | float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from pydantic import ValidationError
 
 from adaspec.config.augment import AugmentConfig
 from adaspec.config.data import AudioConfig, SplitConfig, WindowConfig
@@ -53,7 +54,13 @@ def resolve_audio(audio: AudioConfig, clips: pd.DataFrame) -> AudioConfig:
             f"params.yaml audio.sample_rate is null, but the clips have {len(rates)} rates "
             f"({', '.join(f'{rate} Hz' for rate in rates)}); set the rate that all are resampled to"
         )
-    return audio.model_copy(update={"sample_rate": int(rates[0])})
+    try:
+        return AudioConfig.model_validate(audio.model_dump() | {"sample_rate": int(rates[0])})
+    except ValidationError as error:
+        raise InputError(
+            f"params.yaml audio.sample_rate is null, and the clips have {rates[0]} Hz: {error.errors()[0]['msg']}; set "
+            "the rate that all are resampled to"
+        ) from None
 
 
 def _resolve_window(window: WindowConfig, clips: pd.DataFrame) -> WindowConfig:

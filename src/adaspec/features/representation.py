@@ -202,10 +202,11 @@ def feature_contract(config: ModelConfig) -> Contract:
         of its `frontend`.
     """
     contract: Contract = {"sample_rate": config.audio.sample_rate, "trim_db": config.audio.trim_db}
-    stored = config.frontend.stored_settings()
-    if stored is None:
+    section = config.frontend.section
+    if section is None:
         return {"representation": "waveform", **contract}
-    return {"representation": "log_spectrogram", **contract, "frontend": stored}
+    settings = section.model_dump(include=set(section.stored))
+    return {"representation": "log_spectrogram", **contract, "frontend": {"name": config.frontend.name, **settings}}
 
 
 def representation_of(contract: Contract) -> Waveform | LogSpectrogram:

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from adaspec.errors import InputError, SettingError
+from adaspec.frontends.arguments import arguments
 from adaspec.frontends.contract import Frontend
 from adaspec.frontends.fbank import Fbank
 from adaspec.frontends.stft.baked import BakedSTFT
@@ -36,7 +37,7 @@ def build_frontend(config: FrontendConfig, sample_rate: int) -> AdaptiveSTFT | F
     SettingError
         The settings contradict each other or the sample rate; it names the argument.
     """
-    settings = {argument: attrgetter(knob)(config) for argument, knob in config.arguments().items()}
+    settings = {argument: attrgetter(knob)(config) for argument, knob in arguments(config).items()}
     return FRONTENDS[config.name](sample_rate=sample_rate, **settings)
 
 
@@ -51,6 +52,6 @@ def check_frontend(config: FrontendConfig, sample_rate: int) -> None:
     try:
         build_frontend(config, sample_rate)
     except SettingError as error:
-        knob = config.arguments().get(error.setting)
+        knob = arguments(config).get(error.setting)
         name = f"frontend.{knob}" if knob else f"audio.{error.setting}"
         raise InputError(f"params.yaml {name}{error.reason}") from None

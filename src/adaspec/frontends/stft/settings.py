@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from numbers import Integral
 from typing import Any
@@ -117,7 +118,8 @@ def centred_window(window: str | tuple[Any, ...], length: int, win_length: int) 
         try:
             if not isinstance(window, str | tuple):
                 raise TypeError("neither a name nor a list")
-            values = torch.from_numpy(get_window(window, length))
+            with warnings.catch_warnings(action="ignore"):  # of values that are no numbers, refused below
+                values = torch.from_numpy(get_window(window, length))
             if not values.isfinite().all():
                 raise ValueError("its values are not finite")
         except (ValueError, TypeError, AttributeError, IndexError) as error:

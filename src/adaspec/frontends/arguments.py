@@ -1,0 +1,45 @@
+"""From knobs to the arguments of a front end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adaspec.config import FrontendConfig
+
+__all__ = ["arguments"]
+
+# Of the adaptive STFT: argument -> knob below `frontend`.
+ALWAYS = {
+    **{name: name for name in ("n_fft", "win_length", "hop_length", "window", "center", "power")},
+    **{name: name for name in ("n_transforms", "window_ratio", "learn_window", "learn_kernels", "learn_mel")},
+    "n_mels": "mel.n_mels",
+    "compression": "compression.name",
+    "gamma": "compression.gamma",
+}
+OF_MEL = {"f_min": "mel.f_min", "f_max": "mel.f_max", "mel_scale": "mel.scale", "mel_norm": "mel.norm"}
+OF_LEARNED_WINDOW = {name: name for name in ("window_nonnegative", "window_symmetric")}
+OF_LEARNED_KERNELS = {
+    "kernel_form": "kernels.form",
+    "band_width": "kernels.band_width",
+    "kernel_constraint": "kernels.constraint",
+    "precision": "kernels.precision",
+}
+
+
+def arguments(config: FrontendConfig) -> dict[str, str]:
+    """Arguments of the configured front end that are read, and the knob below `frontend` that each comes from.
+
+    A front end with a sub-section of its name has its settings there; the STFT has them beside the sub-sections, and
+    those of bands, learned windows and learned kernels are read where there are such.
+    """
+    if config.section is not None:
+        return {name: f"{config.name}.{name}" for name in type(config.section).model_fields}
+    read = dict(ALWAYS)
+    for is_read, further in (
+        (config.mel.n_mels is not None, OF_MEL),
+        (config.learn_window, OF_LEARNED_WINDOW),
+        (config.learn_kernels, OF_LEARNED_KERNELS),
+    ):
+        read |= further if is_read else {}
+    return read

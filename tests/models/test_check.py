@@ -1,0 +1,119 @@
+"""What layers refuse is told with the name of the knob, before anything runs."""
+
+from typing import Any
+
+import pytest
+
+from adaspec.config import Config
+from adaspec.config.knobs import overlaid
+from adaspec.errors import InputError
+from adaspec.models.check import check_model
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"frontend.win_length": 2048, "frontend.n_fft": 1024},
+            "frontend.win_length=2048 exceeds n_fft=1024; raise n_fft or lower win_length",
+        ),
+        (
+            {"frontend.mel.f_min": 500.0, "frontend.mel.f_max": 500.0},
+            "frontend.mel.f_min=500.0 must be at least 0 and below f_max=500.0 (in Hz)",
+        ),
+        (
+            {"frontend.mel.f_max": 8000.0, "audio.sample_rate": 8000},
+            "frontend.mel.f_max=8000.0 exceeds half of the sample rate, 4000.0 Hz; lower it or set it to null",
+        ),
+        (
+            {"frontend.mel.f_min": 4000.0, "audio.sample_rate": 8000},
+            "frontend.mel.f_min=4000.0 must be at least 0 and below f_max=4000.0 (in Hz)",
+        ),
+        (
+            {"frontend.mel.n_mels": 512, "frontend.n_fft": 256},
+            "frontend.mel.n_mels=512 leaves ",
+        ),
+        (
+            {"frontend.learn_mel": True, "frontend.mel.n_mels": None},
+            "frontend.learn_mel=True needs mel bands, but n_mels is None; set n_mels",
+        ),
+        (
+            {
+                "frontend.learn_kernels": True,
+                "frontend.kernels.form": "banded",
+                "frontend.kernels.precision": "bf16",
+            },
+            "frontend.kernels.precision=bf16 is for dense kernels; set it to 32, or the kernels' form to dense",
+        ),
+        (
+            {
+                "frontend.learn_kernels": True,
+                "frontend.kernels.form": "banded",
+                "frontend.kernels.constraint": "unit_norm",
+            },
+            "frontend.kernels.constraint=unit_norm is for dense kernels; set it to free, or the kernels' form to dense",
+        ),
+        (
+            {"frontend.learn_kernels": True, "frontend.kernels.form": "banded", "frontend.kernels.band_width": 4},
+            "frontend.kernels.band_width=4 must be odd (a bin and as many neighbours on either side) and at most 513",
+        ),
+        (
+            {"frontend.learn_kernels": True, "frontend.n_fft": 16_384},
+            "frontend.n_fft=16384 makes 16384^2 learned kernel values, above 8192^2; lower n_fft, or learn banded",
+        ),
+        (
+            {"frontend.learn_window": True, "frontend.window_nonnegative": True, "frontend.window": "flattop"},
+            "frontend.window='flattop' of length 1024 is not what window_nonnegative=True",
+        ),
+        *(
+            ({"frontend.window": window}, f"frontend.window={shown} is not a window of scipy.signal.get_window")
+            for window, shown in (
+                ("hannn", "'hannn'"),
+                ("kaiser", "'kaiser'"),
+                (["kaiser", "a"], "('kaiser', 'a')"),
+                (["kaiser", 1.0e9], "('kaiser', 1000000000.0)"),  # values that are no numbers
+                ([], "()"),
+            )
+        ),
+        (
+            {"frontend.name": "fbank", "frontend.fbank.frame_shift_ms": 0.01},
+            "frontend.fbank.frame_length_ms=25.0 and frame_shift_ms=0.01 give 551 and 0 samples at 22050 Hz",
+        ),
+        (
+            {"backbone.name": "ast", "backbone.ast.embed_dim": 100, "backbone.ast.num_heads": 6},
+            "backbone.ast.embed_dim=100 must be a multiple of num_heads=6",
+        ),
+        (
+            {"backbone.name": "ast", "backbone.ast.patch_size": 8, "backbone.ast.patch_stride": 9},
+            "backbone.ast.patch_stride=9 would leave gaps between patches of patch_size=8",
+        ),
+        (
+            {"backbone.resnet.widths": [16], "backbone.resnet.stem_block": False},
+            "backbone.resnet.stem_block=false leaves the one width of widths=[16] no block; give two widths or more",
+        ),
+    ],
+)
+def test_check_names_the_knob(params: dict[str, Any], changes: dict[str, Any], line: str) -> None:
+    config = Config.model_validate(overlaid(params, changes))
+    with pytest.raises(InputError) as caught:
+        check_model(config)
+    assert str(caught.value).startswith(f"params.yaml {line}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"frontend.win_length": 1024, "frontend.n_fft": 1024},
+        {"frontend.mel.f_max": 4000.0, "audio.sample_rate": 8000},
+        {"frontend.mel.f_max": 96_000.0, "audio.sample_rate": None},  # judged when the rate is known
+        {"frontend.n_fft": 16_384, "frontend.learn_kernels": True, "frontend.kernels.form": "banded"},
+        {"frontend.window": ["kaiser", 14.0]},
+        {"backbone.name": "cnn"},
+        {"backbone.name": "ast", "backbone.ast.patch_size": 9, "backbone.ast.patch_stride": 9},
+        {"backbone.name": "timm:resnet18"},
+    ],
+)
+def test_check_accepts_what_fits_together(params: dict[str, Any], changes: dict[str, Any]) -> None:
+    check_model(Config.model_validate(overlaid(params, changes)))
