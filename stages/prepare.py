@@ -4,6 +4,7 @@ In: the folder dataset.root. Out: data/clips.csv, one row per usable clip; data/
 data/asv_scores.csv, scores of a speaker verification system where the data set has them.
 """
 
+import logging
 import sys
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def prepare(clips_csv: Path, skipped_csv: Path, asv_scores_csv: Path) -> None:
     write_csv(asv_scores_csv, asv_scores)
     hours = (clips["n_samples"] / clips["sample_rate"]).sum() / 3600
     told = f"{len(clips)} clips, {clips['label'].nunique()} labels, {clips['group'].nunique()} groups, {hours:.2f} h"
-    print(told, file=sys.stderr)
+    logging.getLogger("adaspec").info("%s", told)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,20 @@
 In: nothing. Out: data/raw/synthetic, WAV files and their manifest.
 """
 
+import logging
 import sys
 from pathlib import Path
 
 from adaspec.config import load_config
-from adaspec.datasets.synthetic import synthesize
+from adaspec.datasets.synthetic import synthesize as generate
 from adaspec.runtime.console import command_line
+
+
+def synthesize(folder: Path) -> None:
+    table = generate(load_config(Path("params.yaml")).synthetic, folder)
+    logging.getLogger("adaspec").info("generated %s clips of %s classes", len(table), table["label"].nunique())
+
 
 if __name__ == "__main__":
     with command_line():
-        table = synthesize(load_config(Path("params.yaml")).synthetic, *map(Path, sys.argv[1:]))
-        print(f"generated {len(table)} clips of {table['label'].nunique()} classes", file=sys.stderr)
+        synthesize(*map(Path, sys.argv[1:]))

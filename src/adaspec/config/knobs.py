@@ -66,7 +66,7 @@ STAGES = {
     "evaluate": Stage(
         sections=("evaluate", "seed", "tracking", "train.device", "train.threads_per_fold"),
         rooms=(*TRAINED, "evaluation", "runtime/figures.py"),
-        carried=(*MODEL, "augment", "split.balance", "train"),
+        carried=(*MODEL, "augment", "split", "train"),
     ),
 }
 
