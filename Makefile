@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 SHELL := /bin/bash
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro trials test lint ui clean
+.PHONY: help setup repro ablation test lint docs ui clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -28,23 +28,28 @@ repro: $(READY)  ## Run the pipeline on the embedded data set
 
 # The small music set lies outside the repository, because queued experiments run in copies of it.
 MUSIC := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/adaspec/music
-# Two trials at a time, each one fold at a time: while one starts or is scored, the other trains.
-SMALL := --jobs 2 -S engine.parallel_folds=1 -S train.epochs=6 -S audio.split_parts=6 -S frontend.n_fft=512 -S frontend.n_mels=64
+# Two variants at a time, each one fold at a time: while one starts or is scored, the other trains.
+SMALL := --jobs 2 -S engine.parallel_folds=1 -S train.epochs=6 -S features.window.n_parts=6 \
+  -S frontend.n_fft=512 -S frontend.mel.n_mels=64
 
-trials: $(READY)  ## Does learning the spectrogram help? The seven trials, on a small generated music set
+ablation: $(READY)  ## Does learning the spectrogram help? Seven variants, on a small generated music set
 	test -d $(MUSIC)/genres || python benchmarks/music.py $(MUSIC)
-	adaspec trials genre --root $(MUSIC) $(SMALL)
+	adaspec ablation genre --root $(MUSIC) $(SMALL)
 
-test: $(READY) lint  ## Check style and types, run the tests
+test: $(READY) lint  ## Check style, types and imports, run the tests
 	pytest
 
 lint: $(READY)
 	ruff check .
 	ruff format --check .
 	mypy
+	lint-imports
+
+docs: $(READY)  ## Build the documentation into site/, warnings are errors
+	mkdocs build --strict
 
 ui: $(READY)  ## Compare runs in the browser
 	mlflow ui
 
 clean:  ## Remove what the pipeline produced, but not the cache of DVC or MLflow's runs
-	rm -rf data/raw data/features data/*.csv models metrics/*.csv metrics/figures .adaspec/{checkpoints,locks,runs,tune}
+	rm -rf data/raw data/features data/*.csv models metrics/details/*.csv metrics/details/figures site .adaspec/{checkpoints,locks,runs,tune}
