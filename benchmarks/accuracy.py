@@ -1,21 +1,26 @@
 """Accuracy and cost of a recipe over several seeds, run as a user runs it.
 
     python benchmarks/accuracy.py RECIPE [--root DIR] [--seeds 1 2 3] [-S KEY=VALUE ...] [--scores NAME ...] [--out DIR]
+                                         [--record NAME]
 
 The last commit is cloned to a temporary folder, where each seed is one `dvc exp run` of the recipe, from the recordings
-to the scores. DIR defaults to esc10 of $ADASPEC_SHARED (or ../shared). Wall and CPU time are those of the whole
-command; only the first seed has to read the recordings, the others find them in DVC's cache. Predictions and scores of
-each seed stay below --out, as `adaspec compare` takes them. --scores names other scores of metrics/folds, such as eer.
+to the scores; the recipe "embedded" is params.yaml as it stands, on the embedded data set. DIR defaults to esc10 of
+$ADASPEC_SHARED (or ../shared). Wall and CPU time are those of the whole command; only the first seed has to read the
+recordings, the others find them in DVC's cache. Predictions and scores of each seed stay below --out, as
+`adaspec compare` takes them. --scores names other scores of metrics/details/folds, such as eer. --record keeps the
+figures in benchmarks/results.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import ctypes
 import json
 import os
 import resource
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -25,9 +30,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import record
+
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("ADASPEC_SHARED", ROOT.parent / "shared"))
-KEPT = ("summary.json", "predictions.csv", "per_class.csv", "attacks.csv")
+EMBEDDED = "embedded"
+DETAILS = Path("metrics/details")
+KEPT = ("summary.json", "predictions.csv", "per_class.csv")
+KEPT_IF_THERE = ("attacks.csv", "frontend.json")  # of anti-spoofing, of front ends that learn
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
@@ -52,18 +62,21 @@ def run_recipe(recipe: str, root: Path, settings: list[str], repository: Path) -
     environment = os.environ | {"PYTHONPATH": "src"}
     subprocess.run(["git", "checkout", "--quiet", "."], cwd=repository, check=True)  # the last experiment's params.yaml
     options = [part for setting in settings for part in ("-S", setting)]
-    printed = subprocess.run(
-        [sys.executable, "-m", "adaspec", "recipe", recipe, "--root", str(root), *options],
-        cwd=repository,
-        env=environment,
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    if recipe == EMBEDDED:
+        command = shlex.join(["dvc", "exp", "run", *options])
+    else:
+        command = subprocess.run(
+            [sys.executable, "-m", "adaspec", "recipe", recipe, "--root", str(root), *options],
+            cwd=repository,
+            env=environment,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout
     # Nobody waits for the process that training's workers are forked from: with its parent gone it falls to this one.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     cpu_s, start = children_cpu_s(), time.perf_counter()
-    subprocess.run(printed.stdout, shell=True, cwd=repository, check=True, stdout=sys.stderr)
+    subprocess.run(command, shell=True, cwd=repository, check=True, stdout=sys.stderr)
     wall_s = time.perf_counter() - start
     return {"wall_s": wall_s, "cpu_s": children_cpu_s() - cpu_s}
 
@@ -71,9 +84,10 @@ def run_recipe(recipe: str, root: Path, settings: list[str], repository: Path) -
 def keep(repository: Path, out: Path) -> list[dict[str, Any]]:
     """Copy the metrics, and return the scores of each fold."""
     out.mkdir(parents=True, exist_ok=True)
-    for name in KEPT:
-        shutil.copyfile(repository / "metrics" / name, out / name)
-    return [json.loads(path.read_text()) for path in sorted((repository / "metrics/folds").iterdir())]
+    details = repository / DETAILS
+    for name in [*KEPT, *(name for name in KEPT_IF_THERE if (details / name).exists())]:
+        shutil.copyfile(details / name, out / name)
+    return [json.loads(path.read_text()) for path in sorted((details / "folds").iterdir())]
 
 
 def main() -> None:
@@ -84,28 +98,95 @@ def main() -> None:
     parser.add_argument("-S", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--scores", nargs="+", default=["accuracy"], metavar="NAME")
     parser.add_argument("--out", type=Path, default=Path("accuracy"))
+    parser.add_argument("--record", type=record.check_name, metavar="NAME")
     arguments = parser.parse_args()
-    if not arguments.root.is_dir():
+    if arguments.recipe != EMBEDDED and not arguments.root.is_dir():
         sys.exit(f"{arguments.root} not found; give --root, or set ADASPEC_SHARED")
     out = arguments.out.absolute()
     seeds: list[list[dict[str, Any]]] = []  # the scores of each fold
+    costs: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as scratch:
         repository = Path(scratch) / "adaspec"
         clone_last_commit(repository)
         for seed in arguments.seeds:
             settings = [f"seed={seed}", *arguments.settings]
             cost = run_recipe(arguments.recipe, arguments.root.absolute(), settings, repository)
+            costs.append(cost)
             seeds.append(keep(repository, out / f"seed-{seed}"))
             told = "  ".join(describe(name, seeds[-1]) for name in arguments.scores)
             print(f"seed {seed}  {told}  wall {cost['wall_s']:.0f} s  CPU {cost['cpu_s']:.0f} s", flush=True)
     print(f"{arguments.recipe} {' '.join(arguments.settings)}".strip())
-    for name in arguments.scores:
-        means = [statistics.mean(fold[name] for fold in folds) for folds in seeds]
-        everything = [fold[name] for folds in seeds for fold in folds]
-        told = f"{name}: mean {statistics.mean(means):.4f}"
-        if len(everything) > 1:
-            told += f", std over folds and seeds {statistics.stdev(everything):.4f}"
-        print(told + (f", over seeds {statistics.stdev(means):.4f}" if len(means) > 1 else ""))
+    folders = [out / f"seed-{seed}" for seed in arguments.seeds]
+    scores = {name: summarise(name, seeds, folders) for name in arguments.scores}
+    for name, found in scores.items():
+        told = f"{name}: mean {found['mean']:.4f}"
+        if found["std"] is not None:
+            told += f", std over folds and seeds {found['std']:.4f}"
+        print(told + ("" if found["std_of_seeds"] is None else f", over seeds {found['std_of_seeds']:.4f}"))
+    if arguments.record:
+        measured = {
+            "recipe": arguments.recipe,
+            "settings": arguments.settings,
+            "seeds": arguments.seeds,
+            "n_folds": len(seeds[0]),
+            "scores": scores,
+            "cost": {key: span([cost[key] for cost in costs]) for key in costs[0]},
+        }
+        record.write(arguments.record, measured | attacks_of(folders) | learned_of(folders))
+
+
+def span(values: list[float]) -> list[float]:
+    """Least and largest."""
+    return [min(values), max(values)]
+
+
+def summarise(name: str, seeds: list[list[dict[str, Any]]], folders: list[Path]) -> dict[str, Any]:
+    """One score over folds and seeds.
+
+    The interval is the mean, end by end, of those that the runs print: it carries the chance of which clips were drawn.
+    """
+    means = [statistics.mean(fold[name] for fold in folds) for folds in seeds]
+    everything = [fold[name] for folds in seeds for fold in folds]
+    runs = [json.loads((folder / "summary.json").read_text()).get(name, {}) for folder in folders]
+    intervals = [[run["ci_low"], run["ci_high"]] for run in runs if "ci_low" in run]
+    return {
+        "per_seed": means,
+        "mean": statistics.mean(means),
+        "std": statistics.stdev(everything) if len(everything) > 1 else None,
+        "std_of_seeds": statistics.stdev(means) if len(means) > 1 else None,
+        "interval": [statistics.mean(ends) for ends in zip(*intervals, strict=True)] if intervals else None,
+        "interval_per_seed": intervals,
+    }
+
+
+def attacks_of(folders: list[Path]) -> dict[str, Any]:
+    """Errors on each attack, of anti-spoofing: EER per seed, accepted share at the threshold."""
+    tables = [
+        {row["attack"]: row for row in csv.DictReader((folder / "attacks.csv").read_text().splitlines())}
+        for folder in folders
+        if (folder / "attacks.csv").exists()
+    ]
+    attacks = []
+    for name in tables[0] if tables else ():
+        rows = [table[name] for table in tables]
+        eers, accepted = ([float(row[key]) for row in rows] for key in ("eer", "p_fa_at_threshold"))
+        attacks.append(
+            {
+                "attack": name,
+                "seen": rows[0]["seen"],
+                "eer_per_seed": eers,
+                "p_fa_at_threshold": statistics.mean(accepted),
+            }
+        )
+    return {"attacks": attacks} if attacks else {}
+
+
+def learned_of(folders: list[Path]) -> dict[str, Any]:
+    """What the front end learned: each number's mean over seeds."""
+    found = [json.loads((path / "frontend.json").read_text()) for path in folders if (path / "frontend.json").exists()]
+    keys = [key for key in (found[0] if found else ()) if all(key in each for each in found)]
+    learned = {key: statistics.mean(float(each[key]) for each in found) for key in keys}
+    return {"learned": learned} if learned else {}
 
 
 def describe(name: str, folds: list[dict[str, Any]]) -> str:

@@ -1,6 +1,6 @@
 """Cost of feature extraction over mere decoding and resampling, same files, same workers.
 
-    python benchmarks/features.py [FOLDER] [--workers N] [--repeats N]
+    python benchmarks/features.py [FOLDER] [--workers N] [--repeats N] [--record NAME]
 
 FOLDER holds audio files anywhere below it; the default is esc10 of $ADASPEC_SHARED (or ../shared). Both jobs run in
 turn; the figure is the median of the ratios. Peak memory is that of the largest worker process, for the files once and
@@ -21,6 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
+import record
 import soundfile
 import soxr
 from joblib.externals.loky import get_reusable_executor
@@ -85,6 +86,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=SHARED / "data/esc10/audio")
     parser.add_argument("--workers", type=int, default=n_cores())
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--record", type=record.check_name, metavar="NAME")
     arguments = parser.parse_args()
     clips = list_clips(arguments.folder)
     waveforms, workers = configure(arguments.folder, "stft"), arguments.workers
@@ -115,6 +117,19 @@ def main() -> None:
     )
     once_mib, thrice_mib = (measured_apart(table, waveforms, workers) for table in (clips, thrice))
     print(f"peak memory of a worker: {once_mib:.0f} MiB, with three times the clips {thrice_mib:.0f} MiB")
+    if arguments.record:
+        measured = {
+            "n_clips": len(clips),
+            "sample_rate": rate,
+            "workers": workers,
+            "repeats": arguments.repeats,
+            "decode_clips_per_s": len(clips) / decoding,
+            "extract_clips_per_s": len(clips) / extracting,
+            "ratio": ratio,
+            "worker_peak_mib": once_mib,
+            "worker_peak_mib_thrice_the_clips": thrice_mib,
+        }
+        record.write(arguments.record, measured)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Time and memory of the adaptive STFT beside its peers: torchaudio's fixed mel, nnAudio's trainable STFT.
 
     pip install nnAudio
-    python benchmarks/frontends.py [--repeats N] [--batch N] [--seconds S]
+    python benchmarks/frontends.py [--repeats N] [--batch N] [--seconds S] [--record NAME]
 
 One thread. Every round runs each contestant three times, in turn; time is the median over all rounds, a ratio that of
 two medians. Everybody's work: power, 128 mel bands, n_fft 1024, hop 512, 22.05 kHz, for the learned ones the mean's
@@ -21,6 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import record
 import torch
 import torchaudio
 from torch import Tensor, nn
@@ -56,7 +57,7 @@ def build(name: str) -> nn.Module:
         )
     settings = (FIXED | LEARNED)[name]
     return AdaptiveSTFT(
-        sample_rate=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP_LENGTH, n_mels=N_MELS, log_base=None, **settings
+        sample_rate=SAMPLE_RATE, n_fft=N_FFT, hop_length=HOP_LENGTH, n_mels=N_MELS, compression="none", **settings
     )
 
 
@@ -124,6 +125,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--record", type=record.check_name, metavar="NAME")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -139,12 +141,19 @@ def main() -> None:
     print(f"{options.batch} clips of {options.seconds:g} s, torch {torch.__version__}, {options.repeats} rounds")
     print(f"bf16 in hardware: {torch.cpu._is_avx512_bf16_supported()}\n")
     print(f"{'':36}{'ms':>8}{'to peer':>9}{'peak MiB':>10}{'to peer':>9}")
+    rows: list[dict[str, Any]] = []
     for name in names:
         peer = "torchaudio" if name in ("torchaudio", *FIXED) else "nnaudio"
-        line = f"{PEERS.get(name, name):36}{times[name]:>8.1f}{times[name] / times[peer]:>9.2f}"
+        row = {"name": name, "peer": peer, "ms": times[name], "ms_to_peer": times[name] / times[peer]}
+        line = f"{PEERS.get(name, name):36}{row['ms']:>8.1f}{row['ms_to_peer']:>9.2f}"
         if name in memory:
-            line += f"{memory[name]:>10.0f}{memory[name] / memory[peer]:>9.2f}"
+            row |= {"peak_mib": memory[name], "peak_to_peer": memory[name] / memory[peer]}
+            line += f"{row['peak_mib']:>10.0f}{row['peak_to_peer']:>9.2f}"
         print(line)
+        rows.append(row)
+    if options.record:
+        measured = {"batch": options.batch, "seconds": options.seconds, "rounds": options.repeats, "rows": rows}
+        record.write(options.record, measured)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Time, memory and accuracy of the ways to orthonormalise columns, side by side in one run and on one thread.
 
-    python benchmarks/qr.py [--quick] [--repeats N] [--plot PATH]
+    python benchmarks/qr.py [--quick] [--repeats N] [--plot PATH] [--record NAME]
 
 Time is the processor time of a forward and a backward pass: of one thread, so that on an idle machine it is the time
 that passes, and on a busy one it leaves out the waiting. It is the median over repeats in which the routes take turns,
@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import record
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -33,7 +34,7 @@ from adaspec.linalg import METHODS, modified_gram_schmidt, orthonormalize
 
 Route = Callable[[Tensor], Tensor]
 Shape = tuple[int, int]
-Figures = dict[Shape, dict[str, tuple[float, int, int]]]  # seconds, kept bytes, peak bytes
+Figures = dict[Shape, dict[str, tuple[float, int, int, float]]]  # seconds, kept bytes, peak bytes, of LAPACK's time
 
 BASELINE = "torch.linalg.qr"
 ROUTES: dict[str, Route] = {BASELINE: lambda A: torch.linalg.qr(A)[0]}
@@ -133,7 +134,7 @@ def print_accuracy(shape: Shape) -> None:
 
 
 def measure(shapes: list[Shape], recorded_at_most: int, repeats: int) -> Figures:
-    """Seconds, kept bytes and peak bytes of each route at each shape, printed as they come."""
+    """Seconds, kept bytes, peak bytes and share of LAPACK's time of each route at each shape, printed as they come."""
     figures: Figures = {}
     print(f"\nforward and backward pass, float32, processor time, medians of {repeats}")
     print(f"  {'m x n':<12}{'route':<26}{'ms':>9}{'of LAPACK':>11}{'kept MiB':>11}{'peak MiB':>11}")
@@ -144,9 +145,9 @@ def measure(shapes: list[Shape], recorded_at_most: int, repeats: int) -> Figures
         for name, route in routes.items():
             # The ratio is taken turn by turn: both had the same neighbours.
             ratio = statistics.median(a / b for a, b in zip(times[name], times[BASELINE], strict=True))
-            figure = (statistics.median(times[name]), kept_bytes(route, shape), peak_bytes(route, shape))
+            figure = (statistics.median(times[name]), kept_bytes(route, shape), peak_bytes(route, shape), ratio)
             figures[shape][name] = figure
-            kept, peak = (f"{nbytes / 2**20:.2f}" for nbytes in figure[1:])
+            kept, peak = (f"{nbytes / 2**20:.2f}" for nbytes in figure[1:3])
             label = f"{shape[0]}x{shape[1]}"
             print(f"  {label:<12}{name:<26}{figure[0] * 1e3:>9.2f}{ratio:>11.2f}{kept:>11}{peak:>11}", flush=True)
     return figures
@@ -194,9 +195,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three shapes, three repeats, autograd at the smallest")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--plot", type=Path, metavar="PATH", help="where to write the plot")
+    parser.add_argument("--record", type=record.check_name, metavar="NAME")
     arguments = parser.parse_args()
-    if arguments.quick and arguments.plot:
-        parser.error("--plot needs every shape: leave out --quick")
+    if arguments.quick and (arguments.plot or arguments.record):
+        parser.error("--plot and --record need every shape: leave out --quick")
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} thread")
     print_accuracy(TARGET)
@@ -206,6 +208,18 @@ def main() -> None:
     figures = measure(list(dict.fromkeys([*WIDER, *TALLER])), RECORDED_AT_MOST, arguments.repeats)
     if arguments.plot:
         plot(figures, arguments.plot)
+    if arguments.record:
+        record.write(arguments.record, {"repeats": arguments.repeats, "rows": rows_of(figures)})
+
+
+def rows_of(figures: Figures) -> list[dict[str, Any]]:
+    """As they are recorded: few columns first."""
+    return [
+        {"m": m, "n": n, "route": name, "ms": 1e3 * found[0], "of_lapack": found[3], "kept_mib": found[1] / 2**20}
+        | {"peak_mib": found[2] / 2**20}
+        for (m, n), routes in sorted(figures.items(), key=lambda item: item[0][::-1])
+        for name, found in routes.items()
+    ]
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Training time beside a plain float32 loop of the same model.
 
-    python benchmarks/train_speed.py step [--rounds N]
-    python benchmarks/train_speed.py recipe [RECIPE] [--root DIR] [--epochs N]
+    python benchmarks/train_speed.py step [--rounds N] [--record NAME]
+    python benchmarks/train_speed.py recipe [RECIPE] [--root DIR] [--epochs N] [--record NAME]
 
 `step`: one training step of ResNet-18, batch 16, 128 bands x 216 frames, on one core: the project's (Lightning module
 and trainer, its optimiser, averaged weights, bf16 where the processor has it) against forward, backward and AdamW step
-in float32 on the same energies. Both in turn; the figure is the ratio of the medians.
+in float32 on the same spectrograms. Both in turn; the figure is the ratio of the medians.
 
 `recipe`: the wall time of a whole recipe, from recordings to scores, against a script that trains its folds one after
 the other in float32 with all cores, with a data set that makes each item's log-mel spectrogram and its changes when it
@@ -32,6 +32,7 @@ import lightning.pytorch as pl
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import record
 import soundfile
 import torch
 import torchaudio
@@ -43,7 +44,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from adaspec.audio import trim_silence
 from adaspec.backbones import build_backbone
-from adaspec.config import AugmentConfig, Config, TrainConfig, load_config
+from adaspec.config import AugmentConfig, Config, TrainConfig, flatten, load_config
 from adaspec.experiments.recipes import read_recipe
 from adaspec.models.classifier import AudioClassifier
 from adaspec.runtime.engine import keep_freed_memory
@@ -54,14 +55,17 @@ from adaspec.training.module import FoldModule, learning_rate_factor
 ROOT = Path(__file__).parents[1]
 BATCH, N_BANDS, N_FRAMES = 16, 128, 216
 N_STEPS, N_WARM = 6, 2  # per round
-PLAIN_CHANGES = {"enabled", "gain_db", "mix", "mix_probability", "mix_alpha", "time_stretch", "freq_shift"}
+PLAIN_CHANGES = {"enabled", "gain_db", "mix.name", "mix.probability", "mix.alpha", "time_stretch", "freq_shift"}
 
 
 def changed(config: Config, **sections: dict[str, Any]) -> Config:
-    content = config.model_dump()
-    for section, values in sections.items():
-        content[section] |= values
-    return Config.model_validate(content)
+    return Config.model_validate(merged(config.model_dump(), sections))
+
+
+def merged(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Content with changes, section by section."""
+    nested = {key: merged(content[key], value) for key, value in changes.items() if isinstance(value, dict)}
+    return content | changes | nested
 
 
 class StepTimes(pl.Callback):
@@ -111,15 +115,16 @@ def plain_steps(config: Config, stored: Tensor, labels: Tensor) -> list[float]:
     return times[N_WARM:]
 
 
-def compare_steps(n_rounds: int) -> None:
+def compare_steps(n_rounds: int) -> dict[str, Any]:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
     torch.set_num_threads(1)
     keep_freed_memory()
     config = changed(
         load_config(ROOT / "params.yaml"),
-        audio={"sample_rate": 22050, "window_s": (N_FRAMES - 1) * 512 / 22050},
-        frontend={"n_fft": 2048, "hop_length": 512, "n_mels": N_BANDS, "cached": True},
+        audio={"sample_rate": 22050},
+        features={"window": {"length_s": (N_FRAMES - 1) * 512 / 22050}},
+        frontend={"n_fft": 2048, "hop_length": 512, "mel": {"n_mels": N_BANDS}, "cached": True},
         backbone={"name": "resnet18"},
         train={"epochs": 1},
     )
@@ -135,6 +140,13 @@ def compare_steps(n_rounds: int) -> None:
     print(f"step of ResNet-18, batch {BATCH}, {N_BANDS} x {N_FRAMES}, one core, {lightning_precision(config.train)}")
     told = "plain {:.0f} ms, adaspec {:.0f} ms".format(*(1e3 * median for median in medians))
     print(f"{told}: {medians[0] / medians[1]:.2f} times faster")
+    return {
+        "rounds": n_rounds,
+        "precision": str(lightning_precision(config.train)),
+        "measurements": [
+            {"plain_ms": 1e3 * medians[0], "adaspec_ms": 1e3 * medians[1], "ratio": medians[0] / medians[1]}
+        ],
+    }
 
 
 class PlainClips(Dataset[tuple[Tensor, Tensor]]):
@@ -144,8 +156,9 @@ class PlainClips(Dataset[tuple[Tensor, Tensor]]):
         self.waveforms, self.labels, self.config = waveforms, labels, config
         frontend, rate = config.frontend, config.audio.sample_rate
         assert rate is not None
-        assert config.features.window.length_s is not None
-        self.n_window, self.n_classes = round(config.features.window.length_s * rate), max(labels) + 1
+        length_s = config.features.window.length_s
+        assert length_s is not None
+        self.n_window, self.n_classes = round(length_s * rate), max(labels) + 1
         self.mel = torchaudio.transforms.MelSpectrogram(
             rate, frontend.n_fft, hop_length=frontend.hop_length, n_mels=frontend.mel.n_mels or 64, power=frontend.power
         )
@@ -177,24 +190,23 @@ class PlainClips(Dataset[tuple[Tensor, Tensor]]):
             target = share * target + (1 - share) * nn.functional.one_hot(
                 torch.tensor(self.labels[other]), self.n_classes
             )
-        energies = self.mel(torch.from_numpy(waveform))
-        return self.change(energies), target.float()
+        return self.change(self.mel(torch.from_numpy(waveform))), target.float()
 
-    def change(self, energies: Tensor) -> Tensor:
+    def change(self, power: Tensor) -> Tensor:
         """Another speed, shifted in frequency."""
         augment, n_frames = self.config.augment, 1 + self.n_window // self.config.frontend.hop_length
         place = torch.arange(n_frames) * (1 + np.random.uniform(-1, 1) * augment.time_stretch)
-        place = place.clamp_max(energies.shape[1] - 1)
+        place = place.clamp_max(power.shape[1] - 1)
         before = place.long()
-        after = (before + 1).clamp_max(energies.shape[1] - 1)
-        energies = torch.lerp(energies[:, before], energies[:, after], place - before)
+        after = (before + 1).clamp_max(power.shape[1] - 1)
+        power = torch.lerp(power[:, before], power[:, after], place - before)
         shift = np.random.randint(-augment.freq_shift, augment.freq_shift + 1)
-        energies = energies[(torch.arange(len(energies)) + shift).clamp(0, len(energies) - 1)]
-        return self.log(energies)
+        power = power[(torch.arange(len(power)) + shift).clamp(0, len(power) - 1)]
+        return self.log(power)
 
-    def log(self, energies: Tensor) -> Tensor:
+    def log(self, power: Tensor) -> Tensor:
         """Decibels, with a channel axis."""
-        return (10 * energies.clamp_min(1 / (self.config.frontend.compression.gamma or 1e9)).log10()).unsqueeze(0)
+        return (10 * power.clamp_min(1 / self.config.frontend.compression.gamma).log10()).unsqueeze(0)
 
 
 def plain_recipe(config: Config, root: Path) -> list[float]:
@@ -262,22 +274,23 @@ def plain_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.Optimiz
         {"params": [parameter for parameter in model.parameters() if parameter.ndim > 1]},
         {"params": [parameter for parameter in model.parameters() if parameter.ndim <= 1], "weight_decay": 0.0},
     ]
-    rate, decay = train.optimizer.learning_rate, train.optimizer.weight_decay
-    if train.optimizer.name == "muon":
-        return Muon(groups, lr=rate, weight_decay=decay, momentum=train.optimizer.momentum, nesterov=True, ns_steps=3)
-    assert train.optimizer.name == "adamw", "the script knows no other"
+    chosen = train.optimizer
+    rate, decay = chosen.learning_rate, chosen.weight_decay
+    if chosen.name == "muon":
+        return Muon(groups, lr=rate, weight_decay=decay, momentum=chosen.momentum, nesterov=True, ns_steps=3)
+    assert chosen.name == "adamw", "the script knows no other"
     return torch.optim.AdamW(groups, lr=rate, weight_decay=decay)
 
 
 def check_changes(augment: AugmentConfig) -> None:
     """Refuse a recipe whose clips the plain script would change less than the project does."""
-    off = AugmentConfig.off()
-    others = [key for key in AugmentConfig.model_fields if getattr(augment, key) != getattr(off, key)]
-    if unknown := sorted(set(others) - PLAIN_CHANGES):
+    chosen, off = flatten(augment), flatten(AugmentConfig.off())
+    others = {key for key, value in chosen.items() if value != off[key]}
+    if unknown := sorted(others - PLAIN_CHANGES):
         sys.exit(f"error: the plain script does not know augment.{', augment.'.join(unknown)}; take esc10-fast")
 
 
-def compare_recipe(name: str, root: Path, epochs: int | None) -> None:
+def compare_recipe(name: str, root: Path, epochs: int | None) -> dict[str, Any]:
     settings = [] if epochs is None else [f"train.epochs={epochs}"]
     with tempfile.TemporaryDirectory() as scratch:
         repository = Path(scratch) / "adaspec"
@@ -296,6 +309,9 @@ def compare_recipe(name: str, root: Path, epochs: int | None) -> None:
     wall_s = time.perf_counter() - start
     print(f"plain, fold after fold: {wall_s:.0f} s wall, accuracy {statistics.mean(plain):.4f}")
     print(f"{wall_s / cost['wall_s']:.2f} times faster")
+    measured = {"plain_s": wall_s, "adaspec_s": cost["wall_s"], "ratio": wall_s / cost["wall_s"]}
+    accuracies = {"plain_accuracy": statistics.mean(plain), "adaspec_accuracy": statistics.mean(folds)}
+    return {"recipe": name, "measurements": [measured | accuracies]}
 
 
 def main() -> None:
@@ -305,13 +321,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--root", type=Path, default=Path(os.path.abspath(SHARED / "data/esc10")))
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--record", type=record.check_name, metavar="NAME")
     arguments = parser.parse_args()
     if arguments.what == "step":
-        compare_steps(arguments.rounds)
+        measured = compare_steps(arguments.rounds)
     elif arguments.root.is_dir():
-        compare_recipe(arguments.recipe, arguments.root, arguments.epochs)
+        measured = compare_recipe(arguments.recipe, arguments.root, arguments.epochs)
     else:
         sys.exit(f"{arguments.root} not found; give --root, or set ADASPEC_SHARED")
+    if arguments.record:
+        record.write(arguments.record, measured)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,98 @@
+"""Write docs/results.md and its figures from benchmarks/results/*.json, and the tables of two other pages.
+
+    python benchmarks/report.py [--check]
+
+--check writes nothing and fails where a file is not what the records say.
+"""
+# ruff: noqa: E501 (lines of the page)
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from report_format import table
+from report_sections import LAYERS, load, sections
+
+ROOT = Path(__file__).parents[1]
+PAGE = Path("docs/results.md")
+FIGURES = Path("docs/figures")
+TABLES = {Path("docs/adaptive-stft.md"): "frontends", Path("docs/qr.md"): "qr"}  # page -> record of its marked table
+ROUTES = {"closed_form": "closed form", "closed_form, second pass": "closed form, second pass"}
+
+Record = dict[str, Any]
+
+
+def results(folder: Path) -> str:
+    """The page; its figures are drawn into `folder`."""
+    intro = """<!-- Written by benchmarks/report.py from benchmarks/results/*.json; change those, not this page. -->
+
+# Results
+
+What the recipes reach, task by task: the table, the command that measures it, the verdict and a figure. Scores are means over folds
+and seeds; std is over folds and seeds together; the interval is the 95 % bootstrap interval over test clips ([how](reproducibility.md)).
+The test fold decided nothing: knobs were chosen on validation parts, as the [lab notes](lab/index.md) tell. Times are those of one
+`dvc exp run`, from the recordings to the scores. Another processor rounds differently, and so moves single clips.
+
+`python benchmarks/accuracy.py RECIPE --record NAME` measures anew and keeps the figures; `python benchmarks/report.py` writes this page from them.
+"""
+    return f"{intro}\n{sections(folder)}"
+
+
+def layer_rows(record: Record) -> str:
+    rows = []
+    for row in record["rows"]:
+        cells = [LAYERS[row["name"]], f"{row['ms']:#.3g}".rstrip("."), f"{row['ms_to_peer']:.2f}"]
+        peak = [f"{row['peak_mib']:.0f}", f"{row['peak_to_peer']:.2f}"] if "peak_mib" in row else ["", ""]
+        rows.append(cells + peak)
+    return table(["", "ms", "ratio", "peak MiB", "ratio"], rows)
+
+
+def qr_rows(record: Record) -> str:
+    rows = []
+    for row in record["rows"]:
+        cells = [f"{row['m']} x {row['n']}", ROUTES.get(row["route"], row["route"])]
+        cells.append(f"{row['ms']:.1f}" if row["ms"] < 99.95 else f"{row['ms']:.0f}")
+        rows.append([*cells, f"{row['of_lapack']:.2f}", f"{row['kept_mib']:.2f}", f"{row['peak_mib']:.2f}"])
+    return table(["m x n", "route", "time in ms", "of torch.linalg.qr's", "kept in MiB", "peak in MiB"], rows)
+
+
+def with_table(page: Path, name: str) -> str:
+    """A page with its marked table brought up to date."""
+    told = {"frontends": layer_rows, "qr": qr_rows}[name](load(name))
+    marked = re.compile(
+        rf"(<!-- table: benchmarks/results/{name}\.json -->\n\n).*?(\n<!-- end of table -->)", re.DOTALL
+    )
+    text, n_found = marked.subn(lambda match: match[1] + told + match[2], (ROOT / page).read_text(encoding="utf-8"))
+    assert n_found == 1, page
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        written = {PAGE: results(folder).encode()}
+        written |= {page: with_table(page, name).encode() for page, name in TABLES.items()}
+        written |= {FIGURES / path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    stale = [path for path, content in written.items() if not _holds(ROOT / path, content)]
+    if arguments.check and stale:
+        sys.exit(f"not what the records say: {', '.join(map(str, stale))}; run 'python benchmarks/report.py'")
+    for path in stale:
+        (ROOT / path).parent.mkdir(exist_ok=True)
+        (ROOT / path).write_bytes(written[path])
+        print(f"wrote {path}")
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
+
+
+if __name__ == "__main__":
+    main()

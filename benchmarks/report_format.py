@@ -1,0 +1,80 @@
+"""How docs/results.md writes numbers, tables and commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["code", "differences", "duration", "figure", "interval", "made", "span", "table", "verdict"]
+
+Record = dict[str, Any]
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Markdown; empty cells stay empty."""
+    lines = [list(head), *([list(row) for row in rows])]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "".join(f"|{'|'.join(f' {cell} ' if cell else ' ' for cell in cells)}|\n" for cells in lines)
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def span(ends: list[float] | None, unit: str = "") -> str:
+    """Least to largest, as times where no unit is given."""
+    if ends is None:
+        return ""
+    told = [duration(end) if not unit else f"{end:.0f}" for end in ends]
+    return told[0] + (f" to {told[1]}" if told[0] != told[1] else "") + (f" {unit}" if unit else "")
+
+
+def interval(ends: list[float] | None, form: str = ".3f") -> str:
+    return f"{ends[0]:{form}} to {ends[1]:{form}}" if ends else ""
+
+
+def made(record: Record) -> str:
+    """Where and with what a record was measured, as a sentence below its table."""
+    machine, versions = record["machine"], record["versions"]
+    told = [
+        machine["processor"] + "".join(f", {name}" for name in machine["instructions"]),
+        f"{machine['cores']} cores",
+    ]
+    told += [machine["gpu"]] if machine["gpu"] else []
+    told.append(f"torch {versions['torch']}")
+    note = f"; {record['note']}" if "note" in record else ""
+    source = f"taken over from {record['source']}" if "source" in record else f"commit {record['commit'][:7]}"
+    return f"*Measured on: {'; '.join(told)}{note} ({source}).*"
+
+
+def code(*commands: str) -> str:
+    return "```console\n" + "".join(f"$ {command}\n" for command in commands) + "```"
+
+
+def figure(name: str, told: str) -> str:
+    return f"![{told}](figures/{name}.svg)"
+
+
+def verdict(row: Record) -> str:
+    if row["difference_low"] > 0:
+        return "better"
+    return "worse" if row["difference_high"] < 0 else "no difference shown"
+
+
+def differences(rows: list[Record], further: dict[str, list[str]]) -> str:
+    """A comparison as a table; `further` are more columns, title -> cells."""
+    head = ["", "accuracy", "std", "95 % interval", "difference", "paired 95 % interval", "only it : only fixed", "p"]
+    body = []
+    for row in rows:
+        cells = [row["name"].replace("-", " "), f"{row['accuracy']:.3f}", f"{row['std']:.3f}"]
+        cells.append(interval([row["low"], row["high"]]))
+        if "difference" in row:
+            cells += [f"{row['difference']:+z.4f}", interval([row["difference_low"], row["difference_high"]], "+z.3f")]
+            cells += [f"{row['n_only_this']} : {row['n_only_baseline']}", f"{row['p_value']:.2g}"]
+        body.append(cells + [""] * (len(head) - len(cells)))
+    for title, column in further.items():
+        head.append(title)
+        for cells, cell in zip(body, column, strict=True):
+            cells.append(cell)
+    return table(head, body)
