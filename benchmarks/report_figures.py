@@ -19,7 +19,7 @@ STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.titlesize": 10,
+    "figure.titlesize": 10,
 }
 TEAL, ORANGE, GREY = "#00796b", "#e07b00", "#8a8a8a"
 
@@ -71,7 +71,7 @@ def draw_budget(line: dict[str, Record], others: dict[str, Record], path: Path) 
         axes.set_xlim(0.5, 30)
         axes.set_xlabel("wall time of a run on two cores, minutes")
         axes.set_ylabel("accuracy on the test folds")
-        axes.set_title("ESC-10 from scratch; grey: single seeds", loc="left")
+        figure.suptitle("ESC-10 from scratch; grey: single seeds", x=0.01, ha="left")
         axes.grid(alpha=0.3)
         save(figure, path)
 
@@ -90,7 +90,7 @@ def draw_differences(rows: list[Record], title: str, path: Path) -> None:
         axes.set_yticks(range(len(shown)), [row["name"].replace("-", " ") for row in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlabel("accuracy less that of the fixed transform, paired 95 % interval")
-        axes.set_title(title, loc="left")
+        figure.suptitle(title, x=0.01, ha="left")
         axes.grid(axis="x", alpha=0.3)
         save(figure, path)
 
@@ -108,7 +108,7 @@ def draw_attacks(attacks: list[Record], made_by: dict[str, str], path: Path) -> 
             range(len(ordered)), [f"{each['attack']} {made_by.get(each['attack'], '')}" for each in ordered]
         )
         axes.set_xlabel("EER in %; dots: seeds")
-        axes.set_title("minila, by attack: orange was trained on, teal is new", loc="left")
+        figure.suptitle("minila, by attack: orange was trained on, teal is new", x=0.01, ha="left")
         axes.grid(axis="x", alpha=0.3)
         save(figure, path)
 
@@ -124,7 +124,7 @@ def draw_accuracies(records: dict[str, Record], title: str, path: Path) -> None:
         axes.set_yticks(range(len(records)), list(records))
         axes.set_ylim(len(records) - 0.4, -0.6)
         axes.set_xlabel("accuracy, 95 % interval")
-        axes.set_title(title, loc="left")
+        figure.suptitle(title, x=0.01, ha="left")
         axes.grid(axis="x", alpha=0.3)
         save(figure, path)
 
@@ -139,6 +139,7 @@ def draw_ratios(rows: dict[str, float], title: str, path: Path) -> None:
         axes.axvline(1, color="black", lw=0.8)
         axes.set_yticks(range(len(rows)), list(rows))
         axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlim(0, 1.1 * max(1, *rows.values()))
         axes.set_xlabel("time relative to the peer's (1)")
-        axes.set_title(title, loc="left")
+        figure.suptitle(title, x=0.01, ha="left")
         save(figure, path)
