@@ -46,7 +46,7 @@ lint: $(READY)
 	lint-imports
 
 docs: $(READY)  ## Build the documentation into site/, warnings are errors
-	mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 ui: $(READY)  ## Compare runs in the browser
 	mlflow ui
