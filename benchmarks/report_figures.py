@@ -46,11 +46,12 @@ def draw_budget(line: dict[str, Record], others: dict[str, Record], path: Path) 
             )
         for name in others:
             axes.plot(minutes[name], accuracy[name]["mean"], "D", color=ORANGE)
+        *_, last = line
         for name in line:
             axes.annotate(
                 name,
                 (minutes[name], accuracy[name]["mean"]),
-                (4, -12),
+                (8, -4) if name == last else (4, -13),
                 textcoords="offset points",
                 color=TEAL,
                 fontsize=9,
