@@ -174,6 +174,7 @@ def attacks_of(folders: list[Path]) -> dict[str, Any]:
             {
                 "attack": name,
                 "seen": rows[0]["seen"],
+                "eer": statistics.mean(eers),
                 "eer_per_seed": eers,
                 "p_fa_at_threshold": statistics.mean(accepted),
             }

@@ -41,3 +41,12 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 def test_the_check_sees_links_and_headings() -> None:
     assert "docs/results.md" in set(links(ROOT / "README.md"))
     assert "forms-and-what-they-cost" in anchors(ROOT / "docs/adaptive-stft.md")
+
+
+def test_files_that_contributors_are_to_touch_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    [section] = re.findall(r"^## How to add\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+    named = {path for path in re.findall(r"`([\w./]+/[\w.]*)`", section) if "/" in path}
+    assert "src/adaspec/frontends/__init__.py" in named
+    places = [ROOT / path if "NAME" not in path else (ROOT / path).parent for path in named]
+    assert not [place.relative_to(ROOT).as_posix() for place in places if not place.exists()]

@@ -1,10 +1,12 @@
 """The page of results is what the records say."""
 
+import importlib
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -43,3 +45,86 @@ def test_readme_tells_what_was_measured() -> None:
         for name in ("esc10-fast", "esc10-best")
     ]
     assert [float(each) for each in told] == pytest.approx([100 * mean for mean in means], abs=0.0501)
+
+
+@pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch) -> tuple[ModuleType, ModuleType]:
+    """The programs `accuracy` and `record`."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    return importlib.import_module("accuracy"), importlib.import_module("record")
+
+
+def lay_out(folder: Path, eers: list[float]) -> None:
+    """Write metrics of a run as `evaluate` does, as far as they are recorded."""
+    details = folder / "metrics/details"
+    (details / "folds").mkdir(parents=True)
+    for fold, eer in enumerate(eers, start=1):
+        (details / f"folds/fold-{fold}.json").write_text(json.dumps({"eer": eer}))
+    summary = {"eer": {"mean": sum(eers) / len(eers), "ci_low": 0.1, "ci_high": 0.3}}
+    (details / "summary.json").write_text(json.dumps(summary))
+    (details / "attacks.csv").write_text("attack,seen,n_trials,eer,p_fa_at_threshold\nA01,no,9,0.25,0.5\n")
+    (details / "frontend.json").write_text(json.dumps({"window_change": 0.02}))
+    for name in ("predictions.csv", "per_class.csv"):
+        (details / name).write_text("clip_id\n")
+
+
+def test_runs_become_a_record(programs: tuple[ModuleType, ModuleType], tmp_path: Path) -> None:
+    accuracy, record = programs
+    seeds = []
+    for seed, eers in ((1, [0.2, 0.4]), (2, [0.1, 0.1])):
+        lay_out(tmp_path / f"clone-{seed}", eers)
+        seeds.append(accuracy.keep(tmp_path / f"clone-{seed}", tmp_path / f"seed-{seed}"))
+    folders = [tmp_path / "seed-1", tmp_path / "seed-2"]
+    assert record.rounded(accuracy.summarise("eer", seeds, folders)) == {
+        "per_seed": [0.3, 0.1],
+        "mean": 0.2,
+        "std": 0.141421,
+        "std_of_seeds": 0.141421,
+        "interval": [0.1, 0.3],
+        "interval_per_seed": [[0.1, 0.3], [0.1, 0.3]],
+    }
+    [attack] = accuracy.attacks_of(folders)["attacks"]
+    assert attack == {
+        "attack": "A01",
+        "seen": "no",
+        "eer": 0.25,
+        "eer_per_seed": [0.25, 0.25],
+        "p_fa_at_threshold": 0.5,
+    }
+    assert accuracy.learned_of(folders) == {"learned": {"window_change": 0.02}}
+
+
+def test_record_is_complete_and_without_paths(
+    programs: tuple[ModuleType, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, record = programs
+    monkeypatch.setattr(record, "ROOT", tmp_path)
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    monkeypatch.setattr(record, "commit", lambda: "0" * 40)
+    arguments = ["accuracy.py", "esc10-fast", "--root", "/data/esc10", "--seeds", "1", "2", "--record", "fast"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    written = read(record.write("fast", {"rows": [{"ms": 1 / 3}]}))
+    assert written["command"] == "python benchmarks/accuracy.py esc10-fast --seeds 1 2"
+    assert written["rows"] == [{"ms": 0.333333}]
+    assert set(written["machine"]) == {"processor", "instructions", "cores", "memory_gib", "gpu"}
+
+
+def test_comparison_is_read_from_markdown_and_csv(programs: tuple[ModuleType, ModuleType], tmp_path: Path) -> None:
+    _, record = programs
+    markdown = """| setting | accuracy | std | 95 % interval | difference | paired 95 % interval | only right | p |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| fixed | 0.9000 | 0.0410 | 0.8700 to 0.9300 |  |  |  |  |
+| window | 0.9100 | - | 0.8800 to 0.9400 | +0.0100 | -0.0040 to +0.0270 | 8 : 1 | 0.04 |
+
+- window against fixed: no difference shown.
+"""
+    comma = """name,accuracy,std,low,high,difference,difference_low,difference_high,n_only_baseline,n_only_this,p_value
+fixed,0.9,0.041,0.87,0.93,,,,,,
+window,0.91,,0.88,0.94,0.01,-0.004,0.027,1,8,0.04
+"""
+    rows = []
+    for name, text in (("a.md", markdown), ("a.csv", comma)):
+        (tmp_path / name).write_text(text)
+        rows.append(record.read_table(tmp_path / name))
+    assert rows[0] == rows[1]
+    assert rows[0][1]["n_only_this"] == 8
