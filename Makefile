@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 14
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 17
 
 setup: $(READY)  ## Install the pinned packages into .venv
 
@@ -39,7 +39,7 @@ ablation: $(READY)  ## Does learning the spectrogram help? Seven variants, on a 
 test: $(READY) lint  ## Check style, types and imports, run the tests
 	pytest
 
-lint: $(READY)
+lint: $(READY)  ## Check style, types and imports alone
 	ruff check .
 	ruff format --check .
 	mypy
