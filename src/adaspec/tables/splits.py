@@ -103,7 +103,10 @@ def _official(clips: pd.DataFrame) -> list[tuple[int, pd.Series]]:
 def _official_part(clips: pd.DataFrame, subset: str, scheme: str) -> pd.Series:
     part = clips["subset"] == subset
     if not part.any():
-        raise InputError(f"params.yaml split.scheme={scheme}, but no clip has subset={subset}; use group_kfold or null")
+        raise InputError(
+            f"split.scheme={scheme} (as params.yaml says, or what null stands for here) needs clips of "
+            f"subset={subset}, and there are none; set split.scheme=group_kfold"
+        )
     return part
 
 
