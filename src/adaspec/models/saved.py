@@ -54,10 +54,10 @@ def read_description(folder: Path) -> dict[str, Any]:
     if not isinstance(description, dict):
         raise _not_a_model(folder, f"{DESCRIPTION} holds no object")
     found = description.get("format", 1)  # the first had no number
-    if found != FORMAT:
+    if type(found) is not int or found != FORMAT:
         writer = description.get("adaspec_version", "of an unknown version")
         raise InputError(
-            f"{folder} was written by adaspec {writer} in format {found}, this is adaspec {adaspec.__version__}, which "
+            f"{folder} was written by adaspec {writer} in format {found!r}, this is adaspec {adaspec.__version__}, which "
             f"reads format {FORMAT}; use the version that wrote it, or train again with 'dvc repro'"
         )
     return description
