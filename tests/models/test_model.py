@@ -255,6 +255,7 @@ def test_load_corrupt_description_is_refused(folder: Path, text: str) -> None:
         ({"format": FORMAT - 1, "adaspec_version": "0.1.0"}, f"0.1.0 in format {FORMAT - 1}"),
         ({"format": FORMAT + 1, "adaspec_version": "9.0.0"}, f"9.0.0 in format {FORMAT + 1}"),
         ({"format": FORMAT + 1, "adaspec_version": None}, f"of an unknown version in format {FORMAT + 1}"),
+        ({"format": 1, "adaspec_version": "0.1\x1b[2J\nok"}, "of an unknown version in format 1"),
         ({"format": str(FORMAT)}, f"{adaspec.__version__} in format '{FORMAT}'"),
         ({"format": [FORMAT]}, f"{adaspec.__version__} in format [{FORMAT}]"),
         ({"format": True}, f"{adaspec.__version__} in format True"),
