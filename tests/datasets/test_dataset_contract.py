@@ -11,6 +11,7 @@ import pytest
 from adaspec.config import DatasetConfig
 from adaspec.datasets import DATASETS, check_dataset, read_asv_scores, read_dataset
 from adaspec.errors import InputError
+from adaspec.tables import CLIP_COLUMNS, SUBSETS
 from adaspec.tables.score_files import ASV_COLUMNS
 
 COLUMNS = ["path", "label", "group", "fold", "subset"]
@@ -60,6 +61,7 @@ def test_it_says_what_it_is_and_whose(name: str) -> None:
 def test_read_gives_the_columns_sorted_by_path(name: str, root: Path) -> None:
     table = read_dataset(config(name, root))
     assert set(COLUMNS) <= set(table)
+    assert not set(table) & (set(CLIP_COLUMNS) - set(COLUMNS))  # which are measured
     assert list(table.index) == list(range(len(table)))
     assert table["path"].is_monotonic_increasing
     assert table["path"].is_unique
@@ -68,7 +70,7 @@ def test_read_gives_the_columns_sorted_by_path(name: str, root: Path) -> None:
         assert table[column].map(type).eq(str).all(), column
     for column in ("path", "label", "group"):
         assert (table[column] != "").all(), column
-    assert set(table["subset"]) <= {"", "train", "dev", "eval"}
+    assert set(table["subset"]) <= {"", *SUBSETS}
 
 
 def test_read_gives_paths_of_files_inside_the_root(name: str, root: Path) -> None:

@@ -22,6 +22,7 @@ import pandas as pd
 from adaspec.config import DatasetConfig
 from adaspec.datasets.contract import Dataset
 from adaspec.errors import InputError
+from adaspec.tables import SUBSETS
 
 __all__ = ["DATASET", "read"]
 
@@ -44,7 +45,7 @@ def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
     # Not at the top: torchaudio loads torch, and the other data sets need neither.
     from torchaudio.datasets.gtzan import filtered_test, filtered_train, filtered_valid
 
-    parts = (("train", filtered_train), ("dev", filtered_valid), ("eval", filtered_test))
+    parts = zip(SUBSETS, (filtered_train, filtered_valid, filtered_test), strict=True)
     subset = {name: part for part, names in parts for name in names}
     first: dict[str, Path] = {}
     rows = []

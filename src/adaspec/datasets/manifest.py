@@ -14,13 +14,13 @@ import pandas as pd
 from adaspec.config import DatasetConfig
 from adaspec.datasets.contract import Dataset
 from adaspec.errors import InputError
+from adaspec.tables import SUBSETS
 
 __all__ = ["DATASET", "MANIFEST", "check_rows", "read", "read_table"]
 
 MANIFEST = "manifest.csv"
 REQUIRED = ("path", "label")
 OPTIONAL = ("group", "fold", "subset")
-SUBSETS = ("train", "dev", "eval")
 
 
 def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
