@@ -26,17 +26,15 @@ def config(root: Path) -> DatasetConfig:
     content = {
         "name": "asvspoof2019_la",
         "root": str(root),
-        "subset": None,
+        "variant": None,
         "on_bad_clip": "fail",
         "on_missing": "fail",
     }
     return DatasetConfig.model_validate(content)
 
 
-@pytest.fixture
-def la(tmp_path: Path) -> Path:
+def make(root: Path) -> None:
     """The folder LA with seven trials, an enrolment list, ASV trials and their scores."""
-    root = tmp_path / "LA"
     (root / PROTOCOLS).mkdir(parents=True)
     for part, (kind, lines) in CM.items():
         (root / PROTOCOLS / f"ASVspoof2019.LA.cm.{part}.{kind}.txt").write_text("\n".join(lines) + "\n")
@@ -52,7 +50,12 @@ def la(tmp_path: Path) -> Path:
     (root / "ASVspoof2019_LA_asv_protocols/ASVspoof2019.LA.asv.eval.gi.trl.txt").write_text("\n".join(ASV) + "\n")
     scores = "bonafide target 3\nbonafide nontarget -1\nA16 spoof 2\n"
     (root / "ASVspoof2019_LA_asv_scores/ASVspoof2019.LA.asv.eval.gi.trl.scores.txt").write_text(scores)
-    return root
+
+
+@pytest.fixture
+def la(tmp_path: Path) -> Path:
+    make(tmp_path / "LA")
+    return tmp_path / "LA"
 
 
 def protocol(la: Path, part: str = "train") -> Path:

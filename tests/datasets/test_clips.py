@@ -6,10 +6,10 @@ import pytest
 import soundfile
 
 from adaspec.audio import clip_digest
-from adaspec.datasets.clips import CLIP_COLUMNS, examine_clips
+from adaspec.datasets.clips import examine_clips
 from adaspec.errors import InputError
 from adaspec.runtime.files import write_csv
-from adaspec.tables import read_clips
+from adaspec.tables import CLIP_COLUMNS, read_clips
 
 
 def tone(n_samples: int = 800, channels: int = 1, seed: int = 0) -> np.ndarray:

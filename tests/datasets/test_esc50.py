@@ -14,9 +14,9 @@ GOOD = HEADER + "1-100-A-0.wav,1,0,dog,True,100,A\n1-100-B-0.wav,1,0,dog,True,10
 REAL = Path(os.environ.get("ADASPEC_SHARED", Path(__file__).parents[3] / "shared")) / "data" / "esc10"
 
 
-def config(root: Path, subset: str | None = None) -> DatasetConfig:
+def config(root: Path, variant: str | None = None) -> DatasetConfig:
     return DatasetConfig.model_validate(
-        {"name": "esc50", "root": str(root), "subset": subset, "on_bad_clip": "fail", "on_missing": "fail"}
+        {"name": "esc50", "root": str(root), "variant": variant, "on_bad_clip": "fail", "on_missing": "fail"}
     )
 
 
@@ -25,6 +25,14 @@ def put_meta(root: Path, content: str | bytes) -> Path:
     meta.parent.mkdir(parents=True)
     meta.write_bytes(content if isinstance(content, bytes) else content.encode())
     return meta
+
+
+def make(root: Path) -> None:
+    """A small data set for the contract."""
+    put_meta(root, GOOD)
+    (root / "audio").mkdir()
+    for line in GOOD.splitlines()[1:]:
+        (root / "audio" / line.split(",")[0]).write_bytes(b"")
 
 
 def test_esc50_lists_clips_with_source_recordings_as_groups(tmp_path: Path) -> None:
@@ -37,12 +45,12 @@ def test_esc50_lists_clips_with_source_recordings_as_groups(tmp_path: Path) -> N
     ]
 
 
-def test_esc50_subset_keeps_esc10_only(tmp_path: Path) -> None:
+def test_esc50_variant_keeps_esc10_only(tmp_path: Path) -> None:
     put_meta(tmp_path, GOOD)
     assert read_dataset(config(tmp_path, "esc10"))["path"].tolist() == ["audio/1-100-A-0.wav", "audio/1-100-B-0.wav"]
 
 
-def test_esc50_subset_without_clips_is_refused(tmp_path: Path) -> None:
+def test_esc50_variant_without_clips_is_refused(tmp_path: Path) -> None:
     meta = put_meta(tmp_path, GOOD.replace("True", "False"))
     with pytest.raises(InputError) as caught:
         read(tmp_path, config(tmp_path, "esc10"))

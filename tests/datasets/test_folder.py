@@ -10,13 +10,18 @@ from adaspec.errors import InputError
 
 
 def config(root: Path) -> DatasetConfig:
-    return DatasetConfig(name="folder", root=str(root), subset=None, on_bad_clip="fail", on_missing="fail")
+    return DatasetConfig(name="folder", root=str(root), variant=None, on_bad_clip="fail", on_missing="fail")
 
 
 def touch(root: Path, *paths: str) -> None:
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(b"")
+
+
+def make(root: Path) -> None:
+    """A small data set for the contract."""
+    touch(root, "dog/2.wav", "dog/deep/1.flac", "cat/a.ogg", "cat/.hidden.wav")
 
 
 def test_folder_takes_labels_from_the_first_folder(tmp_path: Path) -> None:
@@ -91,6 +96,6 @@ def test_file_names_that_a_table_cannot_hold_are_refused(tmp_path: Path, name: b
         (tmp_path / label).mkdir()
         (tmp_path / label / "fine.wav").touch()
     (tmp_path / "a" / os.fsdecode(name)).touch()
-    config = DatasetConfig(name="folder", root=str(tmp_path), subset=None, on_bad_clip="fail", on_missing="fail")
+    config = DatasetConfig(name="folder", root=str(tmp_path), variant=None, on_bad_clip="fail", on_missing="fail")
     with pytest.raises(InputError, match="control character or a byte that is not UTF-8; rename it"):
         read_dataset(config)

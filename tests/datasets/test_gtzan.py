@@ -17,7 +17,7 @@ PARTS = {"00029": "train", "00030": "train", "00000": "dev", "00001": "dev", "00
 
 
 def config(root: Path) -> DatasetConfig:
-    return DatasetConfig(name="gtzan", root=str(root), subset=None, on_bad_clip="fail", on_missing="fail")
+    return DatasetConfig(name="gtzan", root=str(root), variant=None, on_bad_clip="fail", on_missing="fail")
 
 
 def write(folder: Path, names: list[str], suffix: str = ".au") -> None:
@@ -28,9 +28,14 @@ def write(folder: Path, names: list[str], suffix: str = ".au") -> None:
         soundfile.write(folder / genre / f"{name}{suffix}", samples, 22050)
 
 
+def make(root: Path) -> None:
+    """A small data set for the contract."""
+    write(root / "genres", [f"blues.{number}" for number in PARTS] + ["jazz.00033", "jazz.00054"])
+
+
 @pytest.fixture
 def gtzan(tmp_path: Path) -> Path:
-    write(tmp_path / "genres", [f"blues.{number}" for number in PARTS] + ["jazz.00033", "jazz.00054"])
+    make(tmp_path)
     return tmp_path
 
 

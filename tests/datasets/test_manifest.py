@@ -9,7 +9,15 @@ from adaspec.errors import InputError
 
 
 def config(root: Path) -> DatasetConfig:
-    return DatasetConfig(name="manifest", root=str(root), subset=None, on_bad_clip="fail", on_missing="fail")
+    return DatasetConfig(name="manifest", root=str(root), variant=None, on_bad_clip="fail", on_missing="fail")
+
+
+def make(root: Path) -> None:
+    """A small data set for the contract."""
+    (root / "deep").mkdir(parents=True)
+    (root / "manifest.csv").write_text("path,label\nb.wav,dog\ndeep/../a.wav,cat\ndeep/c.wav,cat\n")
+    for path in ("b.wav", "a.wav", "deep/c.wav"):
+        (root / path).touch()
 
 
 def refusal(root: Path, content: str | bytes) -> str:

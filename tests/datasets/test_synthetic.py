@@ -19,6 +19,11 @@ def generate(root: Path, seed: int = 7, clips_per_class: int = 18) -> pd.DataFra
     return synthesize(SyntheticConfig(clips_per_class=clips_per_class, duration_s=0.5, seed=seed), root)
 
 
+def make(root: Path) -> None:
+    """A small data set for the contract."""
+    generate(root, clips_per_class=10)
+
+
 def digests(root: Path) -> dict[str, str]:
     return {
         path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -69,7 +74,7 @@ def test_no_two_clips_are_equal(root: Path) -> None:
 def test_read_lists_what_synthesize_wrote(root: Path) -> None:
     table = read(
         root,
-        DatasetConfig(name="synthetic", root="data/raw/synthetic", subset=None, on_bad_clip="fail", on_missing="fail"),
+        DatasetConfig(name="synthetic", root="data/raw/synthetic", variant=None, on_bad_clip="fail", on_missing="fail"),
     )
     assert len(table) == 180
     assert set(table["label"]) == set(CLASSES)

@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 from adaspec.config import load_config
 from adaspec.errors import InputError
 from adaspec.features import store as store_module
-from adaspec.features.store import FeatureStore, feature_contract, write_shard
+from adaspec.features.representation import feature_contract
+from adaspec.features.store import FeatureStore, write_shard
 
 CONFIG = load_config(Path(__file__).parents[2] / "params.yaml")
 WAVEFORM = feature_contract(CONFIG)
@@ -118,8 +119,8 @@ def test_store_unknown_clip_is_not_contained(tmp_path: Path) -> None:
     [
         ({"sample_rate": 16_000}, "sample_rate=22050 (wanted 16000)"),
         ({"trim_db": None}, "trim_db=60.0 (wanted None)"),
-        ({"representation": "fbank"}, "representation='waveform' (wanted 'fbank')"),
-        ({"fbank": {"n_mels": 8}}, "fbank=None (wanted {'n_mels': 8})"),
+        ({"representation": "log_spectrogram"}, "representation='waveform' (wanted 'log_spectrogram')"),
+        ({"frontend": {"n_mels": 8}}, "frontend.n_mels=unset (wanted 8)"),
         (
             {"trim_db": 40.0, "sample_rate": 8000},
             "sample_rate=22050 (wanted 8000), trim_db=60.0 (wanted 40.0)",
@@ -173,6 +174,6 @@ def test_contract_of_waveforms_ignores_what_does_not_change_them() -> None:
 
 
 def test_contract_of_fbank_names_each_of_its_settings() -> None:
-    assert FBANK["representation"] == "fbank"
-    assert FBANK["fbank"] == CONFIG.frontend.fbank.model_dump(exclude={"normalize"})
+    assert FBANK["representation"] == "log_spectrogram"
+    assert FBANK["frontend"] == {"name": "fbank", **CONFIG.frontend.fbank.model_dump(exclude={"normalize"})}
     assert FBANK["sample_rate"] == CONFIG.audio.sample_rate

@@ -53,9 +53,11 @@ def test_exported_model_gives_the_same_logits(name: str, tmp_path: Path) -> None
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     waveform = 0.1 * torch.randn(5, model.n_samples, generator=torch.Generator().manual_seed(1))
     [found] = session.run(["logits"], {"waveform": waveform.numpy()})
+    [alone] = session.run(["logits"], {"waveform": waveform[:1].numpy()})
     with torch.no_grad():
         expected = model(waveform).numpy()
     np.testing.assert_allclose(found, expected, atol=0.02 if name == "bf16" else 1e-4)
+    np.testing.assert_allclose(alone, found[:1], atol=1e-5)
     told = session.get_modelmeta().custom_metadata_map
     assert (json.loads(told["labels"]), told["sample_rate"], told["n_samples"]) == (["high", "low"], "8000", "1600")
     assert sorted(file.name for file in tmp_path.glob("*onnx*")) == ["model.onnx"]
@@ -65,7 +67,10 @@ def test_export_refuses_what_cannot_be_exported(tmp_path: Path) -> None:
     saved(tmp_path, **{"frontend.name": "fbank", "frontend.fbank.n_mels": 16})
     result = CliRunner().invoke(app, ["export", str(tmp_path / "model"), "--onnx", str(tmp_path / "model.onnx")])
     assert result.exit_code == 1
-    assert "takes Kaldi's filterbank (frontend.name=fbank), which PyTorch does not export" in result.stderr
+    assert result.stderr == (
+        f"error: {tmp_path / 'model'}: frontend.name=fbank is Kaldi's filterbank, which PyTorch does not export; use "
+        "name=stft\n"
+    )
     assert not list(tmp_path.glob("*onnx*"))
 
 

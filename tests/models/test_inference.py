@@ -3,6 +3,7 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ from typer.testing import CliRunner
 from adaspec.audio import BadClipError
 from adaspec.cli import app
 from adaspec.errors import InputError
-from adaspec.evaluation.evaluate import score_clips
+from adaspec.features.representation import feature_contract
+from adaspec.features.store import FeatureStore
 from adaspec.models.predictor import Predictor, find_audio, find_models
 from adaspec.models.saved import load
+from adaspec.models.scoring import score_clips
 from adaspec.training.fit import fit_fold
 
 Trained = tuple[Toy, Path]
@@ -54,12 +57,16 @@ def recordings(trained: Trained) -> list[Path]:
     return [folder / "raw" / path for path in toy.clips["path"]]
 
 
+@pytest.mark.parametrize(("vote", "overlap"), [("mean", 0.0), ("majority", 0.5)])
 @pytest.mark.parametrize("kind", ["trained", "trained_fbank"])
-def test_predictions_are_those_of_the_pipeline(kind: str, request: pytest.FixtureRequest) -> None:
+def test_predictions_are_those_of_the_pipeline(
+    kind: str, vote: Literal["mean", "majority"], overlap: float, request: pytest.FixtureRequest
+) -> None:
     toy, folder = request.getfixturevalue(kind)
     model = folder / "models/fold-1"
-    predictor = Predictor([model], overlap=toy.config.evaluate.overlap)
-    expected = score_clips(load(model), list(toy.clips["clip_id"]), toy.features, toy.config)
+    store = FeatureStore(toy.features, feature_contract(toy.config))
+    predictor = Predictor([model], vote=vote, overlap=overlap)
+    expected = score_clips(load(model), list(toy.clips["clip_id"]), store, vote, overlap).numpy()
     for path, row in zip(recordings((toy, folder)), expected, strict=True):
         found = predictor.predict(path.read_bytes())
         np.testing.assert_allclose(list(found.probabilities.values()), row, atol=2e-6)

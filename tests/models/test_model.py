@@ -6,31 +6,33 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from toydata import changed
 
 import adaspec
+from adaspec.backbones import combined
 from adaspec.config import Config, ModelConfig, load_config
 from adaspec.errors import InputError
-from adaspec.features.representation import to_stored
-from adaspec.frontends import Fbank
+from adaspec.features.representation import ReadySpectrogram, feature_contract, representation_of
 from adaspec.models.classifier import AudioClassifier
-from adaspec.models.saved import load, save
+from adaspec.models.saved import FORMAT, load, read_description, save
 
-PARAMS = load_config(Path(__file__).parents[1] / "params.yaml")
+PARAMS = load_config(Path(__file__).parents[2] / "params.yaml")
 RATE = 8000
 LABELS = ["cat", "dog", "ähre"]
-STFT: dict[str, Any] = {"n_fft": 256, "win_length": 200, "hop_length": 100, "n_mels": 16}
+SMALL: dict[str, Any] = {
+    "audio.sample_rate": RATE,
+    "frontend.n_fft": 256,
+    "frontend.win_length": 200,
+    "frontend.hop_length": 100,
+    "frontend.mel.n_mels": 16,
+    "frontend.fbank.n_mels": 16,
+    "frontend.fbank.normalize": True,
+    "backbone.name": "cnn",
+}
 
 
-def configure(backbone: str = "cnn", **frontend: Any) -> Config:
-    fbank = PARAMS.frontend.fbank.model_copy(update={"n_mels": 16, "normalize": True})
-    return PARAMS.model_copy(
-        update={
-            "audio": PARAMS.audio.model_copy(update={"sample_rate": RATE}),
-            "features": PARAMS.features.model_copy(update={"fbank": fbank}),
-            "frontend": PARAMS.frontend.model_copy(update=STFT | frontend),
-            "backbone": PARAMS.backbone.model_copy(update={"name": backbone}),
-        }
-    )
+def configure(**knobs: Any) -> Config:
+    return changed(PARAMS, **(SMALL | knobs))
 
 
 def noise(batch: int = 3, n_samples: int = 2000) -> Tensor:
@@ -45,13 +47,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+RESNET, FBANK = {"backbone.name": "resnet"}, {"frontend.name": "fbank"}
 CONFIGS = {
     "stft and cnn": configure(),
-    "stft and resnet": configure("resnet"),
-    "learned window and kernels": configure(learn_window=True, learn_kernels=True),
-    "window with a parameter": configure(window=("kaiser", 14.0)),
-    "linear power": configure(n_mels=None, log_base=None),
-    "fbank": configure("resnet", name="fbank"),
+    "stft and resnet": configure(**RESNET),
+    "learned window and kernels": configure(**{"frontend.learn_window": True, "frontend.learn_kernels": True}),
+    "window with a parameter": configure(**{"frontend.window": ("kaiser", 14.0)}),
+    "linear power": configure(**{"frontend.mel.n_mels": None, "frontend.compression.name": "none"}),
+    "fbank": configure(**RESNET, **FBANK),
+    "ensemble": configure(**{"backbone.members": 2}),
 }
 
 
@@ -92,6 +96,7 @@ def test_model_description_tells_what_the_model_takes(folder: Path) -> None:
     assert description["labels"] == LABELS
     assert description["sample_rate"] == RATE
     assert description["adaspec_version"] == adaspec.__version__
+    assert description["format"] == FORMAT
     assert description["features"] == {"representation": "waveform", "sample_rate": RATE, "trim_db": 60.0}
 
 
@@ -110,10 +115,10 @@ def test_model_files_hold_nothing_of_the_machine(folder: Path, tmp_path: Path) -
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
-@pytest.mark.parametrize("backbone", ["cnn", "resnet"])
+@pytest.mark.parametrize("name", ["stft and cnn", "stft and resnet", "ensemble"])
 @pytest.mark.parametrize("n_samples", [1, 300, 2000, 9999])
-def test_model_gives_a_logit_per_label(backbone: str, n_samples: int) -> None:
-    logits = AudioClassifier(configure(backbone), LABELS).eval()(noise(2, n_samples))
+def test_model_gives_a_logit_per_label(name: str, n_samples: int) -> None:
+    logits = AudioClassifier(CONFIGS[name], LABELS).eval()(noise(2, n_samples))
     assert logits.shape == (2, len(LABELS))
     assert logits.isfinite().all()
 
@@ -125,44 +130,45 @@ def test_model_other_sample_rate_is_refused() -> None:
         model(noise(), sample_rate=44_100)
 
 
-def test_model_stored_waveforms_give_the_logits_of_the_waveform() -> None:
-    model = AudioClassifier(configure(), LABELS).eval()
-    stored = (noise().clamp(-1, 1) * 32767).short()
-    torch.testing.assert_close(model.classify(model.input_of(stored)), model(stored.float() / 32768), rtol=0, atol=0)
-
-
-def test_model_stored_features_give_the_logits_of_the_waveform() -> None:
-    model = AudioClassifier(configure("cnn", name="fbank"), LABELS).eval()
-    assert isinstance(model.frontend, Fbank)
-    stored = (noise().clamp(-1, 1) * 32767).short()
-    features = torch.stack([to_stored(model.frontend, clip) for clip in stored])
-    assert features.dtype == torch.float16
-    found = model.classify(model.input_of(features))
-    torch.testing.assert_close(found, model(stored.float() / 32768), rtol=1e-2, atol=1e-2)
-    assert model.energies(model.input_of(features)).shape == model.energies(stored.float() / 32768).shape
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
+def test_model_gives_for_what_is_stored_the_logits_of_the_waveform(config: Config) -> None:
+    model = AudioClassifier(config, LABELS).eval()
+    representation = representation_of(feature_contract(config))
+    samples = (noise().clamp(-1, 1) * 32767).short()
+    stored = torch.stack([representation.encode(clip) for clip in samples])
+    logits = model.logits(stored, representation)
+    assert logits.shape == (config.backbone.members, 3, len(LABELS))
+    exact = {"rtol": 0, "atol": 0} if representation.domain == "waveform" else {"rtol": 1e-2, "atol": 1e-2}
+    torch.testing.assert_close(combined(logits), model(samples.float() / 32768), **exact)
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
-def test_model_gives_the_same_logits_for_energies(config: Config) -> None:
+def test_model_gives_for_ready_spectrograms_the_logits_of_the_waveform(config: Config) -> None:
     model = AudioClassifier(config, LABELS).eval()
-    energies = model.energies(noise())
-    assert torch.equal(model.classify(energies), model(noise()))
-    assert model.input_of(energies) is energies
-    assert model.energies(energies) is energies
+    spectrogram = model.frontend.spectrogram(noise())
+    assert model.spectrogram(spectrogram, ReadySpectrogram()) is spectrogram
+    assert torch.equal(combined(model.logits(spectrogram, ReadySpectrogram())), model(noise()))
+
+
+def test_model_of_several_members_averages_their_probabilities() -> None:
+    model = AudioClassifier(CONFIGS["ensemble"], LABELS).eval()
+    logits = model.members(model.frontend(noise()))
+    assert not torch.equal(*logits)
+    torch.testing.assert_close(model(noise()).softmax(dim=1), logits.softmax(dim=2).mean(dim=0))
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
 @pytest.mark.parametrize("window_s", [1e-5, 0.1, 0.25, 1.0])
 def test_model_knows_the_frames_of_its_window(config: Config, window_s: float) -> None:
-    config = config.model_copy(update={"audio": config.audio.model_copy(update={"window_s": window_s})})
-    model = AudioClassifier(config, LABELS)
-    assert model.n_frames == model.energies(noise(1, max(1, round(window_s * RATE)))).shape[3]
+    model = AudioClassifier(changed(config, **{"features.window.length_s": window_s}), LABELS)
+    assert model.n_samples == max(1, round(window_s * RATE))
+    assert model.n_frames == model.frontend.spectrogram(noise(1, model.n_samples)).shape[3]
 
 
 @pytest.mark.parametrize("name", ["stft and cnn", "stft and resnet", "window with a parameter", "linear power"])
 def test_model_is_the_same_whether_its_spectrograms_are_cached_in_training(name: str) -> None:
     config = CONFIGS[name]
-    cached = config.model_copy(update={"frontend": config.frontend.model_copy(update={"cached": True})})
+    cached = changed(config, **{"frontend.cached": True})
     outputs = []
     for each in (config, cached):
         torch.manual_seed(0)
@@ -171,13 +177,21 @@ def test_model_is_the_same_whether_its_spectrograms_are_cached_in_training(name:
 
 
 def test_model_normalises_the_window_that_it_sees() -> None:
-    model = AudioClassifier(configure("cnn", name="fbank"), LABELS).eval()
+    config = configure(**FBANK)
+    model = AudioClassifier(config, LABELS).eval()
+    representation = representation_of(feature_contract(config))
     clip = (noise(1, 16_000).clamp(-1, 1)[0] * torch.linspace(0.01, 1, 16_000) * 32767).short()
-    stored = to_stored(model.frontend, clip)
+    stored = representation.encode(clip)
     for window in (stored[:30], stored[-30:]):
-        seen = model.frontend.compress(model.energies(model.input_of(window[None])))
+        seen = model.frontend.compress(model.spectrogram(window[None], representation))
         assert float(seen.mean()) == pytest.approx(0, abs=1e-5)
         assert float(seen.std(correction=0)) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("key", ["audio.sample_rate", "features.window.length_s"])
+def test_model_is_not_built_of_a_configuration_that_is_not_resolved(key: str) -> None:
+    with pytest.raises(ValueError, match=r"is null: resolve it first$"):
+        AudioClassifier(configure(**{key: None}), LABELS)
 
 
 @pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
@@ -217,15 +231,50 @@ def test_load_truncated_weights_are_refused(folder: Path, n_kept: int) -> None:
 
 def test_load_other_weights_are_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    save(AudioClassifier(configure("resnet"), LABELS), tmp_path / "other")
+    save(AudioClassifier(CONFIGS["stft and resnet"], LABELS), tmp_path / "other")
     (tmp_path / "other" / "model.safetensors").replace(folder / "model.safetensors")
     refusal_of(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"text"', "{}", '{"config": {}, "labels": []}', "\x00"])
+HEAD = f'{{"format": {FORMAT}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", "3", '"text"', HEAD + "}", HEAD + ', "config": {}, "labels": []}', "\x00", "[" * 10**5],
+)
 def test_load_corrupt_description_is_refused(folder: Path, text: str) -> None:
     (folder / "model.json").write_text(text, encoding="utf-8")
     refusal_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"format": None, "adaspec_version": "0.0.9"}, "0.0.9 in format 1"),  # the first wrote no number
+        ({"format": FORMAT - 1, "adaspec_version": "0.1.0"}, f"0.1.0 in format {FORMAT - 1}"),
+        ({"format": FORMAT + 1, "adaspec_version": "9.0.0"}, f"9.0.0 in format {FORMAT + 1}"),
+        ({"format": FORMAT + 1, "adaspec_version": None}, f"of an unknown version in format {FORMAT + 1}"),
+        ({"format": 1, "adaspec_version": "0.1\x1b[2J\nok"}, "of an unknown version in format 1"),
+        ({"format": str(FORMAT)}, f"{adaspec.__version__} in format '{FORMAT}'"),
+        ({"format": [FORMAT]}, f"{adaspec.__version__} in format [{FORMAT}]"),
+        ({"format": True}, f"{adaspec.__version__} in format True"),
+    ],
+)
+def test_load_another_format_is_refused_with_the_version_that_wrote_it(
+    folder: Path, change: dict[str, Any], told: str
+) -> None:
+    path = folder / "model.json"
+    description = json.loads(path.read_text(encoding="utf-8")) | change
+    # As the other version may have written it: nothing but the format and the version is looked at.
+    path.write_text(json.dumps({key: value for key, value in description.items() if value is not None} | {"config": 3}))
+    for read in (load, read_description):
+        with pytest.raises(InputError) as refusal:
+            read(folder)
+        assert str(refusal.value) == (
+            f"{folder} was written by adaspec {told}, this is adaspec {adaspec.__version__}, which reads format "
+            f"{FORMAT}; use the version that wrote it, or train again with 'dvc repro'"
+        )
 
 
 def test_load_description_that_is_not_utf8_is_refused(folder: Path) -> None:

@@ -8,11 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from adaspec.config import Config, load_config
 from adaspec.errors import InputError
 from adaspec.runtime.engine import folds_at_a_time, keep_freed_memory, n_cores, run_tasks, torch_device
-
-CONFIG = load_config(Path(__file__).parents[1] / "params.yaml")
 
 
 def _square_first_one_last(number: int) -> tuple[int, int]:
@@ -133,18 +130,10 @@ def test_training_code_can_be_loaded_before_a_fork() -> None:
     assert done.stdout == "False 1\n"
 
 
-def configure(parallel_folds: int | None, threads_per_fold: int) -> Config:
-    return CONFIG.model_copy(
-        update={
-            "engine": CONFIG.engine.model_copy(update={"parallel_folds": parallel_folds}),
-            "train": CONFIG.train.model_copy(update={"threads_per_fold": threads_per_fold}),
-        }
-    )
-
-
-@pytest.mark.parametrize(("parallel_folds", "n_folds", "expected"), [(3, 5, 3), (1, 5, 1), (8, 5, 5)])
-def test_folds_at_a_time_are_as_configured(parallel_folds: int, n_folds: int, expected: int) -> None:
-    assert folds_at_a_time(configure(parallel_folds, 1), n_folds) == expected
+@pytest.mark.parametrize(("wanted", "n_folds", "expected"), [(3, 5, 3), (1, 5, 1), (8, 5, 5)])
+def test_folds_at_a_time_are_as_many_as_wanted(wanted: int, n_folds: int, expected: int) -> None:
+    for threads in (1, 64):
+        assert folds_at_a_time(n_folds, wanted, threads) == expected
 
 
 def test_torch_device_is_the_gpu_where_there_is_one_and_none_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +162,7 @@ def test_folds_at_a_time_fill_the_cores_in_every_round(
     monkeypatch: pytest.MonkeyPatch, cores: int, threads: int, n_folds: int, expected: int
 ) -> None:
     monkeypatch.setattr("adaspec.runtime.engine.n_cores", lambda: cores)
-    assert folds_at_a_time(configure(None, threads), n_folds) == expected
+    assert folds_at_a_time(n_folds, None, threads) == expected
 
 
 def test_n_cores_is_at_least_one_and_at_most_the_machine() -> None:

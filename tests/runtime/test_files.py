@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -150,22 +148,3 @@ def test_csv_without_rows_keeps_its_columns(tmp_path: Path) -> None:
     table = read_csv(tmp_path / "a.csv")
     assert list(table.columns) == ["path", "reason"]
     assert len(table) == 0
-
-
-HOLDER = """
-import sys, time
-from pathlib import Path
-from adaspec.runtime.workspace import only_one
-with only_one(Path(sys.argv[1])), open(sys.argv[2], "a") as log:
-    log.write("in\\n"); log.flush()
-    time.sleep(0.5)
-    log.write("out\\n")
-"""
-
-
-def test_only_one_process_at_a_time_holds_a_lock(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", HOLDER, str(tmp_path / "it.lock"), str(tmp_path / "log")]
-    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    told = [process.communicate(timeout=60)[1] for process in processes]
-    assert (tmp_path / "log").read_text() == "in\nout\n" * 3
-    assert sum("waiting for another process" in text for text in told) == 2

@@ -42,7 +42,8 @@ def test_torch_seed_is_accepted_by_torch_and_repeats() -> None:
 
 
 def test_seeds_do_not_depend_on_the_hash_seed_of_the_process() -> None:
-    code = "from adaspec.seeding import *; print(torch_seed(42, 3, 'mixup'), generator(42, 'gain').integers(2**62))"
+    code = "from adaspec.runtime.seeding import *; "
+    code += "print(torch_seed(42, 3, 'mixup'), generator(42, 'gain').integers(2**62))"
     expected = f"{torch_seed(42, 3, 'mixup')} {generator(42, 'gain').integers(2**62)}"
     for hash_seed in ("1", "2"):
         run = subprocess.run(

@@ -11,8 +11,9 @@ from adaspec.config import SplitConfig
 from adaspec.errors import InputError
 from adaspec.runtime.files import write_csv
 from adaspec.tables import read_folds
+from adaspec.tables.balance import class_weights
 from adaspec.tables.leakage import check_leakage
-from adaspec.tables.splits import class_weights, describe_folds, make_folds
+from adaspec.tables.splits import _joined_groups, describe_folds, make_folds
 
 
 def config(**changes: Any) -> SplitConfig:
@@ -113,6 +114,39 @@ def test_group_kfold_never_leaks(table: pd.DataFrame, n_folds: int, fraction: fl
     else:
         assert (train["weight"] == 1).all()
     pd.testing.assert_frame_equal(folds, make_folds(table, wanted, seed))
+
+
+def united(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """The first name that each name is connected with: a union-find without any refinement."""
+    parent: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            name = parent[name]
+        return name
+
+    for one, other in pairs:
+        parent[find(other)] = find(one)
+    return {name: find(name) for name in parent}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    pairs=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), min_size=1, max_size=40),
+    index=st.integers(0, 5),
+)
+def test_joined_groups_are_those_of_a_union_find(pairs: list[tuple[int, int]], index: int) -> None:
+    group, digest = [f"g{one}" for one, _ in pairs], [f"d{other}" for _, other in pairs]
+    table = clips(["dog"] * len(pairs), group=group, digest=digest)
+    table.index += index  # as of some rows of a table
+    found = _joined_groups(table)
+    root = united(list(zip(group, digest, strict=True)))
+    assert found.index.equals(table.index)
+    # The same partition, each part called after the group of its first clip.
+    first: dict[str, str] = {}
+    for name in group:
+        first.setdefault(root[name], name)
+    assert found.tolist() == [first[root[name]] for name in group]
 
 
 def test_make_folds_differ_by_seed_and_come_sorted() -> None:
@@ -242,7 +276,9 @@ def test_official_validation_is_carved_where_no_dev_is_given() -> None:
 )
 def test_official_names_a_missing_subset(present: list[str], absent: str) -> None:
     table = clips(["dog", "cat"] * 8, subset=[present[0]] * 8 + [present[1]] * 8)
-    with pytest.raises(InputError, match=rf"scheme=official, but no clip has subset={absent}; use group_kfold or null"):
+    with pytest.raises(
+        InputError, match=rf"^split.scheme=official .* needs clips of subset={absent}, and there are none"
+    ):
         make_folds(table, config(scheme="official"), 1)
 
 
@@ -426,5 +462,5 @@ def test_make_folds_splits_the_official_training_part_alone() -> None:
 
 
 def test_make_folds_needs_an_official_training_part() -> None:
-    with pytest.raises(InputError, match="scheme=group_kfold_train, but no clip has subset=train"):
+    with pytest.raises(InputError, match=r"scheme=group_kfold_train .* needs clips of subset=train"):
         make_folds(clips(["dog", "cat"] * 9), config(scheme="group_kfold_train", n_folds=3), 1)

@@ -1,28 +1,48 @@
-"""Data sets: one module each, `read(root, ...)` -> the clips with their labels, groups and official folds."""
+"""Data sets: one module each, with its reader, licence, citation and source. A new one is listed in `DATASETS`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from adaspec.config import DatasetConfig
 from adaspec.datasets import asvspoof2019_la, esc50, folder, gtzan, manifest, synthetic
+from adaspec.datasets.contract import Dataset, Source
 from adaspec.errors import InputError
 from adaspec.runtime.text import did_you_mean, is_printable
 from adaspec.tables.score_files import ASV_COLUMNS
 
-__all__ = ["DATASETS", "check_dataset", "read_asv_scores", "read_dataset"]
+__all__ = ["DATASETS", "Dataset", "Source", "check_dataset", "read_asv_scores", "read_dataset"]
 
-DATASETS: dict[str, Callable[[Path, DatasetConfig], pd.DataFrame]] = {
-    "synthetic": synthetic.read,
-    "esc50": esc50.read,
-    "gtzan": gtzan.read,
-    "asvspoof2019_la": asvspoof2019_la.read,
-    "folder": folder.read,
-    "manifest": manifest.read,
+DATASETS: dict[str, Dataset] = {
+    "synthetic": synthetic.DATASET,
+    "esc50": esc50.DATASET,
+    "gtzan": gtzan.DATASET,
+    "asvspoof2019_la": asvspoof2019_la.DATASET,
+    "folder": folder.DATASET,
+    "manifest": manifest.DATASET,
 }
+
+
+def check_dataset(config: DatasetConfig) -> None:
+    """Make sure that the data set is known, and has the variant.
+
+    Raises
+    ------
+    InputError
+        Names the knob, what was got and what is allowed.
+    """
+    if config.name not in DATASETS:
+        hint = did_you_mean(config.name, DATASETS, f"; known: {', '.join(DATASETS)}")
+        raise InputError(f"params.yaml dataset.name={config.name} is no data set{hint}")
+    variants = DATASETS[config.name].variants
+    if config.variant is None or config.variant in variants:
+        return
+    got = f"params.yaml dataset.variant={config.variant}: {config.name}"
+    if not variants:
+        raise InputError(f"{got} has no variants; set it to null")
+    raise InputError(f"{got} has no such variant; set it to {' or '.join(variants)}, or to null for all of it")
 
 
 def read_dataset(config: DatasetConfig) -> pd.DataFrame:
@@ -31,15 +51,15 @@ def read_dataset(config: DatasetConfig) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Text columns `path` (relative to the root, '/' between folders), `label`, `group`, `fold`, `subset`; '' where
-        the data set does not say; then what the data set adds. A clip without a group is a group of its own.
+        Text columns as `Dataset.read` gives them, sorted by `path`. A clip without a group is a group of its own.
 
     Raises
     ------
     InputError
-        The folder is not laid out as the data set's module expects.
+        The data set or its variant is unknown, or the folder is not laid out as the data set's module expects.
     """
-    table = DATASETS[config.name](Path(config.root), config)
+    check_dataset(config)
+    table = DATASETS[config.name].read(Path(config.root), config)
     for column in table:
         strange = table[~table[column].map(is_printable)]
         if len(strange):
@@ -51,15 +71,7 @@ def read_dataset(config: DatasetConfig) -> pd.DataFrame:
     return table.sort_values("path", ignore_index=True)
 
 
-def check_dataset(config: DatasetConfig) -> None:
-    """Make sure that the data set is known."""
-    if config.name not in DATASETS:
-        hint = did_you_mean(config.name, DATASETS, f"; known: {', '.join(DATASETS)}")
-        raise InputError(f"params.yaml dataset.name={config.name} is no data set{hint}")
-
-
 def read_asv_scores(config: DatasetConfig) -> pd.DataFrame:
-    """Scores of a speaker verification system on the data set's eval part; empty for all but ASVspoof."""
-    if config.name == "asvspoof2019_la":
-        return asvspoof2019_la.read_asv_scores(Path(config.root))
-    return pd.DataFrame(columns=ASV_COLUMNS)
+    """Scores of a speaker verification system on the data set's eval part; empty where the data set has none."""
+    reader = DATASETS[config.name].asv_scores
+    return pd.DataFrame(columns=ASV_COLUMNS) if reader is None else reader(Path(config.root))

@@ -6,7 +6,8 @@ the attacks A01 to A06, eval A07 to A19. A group is a speaker; the official part
 References
 ----------
 X. Wang et al., "ASVspoof 2019: A large-scale public database of synthesized, converted and replayed speech", Computer
-Speech & Language 64, 2020, https://arxiv.org/abs/1911.01601
+Speech & Language 64, 2020, https://arxiv.org/abs/1911.01601; archive (LA.zip) and licence, ODC-By:
+https://doi.org/10.7488/ds/2555
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from pathlib import Path
 import pandas as pd
 
 from adaspec.config import DatasetConfig
+from adaspec.datasets.contract import Dataset
 from adaspec.errors import InputError
 from adaspec.tables import BONAFIDE, SPOOF, score_files
 from adaspec.tables.score_files import ASV_COLUMNS, ASV_KEYS, read_lines
 
-__all__ = ["read", "read_asv_scores"]
+__all__ = ["DATASET", "read", "read_asv_scores"]
 
 CM_PROTOCOLS = "ASVspoof2019_LA_cm_protocols"
 ASV_PROTOCOLS, ASV_SCORES = "ASVspoof2019_LA_asv_protocols", "ASVspoof2019_LA_asv_scores"
@@ -141,3 +143,22 @@ def _asv_trials(protocol: Path) -> list[tuple[str, tuple[str, str]]]:
             raise InputError(f"{where}: {' '.join(cells)!r} is not 'SPEAKER FILE SYSTEM {'|'.join(ASV_KEYS)}'")
         trials.append((where, (cells[2], cells[3])))
     return trials
+
+
+DATASET = Dataset(
+    title="ASVspoof 2019 LA",
+    licence="ODC-By 1.0",
+    citation="""@article{wang2020asvspoof,
+  author = {Xin Wang and Junichi Yamagishi and Massimiliano Todisco and Héctor Delgado and Andreas Nautsch and
+    Nicholas Evans and Md Sahidullah and Ville Vestman and Tomi Kinnunen and Kong Aik Lee and others},
+  title = {{ASVspoof} 2019: A large-scale public database of synthesized, converted and replayed speech},
+  journal = {Computer Speech and Language},
+  volume = {64},
+  pages = {101114},
+  year = {2020},
+  doi = {10.1016/j.csl.2020.101114},
+  url = {https://arxiv.org/abs/1911.01601}
+}""",
+    read=read,
+    asv_scores=read_asv_scores,
+)

@@ -13,12 +13,12 @@ from adaspec.audio import BadClipError, clip_digest, decode, read_bytes
 from adaspec.errors import InputError
 from adaspec.runtime.engine import run_tasks
 from adaspec.runtime.progress import ClipProgress
+from adaspec.tables import CLIP_COLUMNS
 
-__all__ = ["CLIP_COLUMNS", "examine_clips"]
+__all__ = ["examine_clips"]
 
 log = logging.getLogger(__name__)
 
-CLIP_COLUMNS = ("clip_id", "path", "digest", "label", "group", "fold", "subset", "n_samples", "sample_rate")
 Choice = Literal["fail", "skip"]
 CHUNK = 16  # clips per task: large enough to hide the cost of a task, small enough for a smooth progress bar
 N_NAMED = 5  # bad clips named in an error; the rest are counted

@@ -6,7 +6,7 @@ classes. A group is a source recording on Freesound (`src_file`), which the offi
 References
 ----------
 K. J. Piczak, "ESC: Dataset for Environmental Sound Classification", ACM Multimedia 2015,
-https://doi.org/10.1145/2733373.2806390
+https://doi.org/10.1145/2733373.2806390; archive and licences: https://github.com/karolpiczak/ESC-50
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from pathlib import Path
 import pandas as pd
 
 from adaspec.config import DatasetConfig
+from adaspec.datasets.contract import Dataset, Source
 from adaspec.datasets.manifest import check_rows, read_table
 from adaspec.errors import InputError
 
-__all__ = ["META", "read"]
+__all__ = ["DATASET", "read"]
 
 META = "meta/esc50.csv"
 
@@ -54,3 +55,28 @@ def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
         "subset": "",
     }
     return check_rows(pd.DataFrame(clips), root / META, root)
+
+
+def _missing(folder: Path) -> list[str]:
+    if not (folder / META).exists():
+        return [META]
+    table = read_table(folder / META, ("filename",), ())
+    return [f"audio/{name}" for name in table["filename"] if not (folder / "audio" / name).is_file()]
+
+
+DATASET = Dataset(
+    title="ESC-50",
+    licence="CC BY-NC 3.0; the ESC-10 subset CC BY 3.0",
+    citation="""@inproceedings{piczak2015esc,
+  author = {Karol J. Piczak},
+  title = {{ESC}: Dataset for Environmental Sound Classification},
+  booktitle = {Proceedings of the 23rd ACM International Conference on Multimedia},
+  pages = {1015--1018},
+  year = {2015},
+  doi = {10.1145/2733373.2806390},
+  url = {https://doi.org/10.1145/2733373.2806390}
+}""",
+    read=read,
+    variants=("esc10",),
+    source=Source(url="https://github.com/karolpiczak/ESC-50/archive/master.zip", missing=_missing),
+)

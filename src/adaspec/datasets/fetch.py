@@ -8,52 +8,25 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from adaspec.datasets.esc50 import META
-from adaspec.datasets.manifest import read_table
+from adaspec.datasets import DATASETS
 from adaspec.errors import InputError
 from adaspec.runtime.files import complete_folder
 from adaspec.runtime.progress import stderr_is_terminal
+from adaspec.runtime.text import did_you_mean
 
-__all__ = ["SOURCES", "fetch"]
+__all__ = ["fetch"]
 
 log = logging.getLogger(__name__)
 
 CHUNK = 2**20  # bytes
 TIMEOUT_S = 30
 MAX_UNPACKED = 20 * 2**30  # bytes; ESC-50 unpacks to 0.9 GiB
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """Where a data set is had, and how to tell that it is whole."""
-
-    url: str
-    licence: str
-    missing: Callable[[Path], list[str]]  # folder -> files that are not there
-
-
-def _esc50_missing(folder: Path) -> list[str]:
-    if not (folder / META).exists():
-        return [META]
-    table = read_table(folder / META, ("filename",), ())
-    return [f"audio/{name}" for name in table["filename"] if not (folder / "audio" / name).is_file()]
-
-
-SOURCES = {
-    "esc50": Source(
-        url="https://github.com/karolpiczak/ESC-50/archive/master.zip",
-        licence="CC BY-NC 3.0; the ESC-10 subset CC BY 3.0",
-        missing=_esc50_missing,
-    )
-}
 
 
 def fetch(name: str, folder: Path, url: str | None = None) -> str:
@@ -65,7 +38,7 @@ def fetch(name: str, folder: Path, url: str | None = None) -> str:
     Parameters
     ----------
     name : str
-        Key of `SOURCES`.
+        Key of `DATASETS`, of a data set with a source.
     folder : Path
         Will be the data set's root.
     url : str, optional
@@ -81,9 +54,11 @@ def fetch(name: str, folder: Path, url: str | None = None) -> str:
     InputError
         Unknown name; network or server failed; the archive is damaged, unsafe or incomplete.
     """
-    if name not in SOURCES:
-        raise InputError(f"cannot fetch {name!r}; known data sets: {', '.join(sorted(SOURCES))}")
-    source = SOURCES[name]
+    sources = {known: dataset.source for known, dataset in DATASETS.items() if dataset.source is not None}
+    if name not in sources:
+        hint = did_you_mean(name, sources, f"; these can be fetched: {', '.join(sources)}")
+        raise InputError(f"cannot fetch {name!r}{hint}")
+    source = sources[name]
     folder = folder.resolve()
     further = f"use it with: dvc exp run -S dataset.name={name} -S dataset.root={folder}"
     if not source.missing(folder):
@@ -114,7 +89,7 @@ def fetch(name: str, folder: Path, url: str | None = None) -> str:
         else:
             os.replace(path, target)
     shutil.rmtree(download)
-    return f"{name} is complete in {folder} (licence: {source.licence}); {further}"
+    return f"{name} is complete in {folder} (licence: {DATASETS[name].licence}); {further}"
 
 
 def _download(url: str, archive: Path) -> None:

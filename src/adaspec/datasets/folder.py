@@ -12,10 +12,11 @@ import pandas as pd
 
 from adaspec.audio import AUDIO_SUFFIXES
 from adaspec.config import DatasetConfig
+from adaspec.datasets.contract import Dataset
 from adaspec.errors import InputError
 from adaspec.runtime.text import is_printable
 
-__all__ = ["read"]
+__all__ = ["DATASET", "read"]
 
 
 def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
@@ -40,3 +41,11 @@ def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
             f"{', '.join(sorted(AUDIO_SUFFIXES))}"
         )
     return pd.DataFrame(rows).assign(group="", fold="", subset="")
+
+
+DATASET = Dataset(
+    title="A folder per class",
+    licence="your own: that of the recordings",
+    citation="Your own recordings, or those that you were given: cite whoever made them.",
+    read=read,
+)

@@ -2,7 +2,7 @@
 
 1,000 excerpts of 30 s in ten genres, at 22.05 kHz. The subsets train, dev and eval are the fault-filtered split, which
 leaves out repetitions, mislabelled excerpts and excerpts of artists that occur in two of its parts; clips that are in
-none have no subset. File lists: torchaudio.
+none have no subset. File lists: torchaudio. No licence is stated: the excerpts are of commercial recordings.
 
 References
 ----------
@@ -20,9 +20,11 @@ from pathlib import Path
 import pandas as pd
 
 from adaspec.config import DatasetConfig
+from adaspec.datasets.contract import Dataset
 from adaspec.errors import InputError
+from adaspec.tables import SUBSETS
 
-__all__ = ["GENRES", "read"]
+__all__ = ["DATASET", "read"]
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 FOLDERS = ("genres", "genres_original")
@@ -43,7 +45,7 @@ def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
     # Not at the top: torchaudio loads torch, and the other data sets need neither.
     from torchaudio.datasets.gtzan import filtered_test, filtered_train, filtered_valid
 
-    parts = (("train", filtered_train), ("dev", filtered_valid), ("eval", filtered_test))
+    parts = zip(SUBSETS, (filtered_train, filtered_valid, filtered_test), strict=True)
     subset = {name: part for part, names in parts for name in names}
     first: dict[str, Path] = {}
     rows = []
@@ -69,3 +71,32 @@ def _genres_folder(root: Path) -> Path:
     below = sorted(path for name in FOLDERS for path in root.glob(f"*/{name}")) if root.is_dir() else []
     hint = f"set dataset.root={below[0].parent}" if below else f"give the folder {' or '.join(FOLDERS)}, or its parent"
     raise InputError(f"{root} holds no folder of a genre (blues, classical, ...), so it is not GTZAN; {hint}")
+
+
+DATASET = Dataset(
+    title="GTZAN genre collection",
+    licence="none stated",
+    citation="""@article{tzanetakis2002genre,
+  author = {George Tzanetakis and Perry Cook},
+  title = {Musical Genre Classification of Audio Signals},
+  journal = {IEEE Transactions on Speech and Audio Processing},
+  volume = {10},
+  number = {5},
+  pages = {293--302},
+  year = {2002},
+  doi = {10.1109/TSA.2002.800560},
+  url = {https://doi.org/10.1109/TSA.2002.800560}
+}
+@article{kereliuk2015deep,
+  author = {Corey Kereliuk and Bob L. Sturm and Jan Larsen},
+  title = {Deep Learning and Music Adversaries},
+  journal = {IEEE Transactions on Multimedia},
+  volume = {17},
+  number = {11},
+  pages = {2059--2071},
+  year = {2015},
+  url = {https://arxiv.org/abs/1507.04761},
+  note = {the fault-filtered split}
+}""",
+    read=read,
+)

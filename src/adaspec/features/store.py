@@ -65,6 +65,20 @@ def _batches(clips: Iterable[tuple[str, Values]]) -> Iterator[tuple[list[str], l
         yield clip_ids, values
 
 
+def _differences(found: Contract, wanted: Contract) -> str:
+    """Name what two contracts differ in, those of a front end one by one."""
+    ours, theirs = (
+        {
+            name if inner is None else f"{name}.{inner}": repr(value)
+            for name, content in contract.items()
+            for inner, value in (content.items() if isinstance(content, dict) else [(None, content)])
+        }
+        for contract in (found, wanted)
+    )
+    names = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+    return ", ".join(f"{name}={ours.get(name, 'unset')} (wanted {theirs.get(name, 'unset')})" for name in names)
+
+
 class FeatureStore:
     """Read access to a folder of shards; nothing is loaded until a clip is asked for.
 
@@ -91,9 +105,9 @@ class FeatureStore:
             reader = pa.ipc.open_file(pa.memory_map(str(shard)))
             found = json.loads(reader.schema.metadata[METADATA_KEY])
             if found != contract:
-                differing = sorted(key for key in found.keys() | contract.keys() if found.get(key) != contract.get(key))
-                told = ", ".join(f"{key}={found.get(key)!r} (wanted {contract.get(key)!r})" for key in differing)
-                raise InputError(f"{shard} was made with other settings: {told}; run 'dvc repro features'")
+                raise InputError(
+                    f"{shard} was made with other settings: {_differences(found, contract)}; run 'dvc repro features'"
+                )
             for index in range(reader.num_record_batches):
                 batch = reader.get_batch(index)
                 self._where |= {clip_id: (batch, row) for row, clip_id in enumerate(batch.column(0).to_pylist())}

@@ -14,6 +14,7 @@ from adaspec.config import ModelConfig, explain
 from adaspec.errors import InputError
 from adaspec.features.representation import feature_contract
 from adaspec.models.classifier import AudioClassifier
+from adaspec.runtime.text import is_printable
 
 __all__ = ["DESCRIPTION", "FORMAT", "load", "read_description", "save"]
 
@@ -54,11 +55,12 @@ def read_description(folder: Path) -> dict[str, Any]:
     if not isinstance(description, dict):
         raise _not_a_model(folder, f"{DESCRIPTION} holds no object")
     found = description.get("format", 1)  # the first had no number
-    if found != FORMAT:
-        writer = description.get("adaspec_version", "of an unknown version")
+    if type(found) is not int or found != FORMAT:
+        writer = description.get("adaspec_version")
+        told = writer if isinstance(writer, str) and is_printable(writer) else "of an unknown version"
         raise InputError(
-            f"{folder} was written by adaspec {writer} in format {found}, this is adaspec {adaspec.__version__}, which "
-            f"reads format {FORMAT}; use the version that wrote it, or train again with 'dvc repro'"
+            f"{folder} was written by adaspec {told} in format {found!r}, this is adaspec {adaspec.__version__}, "
+            f"which reads format {FORMAT}; use the version that wrote it, or train again with 'dvc repro'"
         )
     return description
 

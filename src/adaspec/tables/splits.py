@@ -13,14 +13,15 @@ from adaspec.config import SplitConfig
 from adaspec.errors import InputError
 from adaspec.runtime.seeding import generator
 from adaspec.tables.balance import balance_role
-from adaspec.tables.labels import ROLES
+from adaspec.tables.columns import FOLD_COLUMNS
+from adaspec.tables.labels import ROLES, SUBSETS
 from adaspec.tables.leakage import check_leakage
 
 __all__ = ["describe_folds", "make_folds"]
 
 log = logging.getLogger(__name__)
 
-OFFICIAL_ROLE = {"train": "train", "dev": "validation", "eval": "test"}
+OFFICIAL_ROLE = dict(zip(SUBSETS, ROLES, strict=True))
 
 
 def make_folds(clips: pd.DataFrame, config: SplitConfig, seed: int) -> pd.DataFrame:
@@ -67,7 +68,7 @@ def make_folds(clips: pd.DataFrame, config: SplitConfig, seed: int) -> pd.DataFr
         for held_out in ("validation", "test") if config.balance_evaluation else ():
             weight *= balance_role(clips["label"], role, held_out, "downsample", rng)
         folds.append(pd.DataFrame({"fold": fold, "clip_id": clips["clip_id"], "role": role, "weight": weight}))
-    table = pd.concat(folds, ignore_index=True)
+    table = pd.concat(folds, ignore_index=True)[[*FOLD_COLUMNS]]
     table = table[table["role"] != ""].sort_values(["fold", "clip_id"], ignore_index=True)
     check_leakage(table, clips)
     return table
@@ -103,7 +104,10 @@ def _official(clips: pd.DataFrame) -> list[tuple[int, pd.Series]]:
 def _official_part(clips: pd.DataFrame, subset: str, scheme: str) -> pd.Series:
     part = clips["subset"] == subset
     if not part.any():
-        raise InputError(f"params.yaml split.scheme={scheme}, but no clip has subset={subset}; use group_kfold or null")
+        raise InputError(
+            f"split.scheme={scheme} (as params.yaml says, or what null stands for here) needs clips of "
+            f"subset={subset}, and there are none; set split.scheme=group_kfold"
+        )
     return part
 
 

@@ -1,0 +1,104 @@
+"""Real processes: what a killed parent leaves behind must end by itself."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from adaspec.runtime.watchdog import ParentWatch, end_if_forsaken
+
+# A stage that works in steps, started by a process that is then killed, as DVC may be.
+STAGE = """
+import os, sys, time
+from pathlib import Path
+from adaspec.runtime.watchdog import ParentWatch
+watch, folder = ParentWatch(), Path(sys.argv[1])
+(folder / "child").write_text(str(os.getpid()))
+for step in range(600):
+    watch.end_if_orphaned()
+    (folder / "steps").write_text(str(step))
+    time.sleep(0.05)
+"""
+STARTER = """
+import subprocess, sys
+subprocess.run([sys.executable, "-c", sys.argv[1], sys.argv[2]])
+"""
+
+# Folds in workers; the process that they work for is killed.
+POOL = """
+import os, sys, time
+from pathlib import Path
+from adaspec.runtime.engine import run_tasks
+from adaspec.runtime.watchdog import end_if_forsaken
+
+def work(folder, number):
+    (Path(folder) / f"worker-{number}").write_text(str(os.getpid()))
+    for _ in range(600):
+        end_if_forsaken()
+        time.sleep(0.05)
+
+if __name__ == "__main__":
+    list(run_tasks(work, [(sys.argv[1], 1), (sys.argv[1], 2)], 2))
+"""
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 60.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if what():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs; one that has ended and waits to be collected does not."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
+
+
+def written(path: Path) -> bool:
+    return path.exists() and path.read_text() != ""
+
+
+needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+
+@needs_proc
+def test_a_stage_ends_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
+    starter = subprocess.Popen([sys.executable, "-c", STARTER, STAGE, str(tmp_path)])
+    assert wait_for(lambda: written(tmp_path / "steps"))
+    child = int((tmp_path / "child").read_text())
+    assert alive(child)
+    starter.send_signal(signal.SIGKILL)
+    starter.wait()
+    assert wait_for(lambda: not alive(child), 20)
+    assert int((tmp_path / "steps").read_text()) < 599
+
+
+@needs_proc
+def test_workers_end_when_the_process_that_they_work_for_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "pool.py").write_text(POOL)
+    pool = subprocess.Popen([sys.executable, str(tmp_path / "pool.py"), str(tmp_path)], stderr=subprocess.DEVNULL)
+    files = [tmp_path / "worker-1", tmp_path / "worker-2"]
+    assert wait_for(lambda: all(map(written, files)))
+    workers = [int(file.read_text()) for file in files]
+    assert all(map(alive, workers))
+    pool.send_signal(signal.SIGKILL)
+    pool.wait()
+    assert wait_for(lambda: not any(map(alive, workers)), 20)
+
+
+def test_a_process_whose_parent_lives_goes_on() -> None:
+    end_if_forsaken()  # nobody's worker
+    watch = ParentWatch()
+    watch.end_if_orphaned()
+    assert watch.parent == os.getppid()
