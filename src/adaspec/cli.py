@@ -207,7 +207,7 @@ def score(
     n_bootstrap: Annotated[int, typer.Option(min=100, help="Resamples for the 95 % intervals.")] = 1000,
 ) -> None:
     """EER, t-DCF and errors per attack of a detector's score file, in the format of the ASVspoof challenges."""
-    from adaspec.evaluation.reports.spoofing import report
+    from adaspec.evaluation.reports.spoofing.text import report
 
     with command_line():
         typer.echo(report(scores, asv_scores, threshold_from, n_bootstrap))
