@@ -143,7 +143,8 @@ def compare(
     """Compare accuracies clip by clip with those of a baseline: paired intervals and McNemar's test."""
     from adaspec.errors import InputError
     from adaspec.experiments.compare import compare as compare_settings
-    from adaspec.experiments.compare import format_table, read_setting
+    from adaspec.experiments.compare_table import format_table
+    from adaspec.experiments.runs import read_setting
 
     with command_line():
         if len(settings) < 2:
