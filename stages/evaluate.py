@@ -1,7 +1,7 @@
 """Score each fold's test clips.
 
 In: data/clips.csv, data/folds.csv, data/asv_scores.csv, data/features, models. Out: metrics/.
-The summary goes to MLflow.
+The summary goes to the tracker.
 """
 
 import sys
@@ -22,22 +22,18 @@ from adaspec.training.digest import training_digest
 def evaluate(
     clips_csv: Path, folds_csv: Path, asv_scores_csv: Path, features: Path, models: Path, metrics: Path
 ) -> None:
-    clips, folds = read_clips(clips_csv), read_folds(folds_csv)
+    clips, folds, asv_scores = read_clips(clips_csv), read_folds(folds_csv), read_asv_scores(asv_scores_csv)
     config = resolve(load_config(Path("params.yaml")), clips)
-    asv_scores = read_asv_scores(asv_scores_csv)
     evaluation = evaluate_folds(clips, folds, config, features, models, asv_scores)
-    evaluation.write(metrics)
-    print(evaluation.table())
+    written = evaluation.write(metrics)
+    print("\n".join(evaluation.lines()))
 
-    tracker = TRACKERS[config.tracking.tracker]
+    tracker, learned = TRACKERS[config.tracking.tracker], evaluation.learned
     run = tracker.run(repository_root(), training_digest(config, clips, folds), config, clips, commit())
-    for fold, scores in evaluation.folds.items():
+    for fold, scores in evaluation.report.folds.items():
         run.log_epochs(fold, read_history(models / f"fold-{fold}"))
-        run.log_fold(fold, scores, models / f"fold-{fold}", evaluation.learned.folds.get(fold))
-    names = ["summary.json", "predictions.csv", "per_class.csv", "worst_errors.csv", "figures"]
-    names += ["attacks.csv", "scores.txt", "scores_validation.txt"] if evaluation.spoofing else []
-    names += ["frontend.json", "frontend_bins.csv", "frontend_window.csv"] if evaluation.learned.folds else []
-    run.complete(evaluation.summary, [metrics / name for name in names], evaluation.learned.mean)
+        run.log_fold(fold, scores, models / f"fold-{fold}", learned.folds.get(fold))
+    run.complete(evaluation.report.summary, written, learned.mean)
 
 
 if __name__ == "__main__":

@@ -212,7 +212,10 @@ def test_cli_compare_prints_a_table_and_a_sentence(tmp_path: Path) -> None:
     [
         (["one"], "there is nothing to compare one with; name a baseline and another setting\n"),
         (["one", "empty"], "empty/predictions.csv cannot be read ("),
-        (["one", "nothing"], "nothing is neither a folder nor an experiment or commit with metrics/predictions.csv ("),
+        (
+            ["one", "nothing"],
+            "nothing is neither a folder nor an experiment or commit with metrics/details/predictions.csv (",
+        ),
         (["one", "one,one"], "'one,one' names one twice; "),
         (["one", "short"], "one and short cannot be compared: clip clip-38 is in one only (one of 2 such); compare "),
     ],

@@ -143,7 +143,8 @@ def compare(
     """Compare accuracies clip by clip with those of a baseline: paired intervals and McNemar's test."""
     from adaspec.errors import InputError
     from adaspec.experiments.compare import compare as compare_settings
-    from adaspec.experiments.compare import format_table, read_setting
+    from adaspec.experiments.compare_table import format_table
+    from adaspec.experiments.runs import read_setting
 
     with command_line():
         if len(settings) < 2:
@@ -207,7 +208,7 @@ def score(
     n_bootstrap: Annotated[int, typer.Option(min=100, help="Resamples for the 95 % intervals.")] = 1000,
 ) -> None:
     """EER, t-DCF and errors per attack of a detector's score file, in the format of the ASVspoof challenges."""
-    from adaspec.evaluation.reports.spoofing import report
+    from adaspec.evaluation.reports.spoofing.text import report
 
     with command_line():
         typer.echo(report(scores, asv_scores, threshold_from, n_bootstrap))

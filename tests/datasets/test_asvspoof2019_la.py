@@ -10,7 +10,7 @@ from adaspec.config import DatasetConfig
 from adaspec.datasets import read_asv_scores, read_dataset
 from adaspec.datasets.clips import examine_clips
 from adaspec.errors import InputError
-from adaspec.evaluation.scores.detection import asv_errors
+from adaspec.evaluation.scores.tandem import asv_errors
 
 REAL = Path(os.environ.get("ADASPEC_SHARED", Path(__file__).parents[3] / "shared")) / "data/minila/LA"
 PROTOCOLS = "ASVspoof2019_LA_cm_protocols"

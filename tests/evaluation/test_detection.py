@@ -11,16 +11,10 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
 
-from adaspec.evaluation.scores.detection import (
-    AsvErrors,
-    Costs,
-    asv_errors,
-    calibration_bins,
-    calibration_scores,
-    eer_in_steps,
-    error_curve,
-    tandem_cost,
-)
+from adaspec.evaluation.scores.calibration import calibrated
+from adaspec.evaluation.scores.detection import stepped
+from adaspec.evaluation.scores.error_curve import error_curve
+from adaspec.evaluation.scores.tandem import AsvErrors, Costs, asv_errors, tandem_cost
 
 ASV = AsvErrors(p_fa=0.0246047, p_miss=0.0245810, p_fa_spoof=0.7606525)  # of the challenge's eval part
 
@@ -44,6 +38,10 @@ def score_sets(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 def eer(scores: Any, is_bonafide: Any) -> float:
     return float(error_curve(np.asarray(scores, dtype=float), np.asarray(is_bonafide, dtype=bool)).eer())
+
+
+def eer_in_steps(scores: np.ndarray, is_bonafide: np.ndarray) -> float:
+    return float(stepped(scores, is_bonafide).values()["eer_in_steps"])
 
 
 @pytest.mark.parametrize("decimals", [None, 1, 0])
@@ -116,18 +114,6 @@ def test_scores_do_not_change_when_every_trial_comes_several_times(
     one, many = error_curve(scores, is_bonafide), error_curve(np.tile(scores, times), np.tile(is_bonafide, times))
     assert many.eer() == pytest.approx(one.eer(), abs=1e-12)
     assert tandem_cost(many, ASV, "2021").min() == pytest.approx(tandem_cost(one, ASV, "2021").min(), abs=1e-12)
-    counted = error_curve(scores, is_bonafide, np.full(len(scores), times))
-    np.testing.assert_allclose(counted.p_fa, one.p_fa, atol=1e-12)
-
-
-@given(score_sets(), st.data())
-def test_counts_are_repetitions(case: tuple[np.ndarray, np.ndarray], data: st.DataObject) -> None:
-    scores, is_bonafide = case
-    counts = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(scores), max_size=len(scores))))
-    assume((counts * is_bonafide).any() and (counts * ~is_bonafide).any())
-    curve = error_curve(scores, is_bonafide, np.stack([counts, np.ones_like(counts)]))
-    expected = eer(np.repeat(scores, counts), np.repeat(is_bonafide, counts))
-    np.testing.assert_allclose(curve.eer(), [expected, eer(scores, is_bonafide)], atol=1e-12)
 
 
 @given(score_sets())
@@ -207,7 +193,7 @@ def test_calibration_scores_agree_with_scikit_learn() -> None:
     rng = np.random.default_rng(0)
     probability = rng.uniform(size=500)
     is_bonafide = rng.uniform(size=500) < probability**2
-    found = calibration_scores(probability, is_bonafide)
+    found = calibrated(probability, is_bonafide).values()
     assert found["brier"] == pytest.approx(brier_score_loss(is_bonafide, probability))
     assert found["log_loss"] == pytest.approx(log_loss(is_bonafide, probability))
     parts = [(probability >= k / 15) & ((probability < (k + 1) / 15) | (k == 14)) for k in range(15)]
@@ -217,10 +203,12 @@ def test_calibration_scores_agree_with_scikit_learn() -> None:
 
 
 def test_calibration_takes_certain_answers() -> None:
-    found = calibration_scores(np.array([0.0, 1.0, 1.0]), np.array([False, True, False]))
+    found = calibrated(np.array([0.0, 1.0, 1.0]), np.array([False, True, False])).values()
     assert found["brier"] == pytest.approx(1 / 3)
     assert math.isfinite(found["log_loss"])
     assert found["log_loss"] > 5
-    n_trials, mean, _ = calibration_bins(np.array([0.0, 1.0]), np.array([False, True]), 4)
-    assert n_trials.tolist() == [1, 0, 0, 1]
+    trials = calibrated(np.array([0.0, 1.0]), np.array([False, True]), 4)
+    bins = trials.prepare(trials.summed())
+    mean, _ = bins.per_bin()
+    assert bins.n_trials.tolist() == [1, 0, 0, 1]
     assert np.isnan(mean[1:3]).all()

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.image import imread
+from torch import nn
 from toydata import Toy, changed, differing, small_config
 
-from adaspec.evaluation.evaluate import Evaluation, evaluate
+from adaspec.evaluation.evaluate import evaluate
 from adaspec.evaluation.learned import Learned
 from adaspec.frontends import AdaptiveSTFT
 from adaspec.models.classifier import AudioClassifier
@@ -76,7 +77,6 @@ def models(folder: Path, change: Change, folds: tuple[int, ...] = (1, 2), **knob
 def written(learned: Learned, folder: Path) -> Path:
     (folder / "figures").mkdir(parents=True)
     learned.write(folder)
-    learned.draw(folder / "figures")
     return folder
 
 
@@ -92,14 +92,11 @@ def pngs(folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("knobs", [None, {}, {"frontend.name": "fbank"}])
-def test_nothing_to_learn_leaves_nothing_but_headers(tmp_path: Path, knobs: dict[str, Any] | None) -> None:
+def test_nothing_learned_leaves_nothing(tmp_path: Path, knobs: dict[str, Any] | None) -> None:
     learned = Learned({} if knobs is None else models(tmp_path, unchanged, **knobs))
     metrics = written(learned, tmp_path / "metrics")
-    assert (metrics / "frontend.json").read_text() == "{}\n"
-    assert (metrics / "frontend_bins.csv").read_text() == BINS_HEADER
-    assert (metrics / "frontend_window.csv").read_text() == "time_ms,start,learned\n"
-    assert not list((metrics / "figures").iterdir())
-    assert learned.folds == {}
+    assert [path.name for path in metrics.rglob("*")] == ["figures"]
+    assert learned.folds == learned.mean == {}
     assert learned.lines() == []
 
 
@@ -130,8 +127,7 @@ def test_learned_window_is_measured(tmp_path: Path) -> None:
 
 def test_learned_window_table_holds_start_and_mean(tmp_path: Path) -> None:
     learned = Learned(models(tmp_path, narrowed_window, **WINDOW))
-    learned.write(tmp_path)
-    table = pd.read_csv(tmp_path / "frontend_window.csv")
+    table = pd.read_csv(written(learned, tmp_path / "metrics") / "frontend_window.csv")
     assert list(table) == ["time_ms", "start", "learned"]
     hann = np.hanning(N_FFT + 1)[:-1]
     np.testing.assert_allclose(table["time_ms"], np.arange(N_FFT) / 8)
@@ -160,8 +156,7 @@ def test_learned_kernels_are_measured(tmp_path: Path) -> None:
 
 def test_learned_bins_table_has_a_row_per_bin(tmp_path: Path) -> None:
     learned = Learned(models(tmp_path, moved_kernels, **KERNELS))
-    learned.write(tmp_path)
-    path = tmp_path / "frontend_bins.csv"
+    path = written(learned, tmp_path / "metrics") / "frontend_bins.csv"
     assert path.read_text().startswith(BINS_HEADER)
     table = pd.read_csv(path)
     assert list(table["fold"]) == [1] * 65 + [2] * 65
@@ -185,7 +180,7 @@ def test_learned_mel_is_measured(tmp_path: Path) -> None:
     assert learned.mean["dead_mel_bands"] == 1
     assert 0.1 < learned.mean["mel_change"] < 0.5
     metrics = written(learned, tmp_path / "metrics")
-    assert (metrics / "frontend_bins.csv").read_text() == BINS_HEADER
+    assert {path.name for path in metrics.iterdir()} == {"figures", "frontend.json"}
     assert pngs(metrics) == {"frontend_mel"}
     (line,) = learned.lines()
     assert line.endswith("mel bands that fell silent: 1")
@@ -296,14 +291,42 @@ def test_evaluation_writes_and_prints_what_was_learned(trained: tuple[Toy, Path]
             narrowed_window(model.frontend, fold)
         save(model, tmp_path / "models" / f"fold-{fold}")
     found = evaluate(toy.clips, toy.folds, toy.config, toy.features, tmp_path / "models")
-    assert isinstance(found, Evaluation)
-    metrics = tmp_path / "metrics"
-    found.write(metrics)
+    metrics = tmp_path / "metrics" / "details"
+    found.write(tmp_path / "metrics")
     assert json.loads((metrics / "frontend.json").read_text()) == found.learned.mean
     assert found.learned.mean["window_change"] > 0.1
     for fold in (1, 2):
         content = json.loads((metrics / "folds" / f"fold-{fold}.json").read_text())
         assert content.pop("frontend") == found.learned.folds[fold]
-        assert content == found.folds[fold]
+        assert content == found.report.folds[fold]
     assert pngs(metrics) == {"frontend_window", "frontend_bins"}
-    assert found.table().splitlines()[-1] == found.learned.lines()[0]
+    assert found.lines()[-1] == found.learned.lines()[0]
+
+
+class Scaled(nn.Module):
+    """A front end without filters to show, which learns a factor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor([3.0, 4.0]))
+        self.offset = nn.Parameter(torch.zeros(1), requires_grad=False)
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        return ("factor",) if self.factor.requires_grad else ()
+
+
+def test_front_end_of_another_kind_tells_how_far_its_parameters_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = models(tmp_path, unchanged)
+    for fold, model in trained.items():
+        model.frontend = Scaled().requires_grad_(False)
+        model.frontend.factor[0] += fold
+    monkeypatch.setattr("adaspec.evaluation.learned.build_frontend", lambda config, sample_rate: Scaled())
+    learned = Learned(trained)
+    assert learned.folds == {1: {"factor_change": 0.2}, 2: {"factor_change": 0.4}}
+    assert learned.mean == {"factor_change": pytest.approx(0.3)}
+    metrics = written(learned, tmp_path / "metrics")
+    assert {path.name for path in metrics.iterdir()} == {"figures", "frontend.json"}
+    assert learned.lines() == ["front end: factor changed by 30 %"]

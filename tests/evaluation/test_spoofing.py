@@ -6,11 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
-from toydata import changed, make_toy
+from toydata import make_toy
 
+from adaspec.config import EvaluateConfig
 from adaspec.evaluation.evaluate import evaluate
-from adaspec.evaluation.reports.spoofing import SpoofingDetection, asv_errors_of, log_odds, report
-from adaspec.evaluation.scores.detection import AsvErrors, error_curve
+from adaspec.evaluation.reports import Evidence
+from adaspec.evaluation.reports.spoofing.attacks import per_attack
+from adaspec.evaluation.reports.spoofing.report import SpoofingReport
+from adaspec.evaluation.reports.spoofing.text import describe, report
+from adaspec.evaluation.reports.spoofing.trials import TrialScores, log_odds
+from adaspec.evaluation.scores.error_curve import error_curve
+from adaspec.evaluation.scores.tandem import AsvErrors
 from adaspec.tables.score_files import read_scores
 from adaspec.training.fit import fit_fold
 
@@ -30,9 +36,20 @@ def trials(n_speakers: int = 4, seed: int = 0, shift: float = 2.0, fold: int = 1
     return pd.DataFrame(rows, columns=["fold", "role", "path", "label", "attack", "speaker", "score"])
 
 
-def detection(table: pd.DataFrame, **changes: Any) -> SpoofingDetection:
-    settings: dict[str, Any] = {"seen": {"A01"}, "asv": ASV, "n_bootstrap": 200, "seed": 1} | changes
-    return SpoofingDetection(table, settings.pop("seen"), settings.pop("asv"), **settings)
+def detection(table: pd.DataFrame, asv: AsvErrors | None = ASV) -> TrialScores:
+    return TrialScores(table, asv, n_bootstrap=200, seed=1)
+
+
+def attacks(table: pd.DataFrame, seen: set[str] | None = None) -> pd.DataFrame:
+    return per_attack(detection(table), {"A01"} if seen is None else seen).set_index("attack")
+
+
+def text(found: TrialScores) -> str:
+    return "\n".join(describe(found, per_attack(found, {"A01"})))
+
+
+def eer_interval(found: TrialScores) -> tuple[float, float]:
+    return found.summary["eer"]["ci_low"], found.summary["eer"]["ci_high"]
 
 
 def test_scores_are_those_of_the_test_trials_at_the_validation_threshold() -> None:
@@ -55,7 +72,7 @@ def test_threshold_is_even_odds_without_validation_trials() -> None:
     found = detection(table[table["role"] == "test"])
     assert found.folds[1]["threshold"] == 0
     assert "validation_eer" not in found.folds[1]
-    assert "without validation clips" in "\n".join(found.lines())
+    assert "without validation clips" in text(found)
 
 
 def test_interval_holds_the_true_eer_in_most_draws() -> None:
@@ -63,7 +80,7 @@ def test_interval_holds_the_true_eer_in_most_draws() -> None:
     hits = 0
     for seed in range(40):
         table = trials(seed=seed)
-        low, high = detection(table[table["attack"] != "A07"]).intervals["eer"]
+        low, high = eer_interval(detection(table[table["attack"] != "A07"]))
         hits += low <= norm.cdf(-1) <= high
     assert hits >= 34
 
@@ -71,18 +88,18 @@ def test_interval_holds_the_true_eer_in_most_draws() -> None:
 def test_speakers_are_resampled_where_there_are_ten() -> None:
     few, many = detection(trials(9)), detection(trials(10))
     assert (few.by_speaker, many.by_speaker) == (False, True)
-    assert "speakers resampled" in many.lines()[0]
-    assert "trials resampled" in few.lines()[0]
+    assert "speakers resampled" in text(many).splitlines()[0]
+    assert "trials resampled" in text(few).splitlines()[0]
     # All trials of a speaker alike: what matters is how many speakers there are, not how many trials.
     table = trials(12)
     alike = table.assign(score=table.groupby(["role", "speaker", "attack"])["score"].transform("first"))
-    low, high = detection(alike).intervals["eer"]
-    few_low, few_high = detection(alike.assign(speaker="one")).intervals["eer"]
+    low, high = eer_interval(detection(alike))
+    few_low, few_high = eer_interval(detection(alike.assign(speaker="one")))
     assert high - low > 2 * (few_high - few_low)
 
 
 def test_attacks_are_told_apart_and_seen_ones_from_unseen_ones() -> None:
-    table = detection(trials()).attacks.set_index("attack")
+    table = attacks(trials())
     assert table.index.tolist() == ["A01", "A07", "seen", "unseen", "all"]
     assert table["seen"].tolist() == ["yes", "no", "-", "-", "-"]
     assert table["n_trials"].tolist() == [120, 120, 120, 120, 240]
@@ -94,14 +111,14 @@ def test_attacks_are_told_apart_and_seen_ones_from_unseen_ones() -> None:
 
 def test_attacks_that_are_a_seen_system_under_another_name_are_seen() -> None:
     table = trials().replace({"attack": {"A07": "A16"}})
-    found = detection(table, seen={"A04"}).attacks.set_index("attack")
+    found = attacks(table, seen={"A04"})
     assert found.loc[["A01", "A16"], "seen"].tolist() == ["no", "yes"]
 
 
 def test_folds_are_averaged() -> None:
     both = pd.concat([trials(fold=1), trials(fold=2, shift=1.0)])
     found = detection(both)
-    summary = found.summary()
+    summary = found.summary
     assert summary["eer"]["mean"] == pytest.approx((found.folds[1]["eer"] + found.folds[2]["eer"]) / 2, abs=1e-6)
     assert summary["eer"]["std"] > 0
     assert summary["eer"]["ci_low"] < summary["eer"]["mean"] < summary["eer"]["ci_high"]
@@ -112,13 +129,13 @@ def test_a_wrong_direction_is_told() -> None:
     table = trials()
     right, wrong = detection(table), detection(table.assign(score=-table["score"]))
     assert wrong.folds[1]["eer"] == pytest.approx(1 - right.folds[1]["eer"], abs=1e-6)
-    assert "warning: an EER above 50 %" in "\n".join(wrong.lines())
-    assert "warning" not in "\n".join(right.lines())
+    assert "warning: an EER above 50 %" in text(wrong)
+    assert "warning" not in text(right)
 
 
 def test_no_tandem_cost_without_an_asv_system() -> None:
-    assert "min_tdcf_2019" in detection(trials()).summary()
-    assert "min_tdcf_2019" not in detection(trials(), asv=None).summary()
+    assert "min_tdcf_2019" in detection(trials()).summary
+    assert "min_tdcf_2019" not in detection(trials(), asv=None).summary
 
 
 def test_log_odds_are_finite_and_rise() -> None:
@@ -141,11 +158,11 @@ def test_score_files_name_trials_by_their_files(tmp_path: Path) -> None:
 def test_report_of_score_files(tmp_path: Path) -> None:
     found = detection(trials())
     found.write(tmp_path)
-    text = report(tmp_path / "scores.txt", None, tmp_path / "scores_validation.txt", 200)
+    told = report(tmp_path / "scores.txt", None, tmp_path / "scores_validation.txt", 200)
     eer = found.folds[1]["eer"]
-    assert f"EER                    {eer:.3f}" in text
-    assert f"balanced accuracy *    {found.folds[1]['balanced_accuracy_at_threshold']:.3f}" in text
-    assert "min t-DCF" not in text
+    assert f"EER                    {eer:.3f}" in told
+    assert f"balanced accuracy *    {found.folds[1]['balanced_accuracy_at_threshold']:.3f}" in told
+    assert "min t-DCF" not in told
     (tmp_path / "asv.txt").write_text("x target 3\nx target 1\nx nontarget 0\nx nontarget 2\nA01 spoof 2.5\n")
     assert "min t-DCF, 2019" in report(tmp_path / "scores.txt", tmp_path / "asv.txt", None, 200)
 
@@ -163,19 +180,52 @@ def test_evaluation_of_a_detector_writes_scores_attacks_and_figures(tmp_path: Pa
     asv_scores = pd.DataFrame({"key": ["target", "nontarget", "spoof"], "score": [3.0, 1.0, 2.9]})
     found = evaluate(clips, toy.folds, toy.config, toy.features, tmp_path / "models", asv_scores)
     found.write(tmp_path / "metrics")
-    written = {path.relative_to(tmp_path / "metrics").as_posix() for path in (tmp_path / "metrics").rglob("*.png")}
+    details = tmp_path / "metrics/details"
     drawn = ("attacks", "calibration", "confusion", "costs", "curves", "det", "scores")
-    assert written == {f"figures/{name}.png" for name in drawn}
-    summary = json.loads((tmp_path / "metrics/summary.json").read_text())
+    assert {path.name for path in (details / "figures").iterdir()} == {f"{name}.png" for name in drawn}
+    assert {"attacks.csv", "scores.txt", "scores_validation.txt"} <= {path.name for path in details.iterdir()}
+    summary = json.loads((details / "summary.json").read_text())
     assert {"accuracy", "eer", "min_tdcf_2019", "brier", "calibration_error"} <= set(summary)
-    scores = read_scores(tmp_path / "metrics/scores.txt")
+    headline = json.loads((tmp_path / "metrics/summary.json").read_text())
+    assert headline == {"eer": summary["eer"], "min_tdcf_2019": {"mean": summary["min_tdcf_2019"]["mean"]}}
+    scores = read_scores(details / "scores.txt")
     assert len(scores) == (toy.folds["role"] == "test").sum()
     assert scores["file"].str.fullmatch(r"fold-[12]/(bonafide|spoof)/\d\d\.wav").all()
-    table = pd.read_csv(tmp_path / "metrics/predictions.csv")
+    table = pd.read_csv(details / "predictions.csv")
     odds = np.log(table["score_bonafide"] / table["score_spoof"])
     np.testing.assert_allclose(np.sort(scores["score"]), np.sort(odds), rtol=1e-4, atol=1e-3)
-    assert "balanced accuracy *" in found.table()
-    assert pd.read_csv(tmp_path / "metrics/attacks.csv")["attack"].tolist() == ["A01", "A02", "seen", "all"]
-    fixed = changed(toy.config, **{"evaluate.asv_error_rates": (0.1, 0.2, 0.9)})
-    assert asv_errors_of(asv_scores, fixed) == AsvErrors(0.1, 0.2, 0.9)
-    assert asv_errors_of(None, toy.config) is None
+    assert "balanced accuracy *" in "\n".join(found.lines())
+    assert pd.read_csv(details / "attacks.csv")["attack"].tolist() == ["A01", "A02", "seen", "all"]
+
+
+def evidence(asv_scores: pd.DataFrame | None = None, rates: Any = None, columns: tuple[str, ...] = ()) -> Evidence:
+    """Trials as clips that were scored, without the columns that the data set does not tell."""
+    p = 1 / (1 + np.exp(-trials()["score"]))
+    table = trials().assign(score_bonafide=p, score_spoof=1 - p, group=range(len(p)))
+    table["predicted"] = np.where(p >= 0.5, "bonafide", "spoof")
+    config = EvaluateConfig(vote="mean", overlap=0.0, n_bootstrap=100, asv_error_rates=rates)
+    table = table.drop(columns=["score", *columns])
+    trained = table[table["role"] == "validation"].assign(role="train")
+    return Evidence(table, trained, ["bonafide", "spoof"], config, 1, asv_scores=asv_scores)
+
+
+def test_asv_errors_are_the_configured_ones_or_of_the_data_set() -> None:
+    asv_scores = pd.DataFrame({"key": ["target", "nontarget", "spoof"], "score": [3.0, 1.0, 2.9]})
+    configured = SpoofingReport(evidence(asv_scores, (0.1, 0.2, 0.9))).trials.asv
+    assert configured == AsvErrors(0.1, 0.2, 0.9)
+    assert SpoofingReport(evidence(asv_scores)).trials.asv == AsvErrors(0, 0, 1)
+    without = SpoofingReport(evidence(asv_scores[:0]))
+    assert without.trials.asv is None
+    assert without.headline == {"eer": without.summary["eer"]}
+
+
+def test_data_set_that_tells_no_attacks_has_one() -> None:
+    found = SpoofingReport(evidence(columns=("attack", "speaker"))).attacks
+    assert found["attack"].tolist() == ["spoof", "seen", "all"]
+    assert found["seen"].tolist() == ["yes", "-", "-"]
+
+
+def test_no_scores_of_validation_trials_where_there_are_none(tmp_path: Path) -> None:
+    table = trials()
+    detection(table[table["role"] == "test"]).write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.txt"]

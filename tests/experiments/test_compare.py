@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaspec.errors import InputError
-from adaspec.experiments.compare import Comparison, Setting, compare, format_table, read_predictions, read_setting
+from adaspec.experiments.compare import Comparison, compare
+from adaspec.experiments.compare_table import format_table
+from adaspec.experiments.runs import Setting, read_metrics, read_predictions, read_setting
 
 N_RESAMPLES = 500
 
@@ -451,10 +453,10 @@ def test_difference_that_is_nothing_but_rounding_has_no_minus(markdown: bool) ->
 STAGE = """
 stages:
   evaluate:
-    cmd: mkdir -p metrics && cp runs/${seed}.csv metrics/predictions.csv
+    cmd: mkdir -p metrics/details && cp runs/${seed}.csv metrics/details/predictions.csv
     deps: [runs]
     params: [seed]
-    outs: [metrics/predictions.csv]
+    outs: [metrics/details/predictions.csv]
 """
 
 
@@ -484,7 +486,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name == "lost":
             shutil.rmtree(folder / ".dvc" / "cache")
     run("git", "checkout", "--quiet", ".")
-    (folder / "metrics" / "predictions.csv").unlink()
+    (folder / "metrics/details/predictions.csv").unlink()
     return folder
 
 
@@ -493,22 +495,33 @@ def test_predictions_of_experiments_are_read(repository: Path, monkeypatch: pyte
     for seed in (1, 2):
         pd.testing.assert_frame_equal(read_predictions(f"seed-{seed}"), table(drawn(0.5 + 0.1 * seed, 40, seed)))
     assert read_setting("both=seed-1,seed-2").hits.shape == (2, 40)
-    assert not (repository / "metrics" / "predictions.csv").exists()
+    assert not (repository / "metrics/details/predictions.csv").exists()
+
+
+def test_other_files_of_a_run_are_read(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "curves.csv").write_text("epoch\n1\n")
+    assert read_metrics(str(tmp_path), "curves.csv") == "epoch\n1\n"
+    monkeypatch.chdir(repository)
+    assert read_metrics("seed-1", "predictions.csv").startswith("clip_id,fold,")
+    with pytest.raises(InputError, match=r"^seed-1 is neither .* with metrics/details/curves\.csv \("):
+        read_metrics("seed-1", "curves.csv")
 
 
 @pytest.mark.parametrize(
     ("run", "reason"),
     [
         ("nothing", r"unknown Git revision 'nothing'"),
-        ("HEAD", r"The path 'metrics/predictions\.csv' does not exist .*"),
-        ("lost", r".*metrics/predictions\.csv.*"),
+        ("HEAD", r"The path 'metrics/details/predictions\.csv' does not exist .*"),
+        ("lost", r".*metrics/details/predictions\.csv.*"),
     ],
 )
 def test_revision_without_predictions_is_refused(
     repository: Path, monkeypatch: pytest.MonkeyPatch, run: str, reason: str
 ) -> None:
     monkeypatch.chdir(repository)
-    expected = rf"^{run} is neither a folder nor an experiment or commit with metrics/predictions\.csv \({reason}\); "
+    expected = (
+        rf"^{run} is neither a folder nor an experiment or commit with metrics/details/predictions\.csv \({reason}\); "
+    )
     with pytest.raises(InputError, match=expected) as caught:
         read_predictions(run)
     assert "\n" not in str(caught.value)

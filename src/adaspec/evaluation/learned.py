@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,17 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from adaspec.evaluation.figures import FIGURES
 from adaspec.evaluation.learned_figures import draw_bins, draw_change, draw_kernels, draw_mel, draw_windows
-from adaspec.frontends import AdaptiveSTFT, build_frontend
-from adaspec.frontends.measures import (
-    center_and_bandwidth,
-    condition_number,
-    dead,
-    effective_length,
-    gain_db,
-    gram_error,
-    relative_change,
+from adaspec.evaluation.learned_numbers import (
+    BIN_COLUMNS,
+    Filters,
+    bins_of,
+    filter_numbers,
+    parameter_numbers,
+    significant,
 )
+from adaspec.frontends import build_frontend
 from adaspec.models.classifier import AudioClassifier
 from adaspec.runtime.files import write_csv, write_json
 
@@ -31,18 +30,14 @@ __all__ = ["Learned"]
 
 Array = npt.NDArray[Any]
 
-BIN_COLUMNS = [
-    *("fold", "transform", "bin"),
-    *("start_center_hz", "center_hz", "center_drift_hz"),
-    *("start_bandwidth_hz", "bandwidth_hz", "bandwidth_change_hz"),
-    *("gain_db", "change"),
-]
+CHANGES = {"window_change": "window", "kernel_change": "kernels", "mel_change": "mel bands"}  # number -> its name
 
 
 class Learned:
-    """What was learned, as it is written to `metrics/` and logged; nothing, where the front end cannot learn.
+    """What was learned, as it is written and logged; nothing, where the front end is fixed.
 
-    The start is the front end as it is built: nothing in it is random.
+    The start is the front end as it is built: nothing in it is random. Whether it learns anything, its `learned` says;
+    of filters there are measures, tables and figures, of all else the change of each parameter.
 
     Parameters
     ----------
@@ -52,67 +47,81 @@ class Learned:
     Attributes
     ----------
     folds : dict of int to dict
-        Fold -> number -> value, for what can be learned; empty if nothing can. Several transforms have their numbers
-        each: "transform-1/window_change". A `_change` without a unit is ||now - start|| / ||start||, medians run over
-        bins, `center_drift` has no sign; see `adaspec.frontends.measures`.
+        Fold -> number -> value; empty if nothing is learned. Several transforms have their numbers each:
+        "transform-1/window_change". A `_change` without a unit is ||now - start|| / ||start||, medians run over bins,
+        `center_drift` has no sign; see `adaspec.frontends.measures`.
     mean : dict of str to float
         Number -> mean over folds.
     bins : DataFrame
-        A row per fold, transform and bin, if window or kernels can be learned.
+        A row per fold, transform and bin, if window or kernels are learned; else empty.
     window : DataFrame
-        If the window can be learned: at the start and as mean over folds; those of further transforms in the columns
-        start_2, learned_2 and so on.
+        If the window is learned, else empty: at the start and as mean over folds; those of further transforms in the
+        columns start_2, learned_2 and so on.
     """
 
     def __init__(self, models: dict[int, AudioClassifier]) -> None:
-        self.start = _learnable(models)
-        self.layers: dict[int, Any] = {} if self.start is None else {fold: m.frontend for fold, m in models.items()}
         self.folds: dict[int, dict[str, float]] = {}
+        self.start: Filters | None = None  # where filters are learned
+        self.layers: dict[int, Any] = {}
         tables = [pd.DataFrame(columns=BIN_COLUMNS)]
-        if self.start is not None:
+        for fold, model in models.items():
+            start: Any = build_frontend(model.config.frontend, model.sample_rate)
+            if not start.learned:
+                continue
             with torch.no_grad():
-                for fold, layer in self.layers.items():
-                    bins = _bins(self.start, layer)
-                    self.folds[fold] = _numbers(self.start, layer, bins)
-                    if self.start.learn_window or self.start.learn_kernels:
-                        tables.append(bins.assign(fold=fold)[BIN_COLUMNS])
+                if not isinstance(start, Filters):
+                    self.folds[fold] = parameter_numbers(start, model.frontend)
+                    continue
+                self.start, self.layers[fold] = start, model.frontend
+                bins = bins_of(start, self.layers[fold])
+                self.folds[fold] = filter_numbers(start, self.layers[fold], bins)
+                if {"window", "kernels"} & set(start.learned):
+                    tables.append(bins.assign(fold=fold)[BIN_COLUMNS])
         self.bins = pd.concat(tables[1:] or tables, ignore_index=True)
         means = pd.DataFrame(list(self.folds.values())).mean()
-        self.mean = {str(name): _rounded(value) for name, value in means.items()}
+        self.mean = {str(name): significant(value) for name, value in means.items()}
         self.window = self._window()
 
     def write(self, folder: Path) -> None:
-        """Write frontend.json, frontend_bins.csv and frontend_window.csv."""
-        write_json(folder / "frontend.json", self.mean)
-        write_csv(folder / "frontend_bins.csv", self.bins)
-        write_csv(folder / "frontend_window.csv", self.window)
+        """Write frontend.json, frontend_bins.csv, frontend_window.csv and figures, as far as there is anything in them.
 
-    def draw(self, folder: Path) -> None:
-        """Write figures of what can be learned, frontend_*.png, into an existing folder."""
-        if self.start is None:
-            return
-        rate, bin_hz = self.start.sample_rate, self.start.sample_rate / self.start.n_fft
-        with torch.no_grad():
-            if self.start.learn_window:
-                windows = self._of_folds(AdaptiveSTFT.effective_window)
-                draw_windows(*windows, rate, folder / "frontend_window.png")
-            if len(self.bins):
-                draw_bins(self.bins, bin_hz, folder / "frontend_bins.png")
-            if self.start.learn_kernels:
-                start, folds = self._of_folds(AdaptiveSTFT.filters)
-                draw_change(start, folds, rate, folder / "frontend_change.png")
-                for transform, kernels in enumerate(start):
-                    suffix = f"_{transform + 1}" if len(start) > 1 else ""
-                    learned = {fold: filters[transform] for fold, filters in folds.items()}
-                    draw_kernels(kernels, learned, rate, folder / f"frontend_kernels{suffix}.png")
-            if self.start.learn_mel:
-                draw_mel(*self._of_folds(AdaptiveSTFT.effective_mel), rate, folder / "frontend_mel.png")
+        Parameters
+        ----------
+        folder : Path
+            Exists, as does its folder for figures.
+        """
+        if self.folds:
+            write_json(folder / "frontend.json", self.mean)
+        if len(self.bins):
+            write_csv(folder / "frontend_bins.csv", self.bins)
+        if len(self.window):
+            write_csv(folder / "frontend_window.csv", self.window)
+        if self.start is not None:
+            with torch.no_grad():
+                self._draw(self.start, folder / FIGURES)
+
+    def _draw(self, start: Filters, folder: Path) -> None:
+        rate = start.sample_rate
+        if "window" in start.learned:
+            draw_windows(*self._of_folds(lambda layer: layer.effective_window()), rate, folder / "frontend_window.png")
+        if len(self.bins):
+            draw_bins(self.bins, rate / start.n_fft, folder / "frontend_bins.png")
+        if "kernels" in start.learned:
+            before, folds = self._of_folds(lambda layer: layer.filters())
+            draw_change(before, folds, rate, folder / "frontend_change.png")
+            for transform, kernels in enumerate(before):
+                suffix = f"_{transform + 1}" if len(before) > 1 else ""
+                learned = {fold: filters[transform] for fold, filters in folds.items()}
+                draw_kernels(kernels, learned, rate, folder / f"frontend_kernels{suffix}.png")
+        if "mel" in start.learned:
+            draw_mel(*self._of_folds(lambda layer: layer.effective_mel()), rate, folder / "frontend_mel.png")
 
     def lines(self) -> list[str]:
-        """A line for a terminal; none if nothing can be learned."""
+        """A line for a terminal; none if nothing is learned."""
+        titles = CHANGES if self.start is not None else {name: name.removesuffix("_change") for name in self.mean}
         changes = [
             f"{what} changed by {self._range(name, 100, '.2g')} %"
-            for name, what in (("window_change", "window"), ("kernel_change", "kernels"), ("mel_change", "mel bands"))
+            for name, what in titles.items()
             if self._values(name)
         ]
         if self._values("center_drift_median_hz"):
@@ -135,9 +144,9 @@ class Learned:
     def _window(self) -> pd.DataFrame:
         """See the attribute `window`."""
         columns: dict[str, Any] = {"time_ms": [], "start": [], "learned": []}
-        if self.start is not None and self.start.learn_window:
+        if self.start is not None and "window" in self.start.learned:
             with torch.no_grad():
-                start, folds = self._of_folds(AdaptiveSTFT.effective_window)
+                start, folds = self._of_folds(lambda layer: layer.effective_window())
             columns["time_ms"] = np.arange(self.start.win_length) * 1000 / self.start.sample_rate
             for transform, window in enumerate(start):
                 suffix = f"_{transform + 1}" if transform else ""
@@ -145,88 +154,12 @@ class Learned:
                 columns[f"learned{suffix}"] = np.mean([windows[transform] for windows in folds.values()], axis=0)
         return pd.DataFrame(columns)
 
-    def _of_folds(self, what: Callable[[AdaptiveSTFT], Tensor | None]) -> tuple[Array, dict[int, Array]]:
+    def _of_folds(self, what: Callable[[Filters], Tensor | None]) -> tuple[Array, dict[int, Array]]:
         """A tensor of the layer at its start, and of each fold's."""
         assert self.start is not None
         return _array(what(self.start)), {fold: _array(what(layer)) for fold, layer in self.layers.items()}
 
 
-def _learnable(models: dict[int, AudioClassifier]) -> AdaptiveSTFT | None:
-    """The front end as training found it, if it can learn."""
-    if not models:
-        return None
-    start = _start_of(next(iter(models.values())))
-    if isinstance(start, AdaptiveSTFT) and (start.learn_window or start.learn_kernels or start.learn_mel):
-        return start
-    return None
-
-
-def _start_of(model: AudioClassifier) -> Any:
-    return build_frontend(model.config.frontend, model.sample_rate)
-
-
-def _bins(start: AdaptiveSTFT, layer: AdaptiveSTFT) -> pd.DataFrame:
-    """`Learned.bins` of one fold, without its number."""
-    before, now = start.filters(), layer.filters()
-    start_center, start_bandwidth = center_and_bandwidth(before, start.sample_rate)
-    center, bandwidth = center_and_bandwidth(now, start.sample_rate)
-    transform, row = torch.meshgrid(*(torch.arange(size) for size in before.shape[:2]), indexing="ij")
-    columns = {
-        "transform": transform + 1,
-        "bin": row,
-        "start_center_hz": start_center,
-        "center_hz": center,
-        "center_drift_hz": center - start_center,
-        "start_bandwidth_hz": start_bandwidth,
-        "bandwidth_hz": bandwidth,
-        "bandwidth_change_hz": bandwidth - start_bandwidth,
-        "gain_db": gain_db(now, before),
-        "change": relative_change(now, before, 1),
-        "dead": dead(now, before),
-    }
-    return pd.DataFrame({name: values.flatten().numpy() for name, values in columns.items()})
-
-
-def _numbers(start: AdaptiveSTFT, layer: AdaptiveSTFT, bins: pd.DataFrame) -> dict[str, float]:
-    """`Learned.folds` of one fold."""
-    found: dict[str, Tensor | Array] = {}  # (n_transforms,) each
-    if start.learn_window:
-        before, now = start.effective_window(), layer.effective_window()
-        to_ms = 1000 / start.sample_rate
-        found["window_change"] = relative_change(now, before, 1)
-        found["window_length_ms"] = effective_length(now) * to_ms
-        found["window_length_change_ms"] = (effective_length(now) - effective_length(before)) * to_ms
-    if start.learn_kernels:
-        before, now = start.filters(windowed=False), layer.filters(windowed=False)
-        found["kernel_change"] = relative_change(now, before, 2)
-        found["gram_error"] = gram_error(now)
-        found["condition_number"] = condition_number(now)
-    if start.learn_window or start.learn_kernels:
-        groups = bins.assign(size=bins["center_drift_hz"].abs()).groupby("transform")
-        found["center_drift_median_hz"] = groups["size"].median().to_numpy()
-        found["center_drift_max_hz"] = groups["size"].max().to_numpy()
-        found["bandwidth_median_hz"] = groups["bandwidth_hz"].median().to_numpy()
-        found["bandwidth_change_median_hz"] = groups["bandwidth_change_hz"].median().to_numpy()
-        found["dead_bins"] = groups["dead"].sum().to_numpy()
-    if start.learn_mel:
-        bands, start_bands = layer.effective_mel(), start.effective_mel()
-        assert bands is not None
-        assert start_bands is not None
-        found["mel_change"] = relative_change(bands, start_bands, 2)
-        found["dead_mel_bands"] = dead(bands.mT, start_bands.mT).sum(-1)
-    single = start.n_channels == 1
-    named = {
-        name if single else f"transform-{transform}/{name}": _rounded(float(value))
-        for name, values in found.items()
-        for transform, value in enumerate(values, start=1)
-    }
-    return {name: value for name, value in named.items() if math.isfinite(value)}
-
-
 def _array(tensor: Tensor | None) -> Array:
     assert tensor is not None
     return tensor.detach().numpy()
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.6g}")

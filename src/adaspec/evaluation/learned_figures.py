@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from adaspec.evaluation.learned_panels import START, decibels, draw_lines, legend, panels, titled
 from adaspec.frontends.measures import DEAD_SHARE, power_response
 from adaspec.runtime.figures import save_figure
 
@@ -21,7 +19,6 @@ Array = npt.NDArray[np.floating]
 Complex = npt.NDArray[np.complexfloating]
 
 FLOOR_DB = -90.0
-START: dict[str, Any] = {"color": "0.7", "linewidth": 2.5, "label": "start"}
 DIVERGING = "RdBu_r"
 
 
@@ -44,22 +41,22 @@ def draw_windows(start: Array, folds: dict[int, Array], sample_rate: int, path: 
     near = frequency <= 12 * sample_rate / win_length
 
     def response(window: Array) -> Array:
-        return _decibels(np.abs(np.fft.rfft(window, n_points))[near] ** 2)
+        return decibels(np.abs(np.fft.rfft(window, n_points))[near] ** 2)
 
-    figure, rows = _panels(len(start), 3, 4.4, 3.2)
+    figure, rows = panels(len(start), 3, 4.4, 3.2)
     for transform, (left, middle, right) in enumerate(rows):
         windows = {fold: window[transform] for fold, window in folds.items()}
         mean = np.mean(list(windows.values()), axis=0)
-        _draw_lines(left, time_ms, start[transform], windows, mean)
-        left.set(title=_titled("Window", transform, len(start)), xlabel="time (ms)", ylabel="weight")
+        draw_lines(left, time_ms, start[transform], windows, mean)
+        left.set(title=titled("Window", transform, len(start)), xlabel="time (ms)", ylabel="weight")
         changes = {fold: window - start[transform] for fold, window in windows.items()}
-        _draw_lines(middle, time_ms, np.zeros(win_length), changes, mean - start[transform])
-        middle.set(title=_titled("Its change", transform, len(start)), xlabel="time (ms)", ylabel="weight")
+        draw_lines(middle, time_ms, np.zeros(win_length), changes, mean - start[transform])
+        middle.set(title=titled("Its change", transform, len(start)), xlabel="time (ms)", ylabel="weight")
         responses = {fold: response(window) for fold, window in windows.items()}
-        _draw_lines(right, frequency[near], response(start[transform]), responses, response(mean), above=FLOOR_DB)
-        right.set(title=_titled("Its frequency response", transform, len(start)))
+        draw_lines(right, frequency[near], response(start[transform]), responses, response(mean), above=FLOOR_DB)
+        right.set(title=titled("Its frequency response", transform, len(start)))
         right.set(xlabel="frequency (Hz)", ylabel="relative to its peak (dB)", ylim=(FLOOR_DB, 3))
-    _legend(figure, rows[0][0])
+    legend(figure, rows[0][0])
     save_figure(figure, path)
 
 
@@ -84,9 +81,9 @@ def draw_kernels(start: Complex, folds: dict[int, Complex], sample_rate: int, pa
 
     def response(kernel: Complex) -> Array:
         power = power_response(torch.from_numpy(kernel), n_points).numpy()
-        return _decibels(power, power_response(torch.from_numpy(start[row]), n_points).max().item())
+        return decibels(power, power_response(torch.from_numpy(start[row]), n_points).max().item())
 
-    figure, rows = _panels(len(bins), 3, 4.2, 2.6)
+    figure, rows = panels(len(bins), 3, 4.2, 2.6)
     for row, (periods, envelope, spectrum) in zip(bins, rows, strict=True):
         kernels = {fold: filters[row] for fold, filters in folds.items()}
         mean = np.mean(list(kernels.values()), axis=0)
@@ -94,18 +91,18 @@ def draw_kernels(start: Complex, folds: dict[int, Complex], sample_rate: int, pa
         half = min(n_fft // 2, max(8, round(2.5 * n_fft / row)))
         middle = slice(n_fft // 2 - half, n_fft // 2 + half)
         real = {fold: kernel.real[middle] for fold, kernel in kernels.items()}
-        _draw_lines(periods, time_ms[middle], start[row].real[middle], real, mean.real[middle])
+        draw_lines(periods, time_ms[middle], start[row].real[middle], real, mean.real[middle])
         periods.set(title=f"Bin {row} at {centre:.0f} Hz: real part, middle", xlabel="time (ms)", ylabel="weight")
         envelopes = {fold: np.abs(kernel) for fold, kernel in kernels.items()}
-        _draw_lines(envelope, time_ms, np.abs(start[row]), envelopes, np.mean(list(envelopes.values()), axis=0))
+        draw_lines(envelope, time_ms, np.abs(start[row]), envelopes, np.mean(list(envelopes.values()), axis=0))
         envelope.set(title="Envelope", xlabel="time (ms)", ylabel="magnitude")
         near = np.abs(frequency - centre) <= 24 * sample_rate / n_fft
         responses = {fold: response(kernel)[near] for fold, kernel in kernels.items()}
         average = np.mean(list(responses.values()), axis=0)
-        _draw_lines(spectrum, frequency[near], response(start[row])[near], responses, average, above=FLOOR_DB)
+        draw_lines(spectrum, frequency[near], response(start[row])[near], responses, average, above=FLOOR_DB)
         spectrum.set(title="Frequency response", xlabel="frequency (Hz)", ylabel="relative to start (dB)")
         spectrum.set(ylim=(FLOOR_DB, 6))
-    _legend(figure, rows[0][1])
+    legend(figure, rows[0][1])
     save_figure(figure, path)
 
 
@@ -131,7 +128,7 @@ def draw_change(start: Complex, folds: dict[int, Complex], sample_rate: int, pat
     inside = (points >= 0) & (points <= per_bin * n_fft // 2)
     top_khz, bin_hz = sample_rate / 2000, sample_rate / n_fft
 
-    figure, rows = _panels(n_transforms, 2, 5.2, 4.4)
+    figure, rows = panels(n_transforms, 2, 5.2, 4.4)
     for transform, (left, right) in enumerate(rows):
         before = power_response(torch.from_numpy(start[transform]), per_bin * n_fft).numpy()
         peak = np.maximum(before.max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
@@ -152,7 +149,7 @@ def draw_change(start: Complex, folds: dict[int, Complex], sample_rate: int, pat
             vmin=top_db - 60,
             vmax=top_db,
         )
-        left.set(title=_titled("Change of the power response", transform, n_transforms))
+        left.set(title=titled("Change of the power response", transform, n_transforms))
         left.set(xlabel="frequency (kHz)", ylabel="bin's own frequency (kHz)")
         figure.colorbar(image, ax=left, label="size of the change over the start's peak (dB)", shrink=0.9)
         limit = max(float(np.percentile(np.abs(signed[inside]), 99.5)), 1e-6) * 100
@@ -166,7 +163,7 @@ def draw_change(start: Complex, folds: dict[int, Complex], sample_rate: int, pat
             vmax=limit,
             interpolation="nearest",
         )
-        right.set(title=_titled("Close to the bin", transform, n_transforms))
+        right.set(title=titled("Close to the bin", transform, n_transforms))
         right.set(xlabel="distance from the bin's frequency (Hz)", ylabel="bin's own frequency (kHz)")
         figure.colorbar(image, ax=right, label="change over the start's peak (%)", shrink=0.9)
     save_figure(figure, path)
@@ -184,8 +181,8 @@ def draw_bins(bins: pd.DataFrame, bin_hz: float, path: Path) -> None:
     path : Path
     """
     transforms = sorted(bins["transform"].unique())
-    figure, panels = _panels(len(transforms), 3, 4.8, 3.2)
-    for position, (transform, (drift, width, gain)) in enumerate(zip(transforms, panels, strict=True)):
+    figure, rows_of_panels = panels(len(transforms), 3, 4.8, 3.2)
+    for position, (transform, (drift, width, gain)) in enumerate(zip(transforms, rows_of_panels, strict=True)):
         table = bins[bins["transform"] == transform]
         table = table.assign(khz=table["start_center_hz"] / 1000)
         # At 0 and at half the sample rate only half of a filter lies within the range.
@@ -205,13 +202,13 @@ def draw_bins(bins: pd.DataFrame, bin_hz: float, path: Path) -> None:
             axes.grid(alpha=0.3)
         if table["center_drift_hz"].abs().max() > 10 * bin_hz:
             drift.set_yscale("symlog", linthresh=bin_hz)
-        drift.set(title=_titled("Drift of the centre frequency", position, len(transforms)), ylabel="drift (Hz)")
-        width.set(title=_titled("Equivalent rectangular bandwidth", position, len(transforms)), ylabel="bandwidth (Hz)")
-        gain.set(title=_titled("Energy over that at the start", position, len(transforms)), ylabel="gain (dB)")
+        drift.set(title=titled("Drift of the centre frequency", position, len(transforms)), ylabel="drift (Hz)")
+        width.set(title=titled("Equivalent rectangular bandwidth", position, len(transforms)), ylabel="bandwidth (Hz)")
+        gain.set(title=titled("Energy over that at the start", position, len(transforms)), ylabel="gain (dB)")
         if table["gain_db"].min() < 5 * np.log10(DEAD_SHARE):
             gain.axhline(10 * np.log10(DEAD_SHARE), color="red", linewidth=0.8, linestyle="--", label="dead below")
             gain.legend(handles=gain.lines[-1:], fontsize=8)
-    _legend(figure, panels[0][1])
+    legend(figure, rows_of_panels[0][1])
     save_figure(figure, path)
 
 
@@ -230,14 +227,14 @@ def draw_mel(start: Array, folds: dict[int, Array], sample_rate: int, path: Path
     n_transforms, n_freqs, n_mels = start.shape
     khz = np.linspace(0, sample_rate / 2000, n_freqs)
     chosen = sorted({round(share * (n_mels - 1)) for share in (0.2, 0.4, 0.6, 0.75, 0.9)})
-    figure, rows = _panels(n_transforms, 2, 5.2, 3.6)
+    figure, rows = panels(n_transforms, 2, 5.2, 3.6)
     for transform, (left, right) in enumerate(rows):
         for position, band in enumerate(chosen):
             left.plot(khz, start[transform, :, band], **(START | {"label": "start" if position == 0 else None}))
             for fold, mel in folds.items():
                 label = f"fold {fold}" if position == 0 else None
                 left.plot(khz, mel[transform, :, band], color=f"C{(fold - 1) % 10}", linewidth=0.8, label=label)
-        left.set(title=_titled("Mel bands " + ", ".join(map(str, chosen)), transform, n_transforms))
+        left.set(title=titled("Mel bands " + ", ".join(map(str, chosen)), transform, n_transforms))
         left.set(xlabel="frequency (kHz)", ylabel="weight")
         left.grid(alpha=0.3)
         change = np.mean([mel[transform] for mel in folds.values()], axis=0) - start[transform]
@@ -251,43 +248,8 @@ def draw_mel(start: Array, folds: dict[int, Array], sample_rate: int, path: Path
             vmin=-limit,
             vmax=limit,
         )
-        right.set(title=_titled("Change of the mel bands", transform, n_transforms))
+        right.set(title=titled("Change of the mel bands", transform, n_transforms))
         right.set(xlabel="frequency (kHz)", ylabel="band")
         figure.colorbar(image, ax=right, label="change of the weight")
-    _legend(figure, rows[0][0])
+    legend(figure, rows[0][0])
     save_figure(figure, path)
-
-
-def _panels(n_rows: int, n_columns: int, width: float, height: float) -> tuple[Figure, list[list[Axes]]]:
-    figure = Figure(figsize=(width * n_columns, height * n_rows), layout="constrained")
-    return figure, figure.subplots(n_rows, n_columns, squeeze=False).tolist()
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    """Put the legend of one panel beside all of them."""
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8, markerscale=3)
-
-
-def _draw_lines(
-    axes: Axes, x: Array, start: Array, folds: dict[int, Array], mean: Array, *, above: float | None = None
-) -> None:
-    """Draw the folds' lines and their mean over the start's; that as an area where the value below it is given."""
-    if above is None:
-        axes.plot(x, start, **START)
-    else:
-        axes.fill_between(x, above, np.maximum(start, above), color="0.8", linewidth=0, label="start")
-    for fold, values in folds.items():
-        axes.plot(x, values, linewidth=0.8, alpha=0.7, label=f"fold {fold}")
-    axes.plot(x, mean, color="black", linewidth=1.2, label="mean")
-    axes.grid(alpha=0.3)
-
-
-def _decibels(power: Array, reference: float | None = None) -> Array:
-    """10 log10 of power over a reference, its own peak by default; where both are zero, far below every axis."""
-    reference = float(power.max()) if reference is None else reference
-    tiny = float(np.finfo(np.float32).tiny)
-    return 10 * np.log10(np.maximum(power, tiny) / max(reference, 1e20 * tiny))
-
-
-def _titled(title: str, transform: int, n_transforms: int) -> str:
-    return title if n_transforms == 1 else f"{title}, transform {transform + 1}"

@@ -20,8 +20,10 @@ import pandas as pd
 from adaspec.config import Config, flatten
 from adaspec.errors import InputError
 from adaspec.experiments.ablation_figures import draw_confusions, draw_curves, draw_windows
-from adaspec.experiments.compare import Comparison, Setting, compare, format_table, read_metrics, read_predictions
+from adaspec.experiments.compare import Comparison, compare
+from adaspec.experiments.compare_table import format_table
 from adaspec.experiments.recipes import Knobs, knob_options, read_recipe
+from adaspec.experiments.runs import Setting, read_metrics, read_predictions
 from adaspec.runtime.files import complete_folder, write_csv
 from adaspec.runtime.workspace import only_one, repository_root
 

@@ -1,1 +1,15 @@
 """What is reported of each task."""
+
+from __future__ import annotations
+
+from adaspec.evaluation.reports.classification import ClassificationReport
+from adaspec.evaluation.reports.contract import Evidence, Report
+from adaspec.evaluation.reports.spoofing.report import SpoofingReport
+
+__all__ = ["REPORTS", "Evidence", "Report"]
+
+# By the names of `adaspec.tasks.TASKS`.
+REPORTS: dict[str, type[ClassificationReport] | type[SpoofingReport]] = {
+    "classification": ClassificationReport,
+    "spoofing": SpoofingReport,
+}

@@ -9,7 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.special import ndtri
 
-from adaspec.evaluation.scores.detection import AsvErrors, calibration_bins, error_curve, tandem_cost
+from adaspec.evaluation.reports.spoofing.trials import curve_of
+from adaspec.evaluation.scores.calibration import calibrated, probability
+from adaspec.evaluation.scores.tandem import AsvErrors, tandem_cost
 from adaspec.runtime.figures import save_figure
 from adaspec.tables import BONAFIDE, SPOOF
 
@@ -61,7 +63,7 @@ def draw_det(folds: list[pd.DataFrame], path: Path) -> None:
     figure = Figure(figsize=(4.8, 4.6), layout="constrained")
     axes = figure.add_subplot()
     for rows in folds:
-        curve = error_curve(rows["score"].to_numpy(), (rows["label"] == BONAFIDE).to_numpy())
+        curve = curve_of(rows)
         eer = float(curve.eer())
         x, y = (ndtri(np.clip(rate, 5e-4, 1 - 5e-4)) for rate in (curve.p_fa, curve.p_miss))
         (line,) = axes.plot(x, y, label=f"fold {rows['fold'].iloc[0]}: EER {100 * eer:.1f} %")
@@ -85,7 +87,7 @@ def draw_costs(folds: list[pd.DataFrame], thresholds: dict[int, float], asv: Asv
     figure = Figure(figsize=(6.4, 3.8), layout="constrained")
     axes = figure.add_subplot()
     for index, rows in enumerate(folds):
-        curve = error_curve(rows["score"].to_numpy(), (rows["label"] == BONAFIDE).to_numpy())
+        curve = curve_of(rows)
         lines = [(curve.p_fa, RED, "spoofed trials accepted"), (curve.p_miss, BLUE, "bona fide trials rejected")]
         if asv is not None:
             lines.append((np.minimum(tandem_cost(curve, asv, "2019"), 2), "black", "t-DCF, 2019 (1: no detector)"))
@@ -102,8 +104,9 @@ def draw_costs(folds: list[pd.DataFrame], thresholds: dict[int, float], asv: Asv
 
 def draw_calibration(test: pd.DataFrame, path: Path) -> None:
     """Draw the share of bona fide trials against the probability they were given, and how many trials lie there."""
-    probability = 1 / (1 + np.exp(-test["score"].to_numpy().clip(-80, 80)))
-    n_trials, mean, share = calibration_bins(probability, (test["label"] == BONAFIDE).to_numpy())
+    trials = calibrated(probability(test["score"].to_numpy()), (test["label"] == BONAFIDE).to_numpy())
+    bins = trials.prepare(trials.summed())
+    n_trials, (mean, share) = bins.n_trials, bins.per_bin()
     figure = Figure(figsize=(4.6, 5.2), layout="constrained")
     upper, lower = figure.subplots(2, 1, height_ratios=[3, 1], sharex=True)
     upper.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="calibrated")

@@ -1,0 +1,87 @@
+"""The bootstrap: how scores would have come out with other clips, for every score alike.
+
+References
+----------
+B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from adaspec.evaluation.scores.contract import Array, Scored
+
+__all__ = ["Draw", "resampled_counts", "resampled_means"]
+
+CHUNK = 2**22  # numbers at a time: clips times resamples, components times resamples
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What is drawn anew, and by chance of what.
+
+    Attributes
+    ----------
+    units : array-like of shape (n_clips,)
+        The unit that each clip belongs to, such as its group or speaker: a unit is drawn with all its clips. Clips of
+        one source say much the same, so that drawing them one by one would promise too much.
+    rng : Generator
+    strata : array-like of shape (n_clips,), optional
+        As many units as a stratum has are drawn within it, in the order of the sorted strata; a unit has one stratum.
+    """
+
+    units: Any
+    rng: np.random.Generator
+    strata: Any = None
+
+
+def resampled_counts(draw: Draw, n_resamples: int) -> Iterator[Array]:
+    """How often each clip counts: (some resamples, n_clips) at a time, until there are enough."""
+    units = np.asarray(draw.units)
+    strata = np.zeros(len(units)) if draw.strata is None else np.asarray(draw.strata)
+    members = [np.flatnonzero(strata == stratum) for stratum in sorted(set(strata.tolist()))]
+    codes = [pd.factorize(units[clips])[0] for clips in members]
+    size = max(1, CHUNK // len(units))
+    for start in range(0, n_resamples, size):
+        n_now = min(size, n_resamples - start)
+        counts = np.empty((n_now, len(units)))
+        for clips, code in zip(members, codes, strict=True):
+            n_units = code.max() + 1
+            drawn = draw.rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_now)
+            counts[:, clips] = drawn[:, code]
+        yield counts
+
+
+def resampled_means(folds: Sequence[tuple[Scored[Any], Draw]], n_resamples: int) -> dict[str, Array]:
+    """Each score's mean over folds, in every resample.
+
+    The units are drawn within each fold: what the resamples tell is the chance of which of them were tested, given the
+    trained models.
+
+    Parameters
+    ----------
+    folds : sequence of (Scored, Draw)
+        Folds that share a generator draw from it in turn.
+    n_resamples : int
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n_resamples, ...)
+        Score -> its mean; NaN where a fold's resample leaves it undefined.
+    """
+    means: dict[str, Array] = {}
+    for scored, draw in folds:
+        parts: dict[str, list[Array]] = {name: [] for name in scored.scores}
+        for counts in resampled_counts(draw, n_resamples):
+            n_pieces = -(-len(counts) * scored.width // CHUNK)
+            for some in np.array_split(counts, min(max(n_pieces, 1), len(counts))):
+                for name, values in scored.values(some).items():
+                    parts[name].append(values)
+        for name, chunks in parts.items():
+            means[name] = means.get(name, 0) + np.concatenate(chunks) / len(folds)
+    return means

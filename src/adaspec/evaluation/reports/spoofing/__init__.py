@@ -1,0 +1,1 @@
+"""What is reported of telling bona fide from spoofed speech."""

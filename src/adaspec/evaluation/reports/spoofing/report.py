@@ -1,0 +1,99 @@
+"""How well a detector tells bona fide from spoofed speech: over all trials, per attack, and where it errs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from adaspec.evaluation.figures import FIGURES
+from adaspec.evaluation.reports.classification import ClassificationReport
+from adaspec.evaluation.reports.contract import Evidence
+from adaspec.evaluation.reports.spoofing.attacks import per_attack
+from adaspec.evaluation.reports.spoofing.figures import (
+    draw_attacks,
+    draw_calibration,
+    draw_costs,
+    draw_det,
+    draw_scores,
+)
+from adaspec.evaluation.reports.spoofing.text import asv_errors_of, describe
+from adaspec.evaluation.reports.spoofing.trials import TrialScores, log_odds
+from adaspec.evaluation.scores.tandem import AsvErrors
+from adaspec.evaluation.summary import headline
+from adaspec.runtime.files import write_csv
+from adaspec.tables import BONAFIDE, SPOOF
+
+__all__ = ["SpoofingReport"]
+
+
+class SpoofingReport:
+    """Scores of a detector, besides those of a classifier; the contract is `Report`'s.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Thresholds come from validation clips.
+
+    Attributes
+    ----------
+    trials : TrialScores
+    attacks : DataFrame
+        Of `per_attack`.
+    """
+
+    roles: ClassVar[tuple[str, ...]] = ("validation", "test")
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.classes = ClassificationReport(evidence)
+        settings = evidence.config
+        self.trials = TrialScores(
+            _trials(evidence.scored), _asv_errors(evidence), n_bootstrap=settings.n_bootstrap, seed=evidence.seed
+        )
+        self.attacks = per_attack(self.trials, set(_with_attacks(evidence.trained)["attack"]))
+        self.folds = {fold: scores | self.trials.folds[fold] for fold, scores in self.classes.folds.items()}
+        self.summary = self.classes.summary | self.trials.summary
+        self.headline = headline(self.summary, "eer", "min_tdcf_2019")
+
+    def write(self, folder: Path) -> None:
+        """Write what a classifier's report does, attacks.csv, score files and figures of the trials."""
+        self.classes.write(folder)
+        self.trials.write(folder)
+        write_csv(folder / "attacks.csv", self.attacks)
+        folds, thresholds = list(self.trials.test.values()), self.trials.thresholds
+        figures, test = folder / FIGURES, pd.concat(folds)
+        draw_scores(test, thresholds, figures / "scores.png")
+        draw_det(folds, figures / "det.png")
+        draw_costs(folds, thresholds, self.trials.asv, figures / "costs.png")
+        draw_calibration(test, figures / "calibration.png")
+        draw_attacks(self.attacks, figures / "attacks.png")
+
+    def lines(self) -> list[str]:
+        """What a classifier's report tells, then the trials."""
+        return [*self.classes.lines(), "", *describe(self.trials, self.attacks)]
+
+
+def _trials(scored: pd.DataFrame) -> pd.DataFrame:
+    """Clips as `TrialScores` takes them."""
+    trials = _with_attacks(scored)
+    if "speaker" not in trials:
+        trials = trials.assign(speaker="")
+    return trials.assign(score=log_odds(*(trials[f"score_{label}"].to_numpy() for label in (BONAFIDE, SPOOF))))
+
+
+def _with_attacks(clips: pd.DataFrame) -> pd.DataFrame:
+    """Clips with the column `attack`, which not every data set tells; spoofed ones are of one attack there."""
+    if "attack" in clips:
+        return clips
+    return clips.assign(attack=np.where(clips["label"] == BONAFIDE, "-", SPOOF))
+
+
+def _asv_errors(evidence: Evidence) -> AsvErrors | None:
+    """As configured, else from the data set's ASV scores; None where it has none."""
+    if evidence.config.asv_error_rates is not None:
+        return AsvErrors(*evidence.config.asv_error_rates)
+    if evidence.asv_scores is None or evidence.asv_scores.empty:
+        return None
+    return asv_errors_of(evidence.asv_scores)
