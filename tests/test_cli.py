@@ -57,7 +57,7 @@ def test_cli_helps() -> None:
     finished = run("--help")
     assert finished.returncode == 0
     assert "Usage: adaspec " in finished.stdout
-    assert all(f" {command} " in finished.stdout for command in ("recipe", "compare", "fetch"))
+    assert all(f" {command} " in finished.stdout for command in ("recipe", "ablation", "compare", "fetch"))
     assert finished.stderr == ""
 
 
@@ -106,7 +106,16 @@ def test_cli_fetch_names_the_data_sets_it_knows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["fetch", "esc50"], ["fetch"], ["fecth"], ["fetch", "esc50", "--too", "x"], ["compare"]]
+    "arguments",
+    [
+        ["fetch", "esc50"],
+        ["fetch"],
+        ["fecth"],
+        ["fetch", "esc50", "--too", "x"],
+        ["compare"],
+        ["ablation"],
+        ["trials", "x"],
+    ],
 )
 def test_cli_refuses_wrong_usage_with_exit_code_2(arguments: list[str]) -> None:
     finished = run(*arguments)
@@ -212,7 +221,7 @@ def test_cli_compare_prints_a_table_and_a_sentence(tmp_path: Path) -> None:
     [
         (["one"], "there is nothing to compare one with; name a baseline and another setting\n"),
         (["one", "empty"], "empty/predictions.csv cannot be read ("),
-        (["one", "nothing"], "nothing is neither a folder nor an experiment or commit with metrics/predictions.csv ("),
+        (["one", "nothing"], "nothing is neither a folder nor an experiment or commit with metrics/"),
         (["one", "one,one"], "'one,one' names one twice; "),
         (["one", "short"], "one and short cannot be compared: clip clip-38 is in one only (one of 2 such); compare "),
     ],
