@@ -166,7 +166,7 @@ def test_space_of_the_repository_can_be_searched_and_holds_its_values(monkeypatc
         (RATE | {"choices": [0.1, 0.2]}, "train.optimizer.learning_rate has choices, and so neither low"),
         (MELS | {"choices": [8]}, "tune.space[0].choices=[8]: "),
         ({"knob": "train.optimizer.momentum"}, "train.optimizer.momentum needs low and high, or choices"),
-        (MELS | {"chioces": [1, 2]}, "tune.space[0].chioces: unknown key; did you mean 'choices'?"),
+        (MELS | {"chioces": [1, 2]}, "tune.space[0].chioces: unknown key; did you mean choices?"),
     ],
 )
 def test_space_that_cannot_be_searched_is_refused_with_the_reason(
