@@ -57,7 +57,7 @@ def test_cli_helps() -> None:
     finished = run("--help")
     assert finished.returncode == 0
     assert "Usage: adaspec " in finished.stdout
-    assert all(f" {command} " in finished.stdout for command in ("recipe", "compare", "fetch"))
+    assert all(f" {command} " in finished.stdout for command in ("recipe", "ablation", "compare", "fetch"))
     assert finished.stderr == ""
 
 
@@ -106,7 +106,16 @@ def test_cli_fetch_names_the_data_sets_it_knows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["fetch", "esc50"], ["fetch"], ["fecth"], ["fetch", "esc50", "--too", "x"], ["compare"]]
+    "arguments",
+    [
+        ["fetch", "esc50"],
+        ["fetch"],
+        ["fecth"],
+        ["fetch", "esc50", "--too", "x"],
+        ["compare"],
+        ["ablation"],
+        ["trials", "x"],
+    ],
 )
 def test_cli_refuses_wrong_usage_with_exit_code_2(arguments: list[str]) -> None:
     finished = run(*arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,8 @@ import adaspec
 from adaspec.runtime.console import command_line
 
 __all__ = ["app"]
+
+log = logging.getLogger(__name__)
 
 
 class Form(enum.StrEnum):
@@ -79,26 +82,26 @@ def _tell_leftovers(knobs: dict[str, Any]) -> None:
     from adaspec.experiments.recipes import leftover_knobs
 
     if leftovers := leftover_knobs(knobs):
-        typer.echo(
-            f"note: params.yaml differs from the last commit in {', '.join(leftovers)}, which the recipe leaves as "
-            "they are; 'git restore params.yaml' goes back to the baseline",
-            err=True,
+        log.info(
+            "note: params.yaml differs from the last commit in %s, which the recipe leaves as they are; 'git restore "
+            "params.yaml' goes back to the baseline",
+            ", ".join(leftovers),
         )
 
 
 @app.command()
-def trials(
+def ablation(
     recipe: Annotated[str, typer.Argument(help="Recipe on waveforms, such as genre.")],
     root: Annotated[Path | None, typer.Option(help="Folder of the recordings.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("-S", metavar="KEY=VALUE", help="A further knob; may be given repeatedly.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Trials at a time; the folds of each share the cores.")] = 1,
-    out: Annotated[Path, typer.Option(help="Folder for table and figures.")] = Path("reports/trials"),
+    jobs: Annotated[int, typer.Option(min=1, help="Variants at a time; the folds of each share the cores.")] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for table and figures.")] = Path("reports/ablation"),
 ) -> None:
-    """Does learning window and kernels help? Queue the seven trials as DVC experiments, and tell what came out.
+    """Does learning window and kernels help? Queue seven variants as DVC experiments, and tell what came out.
 
-    Trials that are done are not run again: after a break, give the same command.
+    Variants that are done are not run again: after a break, give the same command.
     """
     from adaspec.experiments.ablation import plan, report, run_missing
 
@@ -164,23 +167,22 @@ def predict(
 ) -> None:
     """Classify recordings of any rate, channels and length; those that cannot be read are told, the others done."""
     from adaspec.audio import BadClipError, read_bytes
+    from adaspec.errors import InputError
     from adaspec.models.predictor import Predictor, find_audio, find_models
     from adaspec.models.printing import Writer
 
     with command_line():
-        files = find_audio(recordings)
+        files, n_failed = find_audio(recordings), 0
         predictor = Predictor(find_models(model), vote=voting.value, overlap=overlap)
-    n_failed = 0
-    with Writer(form.value, predictor.labels, windows=windows) as writer:
-        for path in files:
-            try:
-                writer.write(path, predictor.predict(read_bytes(path)))
-            except BadClipError as error:
-                n_failed += 1
-                typer.echo(f"error: {path}: {error}", err=True)
-    if n_failed:
-        typer.echo(f"error: {n_failed} of {len(files)} files could not be classified", err=True)
-        raise typer.Exit(1)
+        with Writer(form.value, predictor.labels, windows=windows) as writer:
+            for path in files:
+                try:
+                    writer.write(path, predictor.predict(read_bytes(path)))
+                except BadClipError as error:
+                    n_failed += 1
+                    log.error("%s: %s", path, error)
+        if n_failed:
+            raise InputError(f"{n_failed} of {len(files)} files could not be classified")
 
 
 @app.command()

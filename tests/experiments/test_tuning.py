@@ -25,14 +25,17 @@ from adaspec.experiments import tuning
 from adaspec.experiments.recipes import read_recipe, recipe_command
 from adaspec.experiments.tuning import study as studies
 from adaspec.experiments.tuning import worker as workers
+from adaspec.experiments.tuning.presence import has_ended
+from adaspec.experiments.tuning.report import counted_value
 from adaspec.experiments.tuning.space import check_space, holds, suggest, value_of, with_knobs
 from adaspec.features.store import FeatureStore
 from adaspec.runtime.files import write_csv
 from adaspec.tables import read_clips, read_folds
-from adaspec.tracking import RunLog
+from adaspec.tracking.mlflow_run import MlflowRun
+from adaspec.tracking.none import NoRun
 from adaspec.training.crossvalidate import cross_validate
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RATE = {"knob": "train.optimizer.learning_rate", "low": 1.0e-3, "high": 1.0e-2, "log": True}
 DROPOUT = {"knob": "backbone.dropout", "low": 0.0, "high": 0.5}
 MELS = {"knob": "frontend.mel.n_mels", "choices": [8, 16]}
@@ -59,7 +62,7 @@ def tables(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tables")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert RunLog(root, "0", toy.config, toy.clips).client.get_experiment_by_name("adaspec") is None
+        assert MlflowRun(root, "0", toy.config, toy.clips, None).client.get_experiment_by_name("adaspec") is None
     return root / "mlflow.db"
 
 
@@ -68,7 +71,6 @@ def repository(toy: Toy, tables: Path, tmp_path: Path, monkeypatch: pytest.Monke
     """A root of a repository, as current directory, with features and folds; DVC is not asked."""
     root = tmp_path / "repository"
     (root / "data").mkdir(parents=True)
-    shutil.copyfile(ROOT / "dvc.yaml", root / "dvc.yaml")
     shutil.copyfile(tables, root / "mlflow.db")
     write_csv(root / "data" / "clips.csv", toy.clips)
     write_csv(root / "data" / "folds.csv", toy.folds)
@@ -151,7 +153,11 @@ def test_space_of_the_repository_can_be_searched_and_holds_its_values(monkeypatc
         ({"knob": "frontend.n_fft", "low": 2, "high": 512}, "frontend.n_fft=2: "),
         ({"knob": "train.batch_size", "low": 4.5, "high": 9.5}, "train.batch_size=4.5: "),
         ({"knob": "backbone.dropout", "low": 0.0, "high": 1.0}, "backbone.dropout=1.0: "),
-        ({"knob": "frontend.window", "choices": ["hann", "hannn"]}, "frontend.window: 'hannn' is not a window"),
+        ({"knob": "frontend.window", "choices": ["hann", "hannn"]}, "tune.space: frontend.window='hannn' "),
+        (
+            {"knob": "frontend.win_length", "choices": [64, 999]},
+            "tune.space: frontend.win_length=999 exceeds n_fft=128",
+        ),
         (RATE | {"low": 0.01}, "train.optimizer.learning_rate has low=0.01, which must be below high=0.01"),
         (RATE | {"low": 0.0}, "train.optimizer.learning_rate has low=0.0, which log: true takes no logarithm of"),
         (RATE | {"low": "a"}, "tune.space[0].low: 'a' is not a number"),
@@ -160,7 +166,7 @@ def test_space_of_the_repository_can_be_searched_and_holds_its_values(monkeypatc
         (RATE | {"choices": [0.1, 0.2]}, "train.optimizer.learning_rate has choices, and so neither low"),
         (MELS | {"choices": [8]}, "tune.space[0].choices=[8]: "),
         ({"knob": "train.optimizer.momentum"}, "train.optimizer.momentum needs low and high, or choices"),
-        (MELS | {"chioces": [1, 2]}, "tune.space[0].chioces: unknown key; did you mean 'choices'?"),
+        (MELS | {"chioces": [1, 2]}, "tune.space[0].chioces: unknown key; did you mean choices?"),
     ],
 )
 def test_space_that_cannot_be_searched_is_refused_with_the_reason(
@@ -227,8 +233,8 @@ def test_best_knobs_give_the_very_value_of_the_trial(repository: Path, toy: Toy,
     config = with_knobs(load_config(Path("params.yaml")), found)
     root = repository / "apart"
     clips, folds = read_clips(Path("data/clips.csv")), read_folds(Path("data/folds.csv"))
-    cross_validate(clips, folds, config, Path("data/features"), root / "models", root)
-    values = [workers.counted_value(root / "models" / f"fold-{fold}", config) for fold in (1, 2)]
+    cross_validate(clips, folds, config, Path("data/features"), root / "models", root, NoRun)
+    values = [counted_value(root / "models" / f"fold-{fold}", config) for fold in (1, 2)]
     assert sum(values) / 2 == best.value
     assert told[3].split()[:2] == [str(best.number), f"{best.value:.4f}"]
 
@@ -237,7 +243,7 @@ def test_study_is_recorded_in_mlflow(repository: Path, toy: Toy, capsys: pytest.
     write_params(toy.config, [RATE, MELS], **LOSS)
     tuning.tune(2, "s")
     tuning.tune(3, "s")  # goes on, in the same parent
-    client = RunLog(repository, "0", toy.config, toy.clips).client
+    client = MlflowRun(repository, "0", toy.config, toy.clips, None).client
     runs = client.search_runs([client.get_experiment_by_name("adaspec").experiment_id])
     (parent,) = (run for run in runs if "mlflow.parentRunId" not in run.data.tags)
     children = {run.info.run_name: run for run in runs if run is not parent}
@@ -531,6 +537,8 @@ WORKER = """
 import sys
 from adaspec.experiments import tuning
 from adaspec.experiments.tuning import study, worker
+from adaspec.runtime.console import configure_logging
+configure_logging()
 tuning.update_data = lambda root: None
 study.HEARTBEAT_S, study.GRACE_S, worker.POLL_S = 1, 3, 0.2
 print(tuning.tune(int(sys.argv[1]), "s"))
@@ -555,7 +563,7 @@ def test_two_workers_share_a_study_and_one_is_killed(repository: Path, toy: Toy)
     killed.kill()
     killed.wait()
     (in_hand,) = (trial.number for trial in trials_of() if is_in_hand(trial, name))
-    assert workers._is_free(repository / ".adaspec" / "tune" / name / "lock")
+    assert has_ended(repository / ".adaspec" / "tune" / name)
     shutil.rmtree(repository / ".adaspec" / "tune" / name)
     out, _ = other.communicate(timeout=120)
     assert other.returncode == 0, (repository / "other.err").read_text()

@@ -27,10 +27,12 @@ from mlflow.pyfunc import PyFuncModel, load_model
 from toydata import RATE, Toy, make_toy
 
 import adaspec
-from adaspec.evaluation.evaluate import score_clips
+from adaspec.features.representation import feature_contract
+from adaspec.features.store import FeatureStore
 from adaspec.models.predictor import Predictor
 from adaspec.models.saved import load
-from adaspec.tracking import RunLog
+from adaspec.models.scoring import score_clips
+from adaspec.tracking.mlflow_run import MlflowRun
 from adaspec.tracking.serving import REQUIREMENTS
 from adaspec.training.fit import fit_fold
 
@@ -76,7 +78,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registered]
         for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME", "DVC_ROOT"):
             patch.delenv(name, raising=False)
         patch.chdir(root)
-        log = RunLog(root, "0123", toy.config, toy.clips)
+        log = MlflowRun(root, "0123", toy.config, toy.clips, None)
         log.log_fold(1, {"accuracy": 0.9}, folder, {"window_change": 0.1})
         assert not log.broken
         run_id = log.ids["fold-1"]
@@ -104,7 +106,8 @@ def row_of(predictor: Predictor, content: bytes) -> list[Any]:
 
 def test_model_gives_the_scores_of_evaluation(registered: Registered, model: PyFuncModel) -> None:
     toy = registered.toy
-    expected = score_clips(load(registered.folder), list(toy.clips["clip_id"]), toy.features, toy.config)
+    store = FeatureStore(toy.features, feature_contract(toy.config))
+    expected = score_clips(load(registered.folder), list(toy.clips["clip_id"]), store, **VOTING).numpy()
     found = model.predict(pd.DataFrame({"path": [str(path) for path in registered.recordings]}))
     assert list(found) == ["label", "score_high", "score_low", "score_middle"]
     np.testing.assert_allclose(found.drop(columns="label"), expected, atol=2e-6)
@@ -194,7 +197,7 @@ def test_model_is_logged_with_its_run(registered: Registered) -> None:
 
 
 def test_model_is_logged_once_where_evaluation_is_repeated(registered: Registered) -> None:
-    log = RunLog(registered.root, "0123", registered.toy.config, registered.toy.clips)
+    log = MlflowRun(registered.root, "0123", registered.toy.config, registered.toy.clips, None)
     log.log_fold(1, {"accuracy": 0.9}, registered.folder)
     assert log.ids["fold-1"] == registered.run_id
     models = registered.client.search_logged_models([registered.client.get_run(registered.run_id).info.experiment_id])
@@ -228,7 +231,7 @@ def imported(path: Path) -> set[str]:
 
 def test_requirements_are_what_classifying_imports() -> None:
     seen: set[Path] = set()
-    queue, packages = [SOURCE / "serving.py"], set()
+    queue, packages = [SOURCE / "tracking" / "serving.py"], set()
     while queue:
         path = queue.pop()
         if path in seen or not path.exists():

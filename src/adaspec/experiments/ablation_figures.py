@@ -1,4 +1,4 @@
-"""Figures of several trials side by side."""
+"""Figures of the variants of an ablation side by side."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ N_COLUMNS = 4
 
 
 def draw_curves(curves: dict[str, pd.DataFrame], path: Path) -> None:
-    """Draw training loss, and validation loss and accuracy where there are any, a line per trial.
+    """Draw training loss, and validation loss and accuracy where there are any, a line per variant.
 
     Parameters
     ----------
     curves : dict of str to DataFrame
-        Trial -> curves.csv: means over folds.
+        Variant -> curves.csv: means over folds.
     path : Path
     """
     names = ["train_loss", "validation_loss", "validation_accuracy"]
@@ -33,9 +33,9 @@ def draw_curves(curves: dict[str, pd.DataFrame], path: Path) -> None:
     figure = Figure(figsize=(4.6 * len(shown) + 1.4, 3.8), layout="constrained")
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, name in zip(panels, shown, strict=True):
-        for index, (trial, curve) in enumerate(curves.items()):
-            style = "--" if trial.startswith("three") else "-"
-            axes.plot(curve["epoch"], curve[name], style, color=colormaps["tab10"](index), label=trial, linewidth=1.5)
+        for index, (variant, curve) in enumerate(curves.items()):
+            style = "--" if variant.startswith("three") else "-"
+            axes.plot(curve["epoch"], curve[name], style, color=colormaps["tab10"](index), label=variant, linewidth=1.5)
         axes.set(title=f"{name.replace('_', ' ')}, mean over folds", xlabel="epoch")
         axes.grid(alpha=0.3)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=9)
@@ -43,12 +43,12 @@ def draw_curves(curves: dict[str, pd.DataFrame], path: Path) -> None:
 
 
 def draw_confusions(predictions: dict[str, pd.DataFrame], path: Path) -> None:
-    """Draw the confusion matrices of all trials, shaded by the share of each true class.
+    """Draw the confusion matrices of all variants, shaded by the share of each true class.
 
     Parameters
     ----------
     predictions : dict of str to DataFrame
-        Trial -> predictions.csv.
+        Variant -> predictions.csv.
     path : Path
     """
     first = next(iter(predictions.values()))
@@ -59,11 +59,11 @@ def draw_confusions(predictions: dict[str, pd.DataFrame], path: Path) -> None:
     panels = figure.subplots(n_rows, min(N_COLUMNS, len(predictions)), squeeze=False, sharex=True, sharey=True)
     for axes in panels.flat[len(predictions) :]:
         axes.set_visible(False)
-    for index, (axes, (trial, table)) in enumerate(zip(panels.flat, predictions.items(), strict=False)):
+    for index, (axes, (variant, table)) in enumerate(zip(panels.flat, predictions.items(), strict=False)):
         true, predicted = (pd.Categorical(table[column], labels).codes.astype(int) for column in ("label", "predicted"))
         confusion = confusion_matrix(true, predicted, len(labels))
         image = shade_confusion(axes, confusion, labels, count_size=6, label_size=7)
-        axes.set_title(f"{trial}: {np.trace(confusion)} of {len(table)}", fontsize=10)
+        axes.set_title(f"{variant}: {np.trace(confusion)} of {len(table)}", fontsize=10)
         # The panel below, which would carry the labels of the column, may be missing.
         axes.tick_params(labelbottom=index + N_COLUMNS >= len(predictions))
     figure.supxlabel("predicted", fontsize=10)
@@ -78,12 +78,12 @@ def draw_windows(windows: dict[str, pd.DataFrame], path: Path) -> None:
     Parameters
     ----------
     windows : dict of str to DataFrame
-        Trial -> frontend_window.csv, of the trials that learned windows: means over folds.
+        Variant -> frontend_window.csv, of the variants that learned windows: means over folds.
     path : Path
     """
     figure = Figure(figsize=(4.2 * len(windows), 5), layout="constrained")
     upper, lower = figure.subplots(2, len(windows), squeeze=False, sharex="col", sharey="row")
-    for above, below, (trial, table) in zip(upper, lower, windows.items(), strict=True):
+    for above, below, (variant, table) in zip(upper, lower, windows.items(), strict=True):
         suffixes = [column.removeprefix("learned") for column in map(str, table) if column.startswith("learned")]
         for index, suffix in enumerate(suffixes):
             start, learned, colour = table[f"start{suffix}"], table[f"learned{suffix}"], colormaps["tab10"](index)
@@ -91,7 +91,7 @@ def draw_windows(windows: dict[str, pd.DataFrame], path: Path) -> None:
             name = "learned" if len(suffixes) == 1 else f"transform {index + 1}"
             above.plot(table["time_ms"], learned, color=colour, linewidth=1.2, label=name)
             below.plot(table["time_ms"], learned - start, color=colour, linewidth=1.2)
-        above.set_title(trial, fontsize=11)
+        above.set_title(variant, fontsize=11)
         above.legend(fontsize=8)
         below.set_xlabel("time (ms)")
         for axes in (above, below):

@@ -8,7 +8,7 @@ from adaspec.config import Config
 from adaspec.datasets import check_dataset
 from adaspec.experiments.dataset_root import check_dataset_root
 
-__all__ = ["check_config"]
+__all__ = ["check_config", "check_knobs"]
 
 
 def check_config(config: Config, repository: Path) -> None:
@@ -21,6 +21,22 @@ def check_config(config: Config, repository: Path) -> None:
     """
     check_dataset(config.dataset)
     check_dataset_root(config, repository)
+    _check_model(config)
+
+
+def check_knobs(config: Config) -> None:
+    """Refuse what no recordings could mend: an unknown data set, or an impossible model.
+
+    Raises
+    ------
+    InputError
+        As `check_config`.
+    """
+    check_dataset(config.dataset)
+    _check_model(config)
+
+
+def _check_model(config: Config) -> None:
     from adaspec.models.check import check_model  # here: torch takes a second to load, and the rest does without
 
     check_model(config)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 from adaspec.config import Config
 from adaspec.errors import InputError
+from adaspec.experiments.repository import is_ignored
 
 __all__ = ["check_dataset_root"]
 
@@ -35,10 +35,7 @@ def check_dataset_root(config: Config, repository: Path) -> None:
             raise InputError(
                 f"{where}: queued runs work in a copy elsewhere; write the absolute path {inside.resolve()}"
             )
-        ignored = (
-            subprocess.run(["git", "check-ignore", "-q", root], cwd=repository, capture_output=True).returncode == 0
-        )
-        if ignored and not inside.with_name(f"{inside.name}.dvc").exists():
+        if is_ignored(root, repository) and not inside.with_name(f"{inside.name}.dvc").exists():
             raise InputError(
                 f"{where}: git ignores this folder, so queued runs cannot see it; write the absolute path "
                 f"{inside.resolve()}, or track it with 'dvc add {root}'"

@@ -5,10 +5,8 @@ They are files of the repository, recipes/NAME.yaml: a comment that says what fo
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +15,12 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from adaspec.config import SYNTHETIC_ROOT, Config, explain, flatten, load_config, parse_yaml
+from adaspec.config import SYNTHETIC_ROOT, Config, explain, flatten, load_config, parse_yaml, read_yaml
+from adaspec.config.knobs import overlaid
+from adaspec.config.renamed import renamed
 from adaspec.errors import InputError
-from adaspec.runtime.text import is_printable
+from adaspec.experiments.repository import committed
+from adaspec.runtime.text import did_you_mean, is_printable, one_line
 
 __all__ = ["Knobs", "describe_recipes", "knob_options", "leftover_knobs", "read_recipe", "recipe_command"]
 
@@ -76,13 +77,11 @@ def read_recipe(name: str, root: Path | None = None, settings: Sequence[str] = (
     Raises
     ------
     InputError
-        No such recipe, knob, value or folder.
+        No such recipe, knob, value or folder; or a data set or model that there cannot be.
     """
     known = [path.stem for path in _paths()]
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise InputError(f"there is no recipe {name!r}{hint} (known: {', '.join(known)})")
+        raise InputError(f"there is no recipe {name!r}{did_you_mean(name, known)} (known: {', '.join(known)})")
     path = FOLDER / f"{name}.yaml"
     knobs = _read_knobs(path)
     origins = dict.fromkeys(knobs, str(path))  # who says so, for messages
@@ -95,9 +94,9 @@ def read_recipe(name: str, root: Path | None = None, settings: Sequence[str] = (
         if not root.is_dir():
             raise InputError(f"--root {root} is not a folder; give the one that holds the recordings")
         knobs["dataset.root"], origins["dataset.root"] = str(root.absolute()), f"--root {root}"
-    content = load_config(PARAMS).model_dump(mode="json")
-    for key, value in knobs.items():
-        _put(content, key, value, origins[key])
+    base = load_config(PARAMS)
+    _check_known(base, origins)
+    content = overlaid(base.model_dump(mode="json"), knobs)
     dataset = content["dataset"]
     if dataset["name"] != "synthetic" and dataset["root"] == SYNTHETIC_ROOT:
         raise InputError(f"{path}: dataset.name={dataset['name']} needs its recordings; add --root FOLDER")
@@ -106,16 +105,13 @@ def read_recipe(name: str, root: Path | None = None, settings: Sequence[str] = (
     except ValidationError as error:
         problems = [f"{_origin(problem['loc'], origins, path)}: {explain(problem)}" for problem in error.errors()]
         raise InputError("; ".join(problems)) from None
+    _check_can_be_built(config, path)
     _check_survives_dvc(knobs, config, path)
     return knobs, config
 
 
 def _read_knobs(path: Path) -> Knobs:
-    text = _text(path)
-    try:
-        content = parse_yaml(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path)
     if not isinstance(content, dict) or not content:
         raise InputError(f"{path} must hold knobs, nested as in {PARAMS}; got {content!r}")
     return _flatten(content)
@@ -148,18 +144,18 @@ def _parse(setting: str) -> tuple[str, Any]:
     return override.key_or_group, override.value()
 
 
-def _put(content: dict[str, Any], key: str, value: Any, origin: str) -> None:
-    section: Any = content
-    *sections, last = key.split(".")
-    for part in sections:
-        section = section.get(part) if isinstance(section, dict) else None
-    if not isinstance(section, dict) or last not in section:
-        close = difflib.get_close_matches(key, _flatten(content), n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise InputError(f"{origin}: {key} is not a knob of {PARAMS}{hint}")
-    if isinstance(section[last], dict):
-        raise InputError(f"{origin}: {key} is a section of {PARAMS}; set its knobs: {', '.join(section[last])}")
-    section[last] = value
+def _check_known(base: Config, origins: dict[str, str]) -> None:
+    known = flatten(base)
+    for key, origin in origins.items():
+        if key in known:
+            continue
+        inner = [name.removeprefix(f"{key}.") for name in known if name.startswith(f"{key}.")]
+        if new := renamed(key):
+            now = "now a section, and what it said is said by" if inner else "now called"
+            raise InputError(f"{origin}: {key} is {now} {new}")
+        if inner:
+            raise InputError(f"{origin}: {key} is a section of {PARAMS}; set its knobs: {', '.join(inner)}")
+        raise InputError(f"{origin}: {key} is not a knob of {PARAMS}{did_you_mean(key, known)}")
 
 
 def _origin(location: tuple[int | str, ...], origins: dict[str, str], path: Path) -> str:
@@ -167,11 +163,17 @@ def _origin(location: tuple[int | str, ...], origins: dict[str, str], path: Path
     return next((origins[name] for name in names if name in origins), f"{path} over {PARAMS}")
 
 
-def _check_survives_dvc(knobs: Knobs, config: Config, path: Path) -> None:
-    """Refuse values that DVC would write into params.yaml so that the pipeline reads others.
+def _check_can_be_built(config: Config, path: Path) -> None:
+    from adaspec.experiments.checks import check_knobs  # here: pandas and torch take seconds, a list of recipes none
 
-    DVC writes YAML 1.2, where yes is text, which readers of YAML 1.1 take for true; and it breaks long lines.
-    """
+    try:
+        check_knobs(config)
+    except InputError as error:
+        raise InputError(f"{path} over {error}") from None  # which begins with the file and the knob
+
+
+def _check_survives_dvc(knobs: Knobs, config: Config, path: Path) -> None:
+    """Refuse values that DVC would write into params.yaml so that the pipeline reads others: it breaks long lines."""
     from dvc.utils.hydra import apply_overrides
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -182,7 +184,7 @@ def _check_survives_dvc(knobs: Knobs, config: Config, path: Path) -> None:
         try:
             found = flatten(load_config(written))
         except InputError as error:
-            raise InputError(f"{where}: {' '.join(str(error).replace(f'{written} ', '').split())}") from None
+            raise InputError(f"{where}: {one_line(str(error).replace(f'{written} ', ''))}") from None
     for key, value in flatten(config).items():
         if found[key] != value:
             raise InputError(f"{where}: {key}={found[key]!r} instead of {value!r}; use another value")
@@ -193,15 +195,14 @@ def leftover_knobs(knobs: Knobs) -> list[str]:
 
     `dvc exp run` leaves its values in params.yaml, so that one recipe after another would mix the two.
     """
-    shown = subprocess.run(["git", "show", f"HEAD:./{PARAMS}"], capture_output=True)
-    if shown.returncode:
+    text = committed(PARAMS)
+    if text is None:
         return []  # no repository, or none of its files: nothing to compare with
     try:
-        committed = _flatten(parse_yaml(shown.stdout))
-        present = _flatten(parse_yaml(_text(PARAMS)))
+        before, present = _flatten(parse_yaml(text)), _flatten(parse_yaml(_text(PARAMS)))
     except (yaml.YAMLError, AttributeError):
         return []
-    return [key for key, value in present.items() if key not in knobs and committed.get(key, value) != value]
+    return [key for key, value in present.items() if key not in knobs and before.get(key, value) != value]
 
 
 def recipe_command(knobs: Knobs) -> str:

@@ -2,33 +2,61 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
+import time
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from adaspec.errors import InputError
 from adaspec.runtime.text import one_line
 
-__all__ = ["commit", "read_at"]
+__all__ = [
+    "commit",
+    "committed",
+    "dequeue",
+    "finished_experiments",
+    "is_ignored",
+    "queue_experiment",
+    "read_at",
+    "reproduce",
+    "run_queue",
+]
+
+PATIENCE_S = 60.0  # for a worker of DVC's queue to end
 
 
 def commit() -> str | None:
     """The commit that is checked out; None outside a repository."""
-    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
+    done = _run("git", "rev-parse", "HEAD")
     return done.stdout.strip() if done.returncode == 0 else None
 
 
+def committed(path: Path) -> str | None:
+    """Text of a file, relative to the current directory, as last committed; None where there is no such commit."""
+    done = _run("git", "show", f"HEAD:./{path}")
+    return done.stdout if done.returncode == 0 else None
+
+
+def is_ignored(path: str, repository: Path) -> bool:
+    """Whether git ignores a path in a repository."""
+    return _run("git", "check-ignore", "-q", path, folder=repository).returncode == 0
+
+
 def read_at(path: str, rev: str) -> str:
-    """Content of a text file as an experiment, branch, tag or commit has it, whether git or DVC keeps it.
+    """Text of a file of the repository at an experiment, branch, tag or commit, from git or from DVC's cache.
 
     Parameters
     ----------
     path : str
-        Relative to the repository.
+        Relative to the root of the repository.
     rev : str
 
     Raises
     ------
     InputError
-        There is no such revision, or it has no such file.
+        There is no such revision, it has no such file, or the file is not text.
     """
     import dvc.api
     from dvc.exceptions import DvcException
@@ -41,3 +69,94 @@ def read_at(path: str, rev: str) -> str:
             f"{rev} is neither a folder nor an experiment or commit with {path} ({one_line(error)}); "
             "'dvc exp show' lists experiments"
         ) from None
+
+
+def reproduce(*stages: str) -> None:
+    """Bring stages up to date; what DVC and they print goes to stderr.
+
+    Raises
+    ------
+    InputError
+        A stage failed.
+    """
+    done = subprocess.run([*_program("dvc"), "repro", *stages], stdout=sys.stderr, env=_environment())
+    if done.returncode:
+        raise InputError(f"'dvc repro {' '.join(stages)}' failed, see above")
+
+
+def finished_experiments() -> set[str]:
+    """Names of the experiments whose results the repository holds."""
+    return set(_ask("git", "for-each-ref", "--format=%(refname:lstrip=-1)", "refs/exps").split())
+
+
+def queue_experiment(name: str, options: Sequence[str]) -> None:
+    """Put an experiment into DVC's queue; `options` are those of `dvc exp run`, such as -S KEY=VALUE.
+
+    Raises
+    ------
+    InputError
+        DVC refuses it.
+    """
+    _ask("dvc", "exp", "run", "--queue", "--name", name, *options)
+
+
+def run_queue(jobs: int) -> None:
+    """Run what is queued, `jobs` experiments at a time, and print what they print. What fails is not told here."""
+    subprocess.run([*_program("dvc"), "exp", "run", "--run-all", "--jobs", str(jobs)], env=_environment())
+
+
+def dequeue(experiments: Collection[str]) -> None:
+    """Take experiments out of DVC's queue, where one stays `Running` for ever if its worker was killed.
+
+    Raises
+    ------
+    InputError
+        One of them does not end.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while states := _queued(experiments):
+        running = sorted(name for name, state in states.items() if state == "Running")
+        if waiting := sorted(states.keys() - set(running)):  # first, so that a worker does not go on to the next
+            _ask("dvc", "queue", "remove", *waiting)
+        if running:
+            _run("dvc", "queue", "kill", *running)  # whose exit code tells little: one may just have ended by itself
+        if time.monotonic() > deadline:
+            raise InputError(
+                f"{', '.join(sorted(states))} cannot be stopped; 'dvc queue stop --kill' ends all queued work"
+            )
+
+
+def _queued(experiments: Collection[str]) -> dict[str, str]:
+    """State of each of these experiments that DVC's queue knows: Queued, Running, Failed or Success."""
+    rows = [line.split() for line in _ask("dvc", "queue", "status").splitlines()]
+    return {name: row[-1] for row in rows for name in experiments if name in row}
+
+
+def _ask(program: str, *arguments: str) -> str:
+    """What a command printed; its error is the user's."""
+    done = _run(program, *arguments)
+    if done.returncode:
+        reason = " ".join(done.stderr.split())[-600:]  # the end: warnings come before
+        raise InputError(f"'{' '.join([program, *arguments[:3]])}' failed: {reason}")
+    return done.stdout
+
+
+def _run(program: str, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [*_program(program), *arguments]
+    try:
+        return subprocess.run(
+            command, cwd=folder, env=_environment(), capture_output=True, text=True, encoding="utf-8", errors="replace"
+        )
+    except FileNotFoundError:  # git is not installed, which training can do without
+        return subprocess.CompletedProcess(command, 127, "", f"{program} is not installed")
+
+
+def _program(name: str) -> list[str]:
+    """DVC is that of this Python, whatever a shell would find."""
+    return [sys.executable, "-m", "dvc"] if name == "dvc" else [name]
+
+
+def _environment() -> dict[str, str]:
+    """With this Python first, which is the `python` of the commands in dvc.yaml."""
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    return os.environ | {"PATH": os.pathsep.join(folders)}

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
+
+from adaspec.config import Config
 from adaspec.tracking.contract import RunTracker, StudyTracker
 from adaspec.tracking.mlflow_run import MlflowRun
 from adaspec.tracking.mlflow_study import MlflowStudy
@@ -13,14 +18,18 @@ __all__ = ["TRACKERS", "RunTracker", "StudyTracker", "Tracker"]
 
 
 class Tracker(NamedTuple):
-    """How a tracker opens the record of a run, and that of a study.
+    """How a tracker opens the record of a run, and that of a study; neither touches its store yet.
 
-    `run(root, digest, config, clips, commit)` takes the repository, the training's digest, the resolved configuration,
-    clips.csv and the commit of the code; `study(root, config, name, key)` a study's name and what tells it from others.
+    Attributes
+    ----------
+    run : callable (root, digest, config, clips, commit) -> RunTracker
+        The repository, the training's digest, the resolved configuration, clips.csv and the commit of the code.
+    study : callable (root, config, name, key) -> StudyTracker
+        The repository, the configuration, the study's name and what tells it from others of that name.
     """
 
-    run: type[MlflowRun] | type[NoRun]
-    study: type[MlflowStudy] | type[NoStudy]
+    run: Callable[[Path, str, Config, pd.DataFrame, str | None], RunTracker]
+    study: Callable[[Path, Config, str, str], StudyTracker]
 
 
-TRACKERS = {"mlflow": Tracker(MlflowRun, MlflowStudy), "none": Tracker(NoRun, NoStudy)}
+TRACKERS: dict[str, Tracker] = {"mlflow": Tracker(MlflowRun, MlflowStudy), "none": Tracker(NoRun, NoStudy)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -47,9 +48,13 @@ class MlflowRun(MlflowStore):
     def __init__(self, root: Path, digest: str, config: Config, clips: pd.DataFrame, commit: str | None) -> None:
         super().__init__(root, config.tracking.experiment)
         self.config, self.digest, self.clips, self.commit = config, digest, clips, commit
-        self.ids_file = run_ids_file(root, digest)
         self.ids: dict[str, str] = {}  # "parent", "fold-1", ... -> run id
         self.n_logged: dict[int, int] = {}
+
+    @functools.cached_property
+    def ids_file(self) -> Path:
+        """Where the ids are kept; its folder may be one that cannot be written."""
+        return run_ids_file(self.root, self.digest)
 
     def __enter__(self) -> Self:
         return self

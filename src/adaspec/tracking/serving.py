@@ -1,6 +1,6 @@
 """The trained model as MLflow loads and serves it: recordings in, a label and a score per class out.
 
-`tracking` logs it, with this package's source beside the weights; MLflow's loader calls `_load_pyfunc`.
+A run's record holds it, with this package's source beside the weights; MLflow's loader calls `_load_pyfunc`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from adaspec.audio import BadClipError, read_bytes
+from adaspec.errors import InputError
 from adaspec.models.predictor import Prediction, Predictor, find_models
 from adaspec.models.saved import read_description
 
@@ -47,6 +48,10 @@ def requirements() -> list[str]:
     """The packages that a server needs, at the versions that are installed here."""
     versions = {name: importlib.metadata.version(name) for name in REQUIREMENTS}
     return [f"{name}=={version.partition('+')[0]}" for name, version in sorted(versions.items())]
+
+
+class RowError(InputError):
+    """A row of a request that does not give one recording."""
 
 
 class ServedModel:
@@ -86,7 +91,7 @@ class ServedModel:
         for position, row in enumerate(recordings.to_dict("records")):
             try:
                 prediction = self._classify({str(name): cell for name, cell in row.items() if not _is_missing(cell)})
-            except BadClipError as error:
+            except (BadClipError, RowError) as error:
                 raise _bad_request(f"row {position}: {error}") from None
             rows.append([prediction.label, *prediction.probabilities.values()])
         columns = ["label", *(f"score_{label}" for label in self.predictor.labels)]
@@ -95,17 +100,17 @@ class ServedModel:
     def _classify(self, row: dict[str, Any]) -> Prediction:
         given = [name for name in INPUTS if name in row]
         if len(given) != 1:
-            raise BadClipError(f"{' and '.join(given) or 'nothing'} given; give one of audio, path and waveform")
+            raise RowError(f"{' and '.join(given) or 'nothing'} given; give one of audio, path and waveform")
         if given == ["waveform"]:
             return self.predictor.predict_waveform(row["waveform"], _hertz(row.get("sample_rate")))
         if "sample_rate" in row:
-            raise BadClipError(f"sample_rate belongs to waveform; the file in {given[0]} has its own")
+            raise RowError(f"sample_rate belongs to waveform; the file in {given[0]} has its own")
         if given == ["audio"]:
             return self.predictor.predict(_bytes(row["audio"]))
         try:
             return self.predictor.predict(_file(row["path"]))
-        except BadClipError as error:
-            raise BadClipError(f"path={row['path']}: {error}") from None
+        except (BadClipError, RowError) as error:
+            raise RowError(f"path={row['path']}: {error}") from None
 
 
 def _bad_request(reason: str) -> Exception:
@@ -121,9 +126,9 @@ def _is_missing(cell: object) -> bool:
 
 def _hertz(sample_rate: object) -> int:
     if sample_rate is None:
-        raise BadClipError("waveform without sample_rate (Hz)")
+        raise RowError("waveform without sample_rate (Hz)")
     if not isinstance(sample_rate, numbers.Real) or not float(sample_rate).is_integer():
-        raise BadClipError(f"sample_rate={sample_rate!r} is no whole number of Hz")
+        raise RowError(f"sample_rate={sample_rate!r} is no whole number of Hz")
     return int(float(sample_rate))
 
 
@@ -131,17 +136,17 @@ def _bytes(audio: object) -> bytes:
     if isinstance(audio, bytes):
         return audio
     if not isinstance(audio, str):
-        raise BadClipError(f"audio is of type {type(audio).__name__}; give a whole audio file as base64 text")
+        raise RowError(f"audio is of type {type(audio).__name__}; give a whole audio file as base64 text")
     try:
         return base64.b64decode("".join(audio.split()), validate=True)  # some encoders break lines
     except (binascii.Error, ValueError) as error:
-        raise BadClipError(f"audio is no base64 text ({error}); give a whole audio file as such") from None
+        raise RowError(f"audio is no base64 text ({error}); give a whole audio file as such") from None
 
 
 def _file(path: object) -> bytes:
     # Regular files only: a device or a pipe may never end.
     if not isinstance(path, str | os.PathLike) or not os.path.isfile(path):
-        raise BadClipError("no file here, where the model runs")
+        raise RowError("no file here, where the model runs")
     return read_bytes(Path(path))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ from adaspec.errors import InputError
 from adaspec.experiments.recipes import leftover_knobs, recipe_command
 from adaspec.experiments.tuning.space import check_space
 from adaspec.experiments.tuning.study import best_first, finished_trials, knobs_of, open_study
-from adaspec.experiments.tuning.worker import STATES, say, update_data, work
+from adaspec.experiments.tuning.worker import STATES, update_data, work
+from adaspec.runtime.text import one_line
 from adaspec.runtime.workspace import repository_root
 
 __all__ = ["tune"]
+
+log = logging.getLogger(__name__)
 
 PARAMS = Path("params.yaml")
 SHOWN = 5  # trials in the table
@@ -55,13 +59,13 @@ def tune(n_trials: int, name: str | None = None, url: str | None = None) -> str:
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study = open_study(config, root, name, url)
             trials = study.get_trials(deepcopy=False)
-            say(f"study {study.study_name}: {len(finished_trials(trials))} of {n_trials} trials are done")
+            log.info("study %s: %s of %s trials are done", study.study_name, len(finished_trials(trials)), n_trials)
             if len(finished_trials(trials)) < n_trials:
                 update_data(root)
                 work(study, config, root, n_trials)
             return _report(study, config)
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        reason = " ".join(str(error.__cause__ or error).split())[:300]
+        reason = one_line(error.__cause__ or error)
         raise InputError(f"the database of the study fails: {reason}; the same command goes on from here") from None
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from adaspec.config import Config, SearchedKnob, explain, flatten, parse_yaml
+from adaspec.config import Config, SearchedKnob, explain, flatten
+from adaspec.config.knobs import STAGES, overlaid, reads
 from adaspec.errors import InputError
+from adaspec.models.check import check_model
+from adaspec.runtime.text import did_you_mean
 
 if TYPE_CHECKING:
     from optuna import Trial
 
 __all__ = ["check_space", "holds", "stored", "suggest", "value_of", "with_knobs"]
 
-PIPELINE = Path("dvc.yaml")
 OF_DATA = ("prepare", "features", "split")  # stages whose outputs all trials share
 DIGITS = 4  # significant ones of a value: enough to tell trials apart, few enough to read
 
@@ -25,38 +25,52 @@ DIGITS = 4  # significant ones of a value: enough to tell trials apart, few enou
 def check_space(config: Config) -> None:
     """Refuse a space with knobs that trials cannot differ in, or with values that a knob cannot take.
 
-    dvc.yaml in the current directory tells: trials may differ in what decides the stage `train`, and nothing before it.
+    Trials may differ in what decides the stage `train`, and nothing before it.
 
     Raises
     ------
     InputError
         Names the knob, the reason and what may be searched.
     """
-    stages = parse_yaml(PIPELINE.read_text(encoding="utf-8"))["stages"]
-    of_data = {knob: stage for stage in OF_DATA for knob in stages[stage]["params"]}
-    searchable = [knob for knob in stages["train"]["params"] if knob not in of_data]
+    trained = [knob for knob in flatten(config) if reads(knob, STAGES["train"].sections)]
+    searchable = [knob for knob in trained if _stage_of_data(knob) is None]
     for searched in config.tune.space:
         if searched.knob not in searchable:
-            if searched.knob in of_data:
-                reason = f"decides the stage {of_data[searched.knob]}, whose output all trials share"
-            else:
-                reason = "changes nothing about training"
-            close = difflib.get_close_matches(searched.knob, searchable, n=1)
-            hint = f"; did you mean {close[0]}?" if close else "; see the params of the stage train in dvc.yaml"
+            stage = _stage_of_data(searched.knob)
+            reason = (
+                f"decides the stage {stage}, whose output all trials share"
+                if stage
+                else "changes nothing about training"
+            )
+            hint = did_you_mean(searched.knob, searchable, "; docs/knobs.md lists those of training")
             raise InputError(f"params.yaml tune.space: {searched.knob} cannot be searched: it {reason}{hint}")
         for value in searched.choices or (searched.low, searched.high):
             _check_value(config, searched, value)
 
 
+def _stage_of_data(knob: str) -> str | None:
+    return next((stage for stage in OF_DATA if reads(knob, STAGES[stage].sections)), None)
+
+
 def _check_value(config: Config, searched: SearchedKnob, value: Any) -> None:
     """What a knob forbids on its own; what it forbids together with others makes a trial fail."""
     try:
-        Config.model_validate(_overlaid(config, {searched.knob: value}))
+        changed = Config.model_validate(overlaid(config.model_dump(), {searched.knob: value}))
     except ValidationError as error:
         own = tuple(searched.knob.split("."))
         for problem in error.errors():
             if problem["loc"][: len(own)] == own:
                 raise InputError(f"params.yaml tune.space: {explain(problem)}") from None
+        return
+    section = searched.knob.partition(".")[0]
+    if any(other.knob.startswith(f"{section}.") for other in config.tune.space if other is not searched):
+        return  # which may go together with this value
+    try:
+        check_model(changed)
+    except InputError as error:
+        reason = str(error).removeprefix("params.yaml ")
+        if reason.startswith(searched.knob):
+            raise InputError(f"params.yaml tune.space: {reason}") from None
 
 
 def with_knobs(config: Config, knobs: dict[str, Any]) -> Config:
@@ -68,20 +82,9 @@ def with_knobs(config: Config, knobs: dict[str, Any]) -> Config:
         They contradict each other, or the rest.
     """
     try:
-        return Config.model_validate(_overlaid(config, knobs))
+        return Config.model_validate(overlaid(config.model_dump(), knobs))
     except ValidationError as error:
         raise InputError("; ".join(dict.fromkeys(explain(problem) for problem in error.errors()))) from None
-
-
-def _overlaid(config: Config, knobs: dict[str, Any]) -> dict[str, Any]:
-    content = config.model_dump()
-    for name, value in knobs.items():
-        *sections, key = name.split(".")
-        section = content
-        for part in sections:
-            section = section[part]
-        section[key] = value
-    return content
 
 
 def suggest(trial: Trial, searched: SearchedKnob) -> Any:

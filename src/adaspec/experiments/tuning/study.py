@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,8 @@ from adaspec.config.knobs import deciding
 from adaspec.errors import InputError
 from adaspec.experiments.tuning.space import holds, stored, value_of
 from adaspec.runtime.seeding import generator
+from adaspec.runtime.text import one_line
+from adaspec.runtime.workspace import lock_file, state_folder
 
 __all__ = ["HEARTBEAT_S", "best_first", "finished_trials", "knobs_of", "open_study", "run_again", "standing_trials"]
 
@@ -39,7 +40,7 @@ def open_study(config: Config, root: Path, name: str | None, url: str | None) ->
     base = json.loads(json.dumps(knobs))
     if name is None:
         name = f"tune-{hashlib.sha256(json.dumps(base, sort_keys=True).encode()).hexdigest()[:7]}"
-    with _locked(root / ".adaspec" / "locks" / "studies.lock"):
+    with filelock.FileLock(lock_file(root, "studies")):
         study = optuna.create_study(
             storage=_open_storage(root, url),
             sampler=SamplerPerTrial(config.seed),
@@ -69,15 +70,8 @@ def open_study(config: Config, root: Path, name: str | None, url: str | None) ->
     return study
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(path):
-        yield
-
-
 def _open_storage(root: Path, url: str | None) -> RDBStorage:
-    url = url or f"sqlite:///{root / '.adaspec' / 'studies.db'}"
+    url = url or f"sqlite:///{state_folder(root) / 'studies.db'}"
     options = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
     try:
         return RDBStorage(
@@ -91,7 +85,7 @@ def _open_storage(root: Path, url: str | None) -> RDBStorage:
         # Its text could hold the URL, and that a password.
         reason = "its driver is not installed" if isinstance(error, ImportError) else type(error).__name__
         if isinstance(error, sqlalchemy.exc.DBAPIError):
-            reason = " ".join(str(error.orig).split())[:300]
+            reason = one_line(error.orig)
         raise InputError(
             f"the study's database cannot be opened: {reason}; --storage takes sqlite:////ABSOLUTE/FILE.db, "
             "postgresql://USER:PASSWORD@HOST/NAME or another URL of SQLAlchemy"

@@ -8,22 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import logging
 import shutil
-import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import filelock
-import lightning.pytorch as pl
 import optuna
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial, TrialState
@@ -31,46 +24,41 @@ from optuna.trial import FrozenTrial, TrialState
 from adaspec.config import Config
 from adaspec.config.resolve import resolve
 from adaspec.errors import InputError
+from adaspec.experiments.repository import reproduce
+from adaspec.experiments.tuning.presence import Stopped, has_ended, presence, stopped_by_signals
+from adaspec.experiments.tuning.report import Report, counted_value
 from adaspec.experiments.tuning.space import suggest, with_knobs
 from adaspec.experiments.tuning.study import GRACE_S, best_first, finished_trials, knobs_of, run_again, standing_trials
 from adaspec.features.representation import feature_contract
 from adaspec.features.store import FeatureStore
-from adaspec.models.history import read_history
 from adaspec.runtime.progress import format_seconds
-from adaspec.runtime.workspace import only_one
+from adaspec.runtime.text import one_line
+from adaspec.runtime.workspace import lock_file, only_one, state_folder
 from adaspec.tables import labelled_rows, read_clips, read_folds
-from adaspec.tracking import TRACKERS, StudyTracker
+from adaspec.tracking import TRACKERS
 from adaspec.training.crossvalidate import check_training
 from adaspec.training.fit import fit_fold
 
-__all__ = ["STATES", "counted_value", "say", "update_data", "work"]
+__all__ = ["STATES", "update_data", "work"]
+
+log = logging.getLogger(__name__)
 
 CLIPS, FOLDS, FEATURES = Path("data/clips.csv"), Path("data/folds.csv"), Path("data/features")
 POLL_S = 1.0
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
-class Stopped(BaseException):
-    """SIGINT or SIGTERM: no error of the trial, and not KeyboardInterrupt, upon which Lightning exits."""
-
-
 class SurplusError(Exception):
     """Another worker has begun the last trial that was wanted."""
 
 
-def say(line: str) -> None:
-    """Print a line on stderr: stdout is for the outcome."""
-    print(line, file=sys.stderr, flush=True)
-
-
 def update_data(root: Path) -> None:
     """Bring features and folds up to date, one worker at a time: DVC fails where another holds its lock."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    with only_one(root / ".adaspec" / "locks" / "tune-data.lock"):
-        command = [sys.executable, "-m", "dvc", "repro", "features", "split"]
-        done = subprocess.run(command, stdout=sys.stderr, env=environment)
-    if done.returncode:
-        raise InputError("'dvc repro features split' failed, see above; no trial was begun")
+    with only_one(lock_file(root, "tune-data")):
+        try:
+            reproduce("features", "split")
+        except InputError as error:
+            raise InputError(f"{error}; no trial was begun") from None
 
 
 def work(study: optuna.Study, config: Config, root: Path, n_trials: int) -> None:
@@ -81,32 +69,12 @@ def work(study: optuna.Study, config: Config, root: Path, n_trials: int) -> None
     SystemExit
         SIGINT or SIGTERM came; the trial in hand is queued again.
     """
-    folder = root / ".adaspec" / "tune" / uuid.uuid4().hex
-    begun = folder.with_name(f".{folder.name}")
-    begun.mkdir(parents=True)
     try:
-        # Under its final name others find it locked.
-        with filelock.FileLock(begun / "lock"), _signals():
-            begun.rename(folder)
+        with presence(state_folder(root) / "tune") as folder, stopped_by_signals():
             Worker(study, config, root, folder).work(n_trials)
     except Stopped:
-        say(f"stopped; the same command goes on with study {study.study_name}")
+        log.info("stopped; the same command goes on with study %s", study.study_name)
         raise SystemExit(130) from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    def stop(*_: Any) -> None:
-        raise Stopped
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class Worker:
@@ -150,7 +118,7 @@ class Worker:
                 "split.validation_fraction above 0, such as 0.1"
             )
         self.labels = sorted(self.clips["label"].unique())
-        self.log = TRACKERS[config.tracking.tracker].study(root, config, study.study_name, study.user_attrs["key"])
+        self.record = TRACKERS[config.tracking.tracker].study(root, config, study.study_name, study.user_attrs["key"])
         self.unclaimed: dict[int, float] = {}  # running trial that names no worker -> since when
         self.buried: set[int] = set()
         self.n_trials, self.number = 0, -1  # of the study; of the trial in hand
@@ -165,7 +133,7 @@ class Worker:
                 self._run_one()
             else:
                 if not waits:
-                    say("waiting for the last trials, which other workers have in hand")
+                    log.info("waiting for the last trials, which other workers have in hand")
                 waits = True
                 time.sleep(POLL_S)
         self._conclude(finished=True)
@@ -173,7 +141,7 @@ class Worker:
     def _conclude(self, finished: bool) -> None:
         complete = best_first(self.study, self.objective)
         best = [(trial.number, trial.value or 0.0, knobs_of(self.config, trial)) for trial in complete[:1]]
-        self.log.conclude(finished, *best)
+        self.record.conclude(finished, *best)
 
     def _look_after_others(self) -> list[FrozenTrial]:
         """All trials, after those of dead workers were queued again."""
@@ -182,20 +150,20 @@ class Worker:
             if self._is_forsaken(trial):
                 self._give_up(trial.number)
         for folder in self.folder.parent.iterdir():
-            if not folder.name.startswith(".") and folder != self.folder and _is_free(folder / "lock"):
+            if not folder.name.startswith(".") and folder != self.folder and has_ended(folder):
                 shutil.rmtree(folder, ignore_errors=True)
         trials = self.study.get_trials(deepcopy=False)
         for trial in trials:
             if trial.state == TrialState.FAIL and "error" not in trial.user_attrs and trial.number not in self.buried:
                 self.buried.add(trial.number)
-                self.log.end_trial(trial.number, "lost")
+                self.record.end_trial(trial.number, "lost")
         return trials
 
     def _is_forsaken(self, trial: FrozenTrial) -> bool:
         worker = trial.user_attrs.get("worker")
         if worker is None:  # killed before it could say so, and before its first heartbeat
             return time.monotonic() - self.unclaimed.setdefault(trial.number, time.monotonic()) > GRACE_S
-        return _is_free(self.folder.parent / worker / "lock")
+        return has_ended(self.folder.parent / worker)
 
     def _give_up(self, number: int) -> None:
         try:
@@ -224,13 +192,13 @@ class Worker:
         except Stopped:
             with suppress(Exception):
                 self._give_up(self.number)
-                self.log.end_trial(self.number, "lost")
+                self.record.end_trial(self.number, "lost")
                 self._conclude(finished=False)
             raise
         except ValueError as error:
             if "Cannot tell a" not in str(error):
                 raise
-            say(f"another worker took trial {self.number} for lost, and it is run again")
+            log.info("another worker took trial %s for lost, and it is run again", self.number)
             return
         self._tell(self.study.get_trials(deepcopy=False)[self.number], time.monotonic() - began)
 
@@ -241,8 +209,8 @@ class Worker:
         cells = [f"trial {trial.number:>3}", f"{STATES[trial.state]:8}", "" if value is None else f"{value:.4f}"]
         cells += [" ".join(f"{key}={json.dumps(knob)}" for key, knob in self.knobs.items())]
         cells += [format_seconds(seconds), told]
-        say("  ".join(cell for cell in cells if cell))
-        self.log.end_trial(trial.number, STATES[trial.state], value, told)
+        log.info("%s", "  ".join(cell for cell in cells if cell))
+        self.record.end_trial(trial.number, STATES[trial.state], value, told)
 
     def _run(self, trial: optuna.Trial) -> float:
         self.number = trial.number
@@ -250,14 +218,14 @@ class Worker:
         if len(standing_trials(self.study.get_trials(deepcopy=False), trial.number)) >= self.n_trials:
             raise SurplusError
         self.knobs = {searched.knob: suggest(trial, searched) for searched in self.config.tune.space}
-        self.log.begin_trial(trial.number, self.knobs)
+        self.record.begin_trial(trial.number, self.knobs)
         try:
             return self._train(trial, self.knobs)
         except optuna.TrialPruned:
             raise
         except Exception as error:
             reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-            trial.set_user_attr("error", " ".join(reason.split())[:1000])
+            trial.set_user_attr("error", one_line(reason, 1000))
             raise
 
     def _train(self, trial: optuna.Trial, knobs: dict[str, Any]) -> float:
@@ -268,7 +236,9 @@ class Worker:
         for fold, rows in self.rows.items():
             with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
                 folder, finished = Path(scratch), Path(scratch) / "finished"
-                report = Report(trial, self.log, self.objective, finals, self._first_step(len(finals)), len(self.rows))
+                report = Report(
+                    trial, self.record, self.objective, finals, self._first_step(len(finals)), len(self.rows)
+                )
                 fit_fold(fold, rows, self.labels, config, FEATURES, folder, finished, callbacks=[report])
                 finals.append(counted_value(finished, config))
         return statistics.fmean(finals)
@@ -280,63 +250,3 @@ class Worker:
             if searched.knob == "train.epochs":
                 longest += searched.choices or [searched.high]
         return n_done * max(longest)
-
-
-def _is_free(lock: Path) -> bool:
-    """Whether a worker of this repository that had the lock has ended; not if there is no such worker here."""
-    if not lock.exists():
-        return False
-    try:
-        with filelock.FileLock(lock, timeout=0):
-            return True
-    except OSError:  # held, or taken away by another worker that found it free
-        return False
-
-
-class Report(pl.Callback):
-    """Tell Optuna and MLflow after each epoch how a trial stands, and end it where it is hopeless.
-
-    Parameters
-    ----------
-    trial : Trial
-    log : StudyTracker
-    objective : str
-        Metric of the validation clips.
-    finals : list of float
-        Of the folds that are done.
-    first_step : int
-        Steps before this fold.
-    n_folds : int
-    """
-
-    def __init__(
-        self, trial: optuna.Trial, log: StudyTracker, objective: str, finals: list[float], first_step: int, n_folds: int
-    ) -> None:
-        self.trial, self.record, self.objective = trial, log, objective  # Lightning sets `log`
-        self.finals, self.first_step, self.n_folds = finals, first_step, n_folds
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report the mean over the folds so far."""
-        value = statistics.fmean([*self.finals, float(trainer.callback_metrics[self.objective])])
-        epoch = trainer.current_epoch + 1
-        self.trial.report(value, self.first_step + epoch)
-        self.record.log_epoch(self.trial.number, self.first_step + epoch, value)
-        is_last = len(self.finals) + 1 == self.n_folds and epoch == trainer.max_epochs
-        if not is_last and self.trial.should_prune():
-            raise optuna.TrialPruned
-
-
-def counted_value(folder: Path, config: Config) -> float:
-    """The objective of a trained fold at the epoch whose weights are kept.
-
-    Parameters
-    ----------
-    folder : Path
-        With the history that `fit_fold` leaves.
-    config : Config
-    """
-    rows = read_history(folder)
-    row = rows[-1]
-    if config.train.early_stopping_patience is not None:
-        row = min(rows, key=lambda row: row["validation_loss"])
-    return row[config.tune.objective]
