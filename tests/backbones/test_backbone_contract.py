@@ -1,49 +1,50 @@
-"""What every backbone keeps: any spectrogram in, finite logits out, gradients everywhere."""
+"""What every backbone keeps: any spectrogram in, finite logits out, gradients everywhere.
+
+Each is built from params.yaml, as it is; besides, some in other settings, and one of timm's.
+"""
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from precision import check_bf16
-from torch import Tensor
+from torch import Tensor, nn
+from toydata import PARAMS
 
-from adaspec.backbones import AST, CNN, ResNet, WavResNet, build_backbone
-from adaspec.backbones.timm_model import TimmModel
-from adaspec.config import BackboneConfig, load_config
+from adaspec.backbones import BACKBONES, HEADS, Backbone, TimmModel, build_backbone, check_backbone
+from adaspec.config import BackboneConfig
 
-CONFIG = load_config(Path(__file__).parents[2] / "params.yaml")
 N_CLASSES = 3
 SMALL_AST = {"embed_dim": 32, "depth": 2, "num_heads": 2, "patch_size": 8, "patch_stride": 5}
-BACKBONES: dict[str, tuple[type[torch.nn.Module], dict[str, Any]]] = {
-    "cnn": (CNN, {"name": "cnn"}),
-    "resnet": (ResNet, {"name": "resnet"}),
-    "resnet18": (WavResNet, {"name": "resnet18"}),
-    "ast, patches, cls": (AST, {"name": "ast", "ast": SMALL_AST}),
-    "ast, convolutions, mean": (AST, {"name": "ast", "ast": SMALL_AST | {"stem": "convolutions", "pooling": "mean"}}),
-    "timm:resnet10t": (TimmModel, {"name": "timm:resnet10t"}),
+CASES: dict[str, dict[str, Any]] = {name: {"name": name} for name in BACKBONES} | {
+    "ast": {"name": "ast", "ast": SMALL_AST},  # 768 wide it would take minutes
+    "ast, convolutions, mean": {"name": "ast", "ast": SMALL_AST | {"stem": "convolutions", "pooling": "mean"}},
+    "resnet without its first block": {"name": "resnet", "resnet": {"stem_block": False}},
+    "timm": {"name": "timm:resnet10t"},
 }
+EVERY = pytest.mark.parametrize("name", CASES)
 
 
-def configure(name: str, dropout: float = 0.0) -> BackboneConfig:
-    content = CONFIG.backbone.model_dump() | {"dropout": dropout}
-    changes = dict(BACKBONES[name][1])
-    content["ast"] |= changes.pop("ast", {})
-    return BackboneConfig.model_validate(content | changes)
+def configure(name: str, dropout: float = 0.0, **further: Any) -> BackboneConfig:
+    content = PARAMS["backbone"] | {"dropout": dropout} | further
+    for key, value in CASES[name].items():
+        content[key] = content[key] | value if isinstance(value, dict) else value
+    return BackboneConfig.model_validate(content)
 
 
-def build(name: str, n_features: int = 16, dropout: float = 0.0, n_channels: int = 1) -> torch.nn.Module:
+def build(name: str, n_features: int = 16, dropout: float = 0.0, n_channels: int = 1, **further: Any) -> nn.Module:
     torch.manual_seed(0)
-    config = configure(name, dropout)
-    return build_backbone(config, n_channels=n_channels, n_features=n_features, n_frames=20, n_classes=N_CLASSES)
+    sizes = {"n_channels": n_channels, "n_features": n_features, "n_frames": 20, "n_classes": N_CLASSES}
+    return build_backbone(configure(name, dropout, **further), **sizes)
 
 
 def spectrogram(batch: int, n_features: int, n_frames: int, n_channels: int = 1) -> Tensor:
     return 5 * torch.rand(batch, n_channels, n_features, n_frames, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@EVERY
 @pytest.mark.parametrize("n_features", [1, 2, 5, 64, 129])
 @pytest.mark.parametrize("n_frames", [1, 2, 3, 17, 100])
 def test_backbone_takes_any_height_and_width(name: str, n_features: int, n_frames: int) -> None:
@@ -53,7 +54,7 @@ def test_backbone_takes_any_height_and_width(name: str, n_features: int, n_frame
     assert logits.isfinite().all()
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@EVERY
 def test_backbone_sees_every_channel(name: str) -> None:
     backbone = build(name, n_channels=3).eval()
     inputs = spectrogram(2, 16, 40, n_channels=3)
@@ -65,7 +66,7 @@ def test_backbone_sees_every_channel(name: str) -> None:
         assert not torch.allclose(backbone(other), logits)
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@EVERY
 def test_backbone_does_not_see_level_and_range(name: str) -> None:
     backbone = build(name).train()
     inputs = spectrogram(4, 16, 20)
@@ -73,7 +74,7 @@ def test_backbone_does_not_see_level_and_range(name: str) -> None:
         torch.testing.assert_close(backbone(3 * inputs - 40), backbone(inputs), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@EVERY
 def test_backbone_trains_on_a_batch_of_one(name: str) -> None:
     backbone = build(name).train()
     backbone(spectrogram(1, 16, 20)).sum().backward()
@@ -82,7 +83,7 @@ def test_backbone_trains_on_a_batch_of_one(name: str) -> None:
         assert parameter.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@EVERY
 def test_backbone_gradient_reaches_each_parameter(name: str) -> None:
     backbone = build(name).train()
     optimizer = torch.optim.SGD(backbone.parameters(), lr=0.1)
@@ -98,7 +99,7 @@ def test_backbone_gradient_reaches_each_parameter(name: str) -> None:
         assert parameter.grad.any(), parameter_name
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@EVERY
 def test_backbone_gradient_reaches_the_spectrogram(name: str) -> None:
     inputs = spectrogram(2, 16, 20).requires_grad_()
     build(name).eval()(inputs).square().sum().backward()
@@ -107,7 +108,7 @@ def test_backbone_gradient_reaches_the_spectrogram(name: str) -> None:
     assert inputs.grad.any()
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@EVERY
 def test_backbone_batch_of_one_equals_batch_of_many(name: str) -> None:
     backbone = build(name, dropout=0.5).eval()
     inputs = spectrogram(5, 16, 33)
@@ -118,7 +119,7 @@ def test_backbone_batch_of_one_equals_batch_of_many(name: str) -> None:
     assert (together - together[0]).abs().max() > 1e-4  # the clips do differ
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@EVERY
 def test_backbone_drops_units_in_training_only(name: str) -> None:
     backbone = build(name, dropout=0.5)
     inputs = spectrogram(4, 16, 20)
@@ -128,7 +129,7 @@ def test_backbone_drops_units_in_training_only(name: str) -> None:
         torch.testing.assert_close(backbone(inputs), backbone(inputs), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@EVERY
 def test_backbone_learns_to_tell_high_from_low(name: str) -> None:
     torch.manual_seed(0)
     backbone = build(name).train()
@@ -144,7 +145,7 @@ def test_backbone_learns_to_tell_high_from_low(name: str) -> None:
     assert torch.equal(backbone(inputs).argmax(dim=1), targets)
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@EVERY
 def test_backbone_save_and_load(name: str, tmp_path: Path) -> None:
     trained = build(name).train()
     trained(spectrogram(4, 16, 20))  # moves the running statistics
@@ -157,14 +158,14 @@ def test_backbone_save_and_load(name: str, tmp_path: Path) -> None:
     torch.testing.assert_close(fresh(inputs), trained(inputs), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@EVERY
 def test_backbone_is_decided_by_the_seed(name: str) -> None:
     first, second = build(name), build(name)
     inputs = spectrogram(3, 16, 20)
     torch.testing.assert_close(first.eval()(inputs), second.eval()(inputs), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@EVERY
 def test_deep_copy_is_a_backbone_of_its_own(name: str) -> None:
     backbone = build(name).train()
     twin = copy.deepcopy(backbone)
@@ -176,16 +177,56 @@ def test_deep_copy_is_a_backbone_of_its_own(name: str) -> None:
     assert all(torch.equal(tensor, before[key]) for key, tensor in backbone.state_dict().items())
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+def test_backbone_registries_match_the_configuration() -> None:
+    """One is known by each name that the configuration grants, and by no other; those of timm by their prefix."""
+    [pattern] = [each.pattern for each in BackboneConfig.model_fields["name"].metadata if hasattr(each, "pattern")]
+    granted = pattern.removeprefix("^(").removesuffix(")$").split("|")
+    assert [name for name in granted if not name.startswith("timm:")] == list(BACKBONES)
+    assert list(HEADS) == list(get_args(BackboneConfig.model_fields["head"].annotation))
+
+
+@EVERY
 def test_build_backbone_takes_the_configured_settings(name: str) -> None:
     backbone = build_backbone(configure(name, 0.37), n_channels=1, n_features=10, n_frames=12, n_classes=7)
-    assert type(backbone) is BACKBONES[name][0]
-    dropped = [module.p for module in backbone.modules() if isinstance(module, torch.nn.Dropout)]
+    assert type(backbone) is BACKBONES.get(CASES[name]["name"], TimmModel)
+    dropped = [module.p for module in backbone.modules() if isinstance(module, nn.Dropout)]
     assert set(dropped or [backbone.model.drop_rate]) == {0.37}
     assert backbone(spectrogram(2, 10, 12)).shape == (2, 7)
 
 
-@pytest.mark.parametrize("n_frames", [1, 2, 8, 15, 16, 31])
+@EVERY
+def test_backbone_can_be_checked_before_it_is_built(name: str) -> None:
+    check_backbone(configure(name))
+
+
+@EVERY
+def test_backbone_has_features_and_a_head_of_its_own(name: str) -> None:
+    backbone = build(name, dropout=0.5).eval()
+    inputs = spectrogram(3, 16, 25)
+    with torch.no_grad():
+        features = backbone.forward_features(inputs)
+        assert features.shape == (3, backbone.num_features)
+        torch.testing.assert_close(backbone.head(features), backbone(inputs), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("head", HEADS)
+def test_backbone_takes_every_head(name: str, head: str) -> None:
+    backbone = build_backbone(configure(name, head=head), n_channels=1, n_features=16, n_frames=20, n_classes=2)
+    assert isinstance(backbone, Backbone)
+    assert type(backbone.head) is HEADS[head]
+    inputs = spectrogram(4, 16, 25)
+    with torch.no_grad():
+        backbone.eval()
+        logits = backbone(inputs)
+        assert logits.shape == (4, 2)
+        assert logits.isfinite().all()
+        assert torch.equal(logits, backbone.head(backbone.dropout(backbone.forward_features(inputs))))
+    backbone.train()(inputs).square().sum().backward()
+    assert all(isinstance(each.grad, Tensor) and each.grad.isfinite().all() for each in backbone.head.parameters())
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 8, 15, 16, 31])
+@EVERY
 def test_backbone_is_finite_in_bf16_on_narrow_spectrograms(name: str, n_frames: int) -> None:
     check_bf16(build(name), n_frames)

@@ -5,9 +5,9 @@ import timm
 import torch
 from precision import check_bf16
 
-from adaspec.backbones import ResNet, WavResNet
+from adaspec.backbones import ResNet, ResNet18
 
-SIZES: dict[str, Any] = {"n_channels": 1, "n_features": 16, "n_classes": 3, "dropout": 0.0}
+SIZES: dict[str, Any] = {"n_channels": 1, "n_features": 16, "n_frames": 20, "n_classes": 3, "dropout": 0.0}
 WIDTHS = (16, 32, 64, 128)
 
 
@@ -65,7 +65,7 @@ def test_resnet_of_many_widths_is_finite_in_bf16_on_narrow_spectrograms(n_blocks
 
 
 def test_resnet18_is_resnet_18_behind_a_norm() -> None:
-    model = WavResNet(**(SIZES | {"n_channels": 3, "n_classes": 1000}))
+    model = ResNet18(**(SIZES | {"n_channels": 3, "n_classes": 1000}))
     assert sum(p.numel() for p in model.parameters()) == 11_689_512
 
 
@@ -78,7 +78,7 @@ def test_resnet18_computes_what_timm_computes_with_its_weights() -> None:
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 1.5)
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-    model = WavResNet(**(SIZES | {"n_channels": 3, "n_classes": 7})).eval()
+    model = ResNet18(**(SIZES | {"n_channels": 3, "n_classes": 7})).eval()
     names = [name for name in model.state_dict() if not name.startswith("normalize")]
     model.load_state_dict(dict(zip(names, peer.state_dict().values(), strict=True)), strict=False)
     model.normalize.eps = 0.0

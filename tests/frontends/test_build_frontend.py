@@ -1,21 +1,25 @@
 """Every knob of the front end reaches it."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from toydata import changed, small_config
+from toydata import PARAMS, changed, small_config
 
-from adaspec.config import FrontendConfig
-from adaspec.frontends import AdaptiveSTFT, build_frontend
+from adaspec.config import FrontendConfig, flatten
+from adaspec.errors import InputError
+from adaspec.frontends import FRONTENDS, AdaptiveSTFT, build_frontend, check_frontend
 
 BASE = small_config(Path("raw"))
+RATE = 8000
 LEARNED = {"frontend.learn_window": True, "frontend.learn_kernels": True, "frontend.learn_mel": True}
 THREE = {"frontend.n_transforms": 3, "frontend.window_ratio": 0.8}
+OWN = tuple(f"{name}." for name in FRONTENDS)  # sections that front ends have to themselves
 
-# knob -> (another value, what must be set for it to matter)
+# knob of the STFT -> (another value, what must be set for it to matter)
 KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
     "n_fft": (256, {}),
     "win_length": (100, {}),
@@ -23,30 +27,34 @@ KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
     "window": ("hamming", {}),
     "center": (False, {}),
     "power": (1, {}),
-    "n_mels": (None, {}),
-    "f_min": (50.0, {}),
-    "f_max": (3000.0, {}),
-    "mel_scale": ("slaney", {}),
-    "mel_norm": ("slaney", {}),
-    "compression": ("db", {}),
-    "log_base": (None, {}),
+    "mel.n_mels": (None, {}),
+    "mel.f_min": (50.0, {}),
+    "mel.f_max": (3000.0, {}),
+    "mel.scale": ("slaney", {}),
+    "mel.norm": ("slaney", {}),
+    "compression.name": ("db", {}),
+    "compression.gamma": (10.0, {}),
     "n_transforms": (3, LEARNED),
     "window_ratio": (0.5, THREE),
     "learn_window": (True, {}),
     "learn_kernels": (True, {}),
     "learn_mel": (True, {}),
-    "kernel_form": ("banded", LEARNED),
-    "band_width": (3, LEARNED | {"frontend.kernels.form": "banded"}),
-    "kernel_constraint": ("orthonormal", LEARNED),
+    "kernels.form": ("banded", LEARNED),
+    "kernels.band_width": (3, LEARNED | {"frontend.kernels.form": "banded"}),
+    "kernels.constraint": ("orthonormal", LEARNED),
     "window_nonnegative": (True, LEARNED),
     "window_symmetric": (True, LEARNED),
-    "precision": ("bf16", LEARNED),
+    "kernels.precision": ("bf16", LEARNED),
 }
+
+
+def configured(name: str) -> FrontendConfig:
+    return FrontendConfig.model_validate(PARAMS["frontend"] | {"name": name})
 
 
 def outcome(**knobs: Any) -> tuple[list[str], Tensor]:
     """What can be learned, and the output once all of it has moved."""
-    layer = build_frontend(changed(BASE, **knobs))
+    layer = build_frontend(changed(BASE, **knobs).frontend, RATE)
     random = torch.Generator().manual_seed(0)
     learned = [name for name, parameter in layer.named_parameters() if parameter.requires_grad]
     with torch.no_grad():
@@ -57,7 +65,8 @@ def outcome(**knobs: Any) -> tuple[list[str], Tensor]:
 
 
 def test_knobs_are_all_tried() -> None:
-    assert set(KNOBS) == set(FrontendConfig.model_fields) - {"name", "cached"}
+    knobs = {knob for knob in flatten(BASE.frontend) if not knob.startswith(OWN)}
+    assert set(KNOBS) == knobs - {"name", "cached"}
 
 
 @pytest.mark.parametrize("knob", KNOBS)
@@ -68,7 +77,42 @@ def test_knob_changes_the_front_end(knob: str) -> None:
     assert not same
 
 
+@pytest.mark.parametrize("name", FRONTENDS)
+def test_front_end_takes_the_arguments_that_the_configuration_has_for_it(name: str) -> None:
+    taken = set(inspect.signature(FRONTENDS[name]).parameters) - {"sample_rate"}
+    arguments = configured(name).arguments()
+    assert set(arguments) <= taken
+    assert set(arguments.values()) <= set(flatten(configured(name)))
+    if any(knob.startswith(f"{name}.") for knob in flatten(configured(name))):  # a section of its own: all of it
+        assert set(arguments) == taken
+
+
+@pytest.mark.parametrize(
+    ("knobs", "rate", "told"),
+    [
+        ({"frontend.win_length": 256}, RATE, "frontend.win_length=256 exceeds n_fft=128; raise n_fft or lower win_"),
+        ({"frontend.mel.f_max": 4001.0}, RATE, "frontend.mel.f_max=4001.0 exceeds half of the sample rate, 4000.0 Hz"),
+        (
+            LEARNED | {"frontend.kernels.form": "banded", "frontend.kernels.band_width": 4},
+            RATE,
+            "frontend.kernels.band_",
+        ),
+        ({"frontend.name": "fbank", "frontend.fbank.frame_length_ms": 0.1}, RATE, "frontend.fbank.frame_length_ms=0.1"),
+        ({}, 0, "audio.sample_rate=0 must be above 0"),
+    ],
+)
+def test_check_frontend_names_the_knob(knobs: dict[str, Any], rate: int, told: str) -> None:
+    with pytest.raises(InputError) as refusal:
+        check_frontend(changed(BASE, **knobs).frontend, rate)
+    assert str(refusal.value).startswith(f"params.yaml {told}")
+
+
+def test_kernels_that_are_not_learned_leave_their_knobs_unread() -> None:
+    knobs = {"frontend.kernels.form": "banded", "frontend.kernels.constraint": "orthonormal"}
+    check_frontend(changed(BASE, **knobs).frontend, RATE)
+
+
 def test_three_transforms_are_three_channels() -> None:
-    layer = build_frontend(changed(BASE, **THREE))
+    layer = build_frontend(changed(BASE, **THREE).frontend, RATE)
     assert isinstance(layer, AdaptiveSTFT)
     assert layer(torch.randn(2, 1600)).shape[:2] == (2, layer.n_channels) == (2, 3)

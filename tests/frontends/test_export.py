@@ -13,9 +13,10 @@ import pytest
 import torch
 from stft_forms import LEARN_ALL, RATE, build, deviation, noise, perturb
 from torch import Tensor, nn
+from toydata import PARAMS, changed
 
-from adaspec.config import load_config
-from adaspec.frontends import AdaptiveSTFT
+from adaspec.config import Config
+from adaspec.frontends import AdaptiveSTFT, BakedSTFT
 from adaspec.models.classifier import AudioClassifier
 
 N_FFT, HOP = 128, 50
@@ -29,7 +30,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "bf16": {"learn_kernels": True, "precision": "bf16"},
     "three": LEARN_ALL | {"n_transforms": 3, "window_ratio": 0.5, "compression": "log1p"},
     "three dense": {"learn_kernels": True, "n_transforms": 3, "window_ratio": 0.5, "center": False},
-    "odd": {"n_fft": 127, "n_mels": None, "log_base": None},
+    "odd": {"n_fft": 127, "n_mels": None, "compression": "none"},
 }
 BAKED_ONLY = {"orthonormal": "kernel_constraint=orthonormal", "bf16": "precision=bf16"}
 CLIPS = [(2, 1000), (1, 1000), (5, 1777), (3, 400)]  # the first is the one exported with; the others test the shapes
@@ -173,10 +174,9 @@ def test_torch_compile_generates_code_that_trains(tmp_path: Path, monkeypatch: p
         compare_steps(layer_of("unit_norm"), "inductor", CLIPS[:1])
 
 
-def classifier(**frontend: Any) -> AudioClassifier:
+def classifier(**knobs: Any) -> AudioClassifier:
     """The model of params.yaml, whose statistics have moved as in training."""
-    config = load_config(Path(__file__).parents[2] / "params.yaml")
-    config = config.model_copy(update={"frontend": config.frontend.model_copy(update=frontend)})
+    config = changed(Config.model_validate(PARAMS), **{f"frontend.{name}": value for name, value in knobs.items()})
     torch.manual_seed(0)
     model = AudioClassifier(config, [f"class {i}" for i in range(10)]).train()
     perturb(model.frontend, 0.02)
@@ -196,16 +196,18 @@ def test_classifier_exports_to_onnx(tmp_path: Path) -> None:
 
 
 def test_classifier_with_a_baked_front_end_exports_to_onnx(tmp_path: Path) -> None:
-    model = classifier(n_fft=256, win_length=256, learn_kernels=True, kernel_constraint="orthonormal", n_mels=32)
+    knobs = {"n_fft": 256, "win_length": 256, "learn_kernels": True, "mel.n_mels": 32}
+    model = classifier(**knobs, **{"kernels.constraint": "orthonormal"})
     with torch.no_grad():
         expected = model(WINDOW)
-    model.frontend = model.frontend.bake()
+    model.frontend = model.frontend.for_export()
+    assert isinstance(model.frontend, BakedSTFT)
     run = onnx_of(model, tmp_path / "model.onnx", WINDOW)
     assert deviation(run(WINDOW), expected) <= 1e-4
 
 
 def test_classifier_exports_to_torch_and_compiles() -> None:
-    model = classifier(learn_kernels=True, kernel_form="banded").requires_grad_(False)
+    model = classifier(**{"learn_kernels": True, "kernels.form": "banded"}).requires_grad_(False)
     program = torch.export.export(model, (WINDOW,), dynamic_shapes=dynamic()).module()
     torch._dynamo.reset()
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)

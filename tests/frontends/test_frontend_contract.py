@@ -1,33 +1,64 @@
-"""What every front end keeps: the shapes, finite numbers, gradients, and imports of the layers alone."""
+"""What every front end keeps: shapes, finite numbers, gradients, and imports of the layers alone.
 
+Each is built from params.yaml, as it is, with all that it can learn, and with each of these alone.
+"""
+
+import itertools
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import torch
-from torch import Tensor
+from pydantic import ValidationError
+from torch import Tensor, nn
+from toydata import PARAMS
 
 import adaspec
-from adaspec.config import FrontendConfig, load_config
-from adaspec.frontends import FRONTENDS, build_frontend
+from adaspec.config import FrontendConfig
+from adaspec.errors import SettingError
+from adaspec.frontends import FRONTENDS, AdaptiveSTFT, Fbank, build_frontend
 
-CONFIG = load_config(Path(__file__).parents[2] / "params.yaml")
-RATE = 8000
-LEARNED = "learn_window", "learn_kernels", "learn_mel"
-SETTINGS: dict[str, dict[str, Any]] = {
-    "stft": {"n_fft": 256, "hop_length": 100, "n_mels": 20, **dict.fromkeys(LEARNED, True)},
-    "fbank": {"frame_length_ms": 25.0, "frame_shift_ms": 10.0, "n_mels": 20, "normalize": False},
-}
+RATE = PARAMS["audio"]["sample_rate"]
+LEARNABLE = [knob.removeprefix("learn_") for knob in PARAMS["frontend"] if knob.startswith("learn_")]
 PIPELINE_ONLY = (
     *("dvc", "mlflow", "lightning", "pydantic", "pandas", "sklearn", "pyarrow", "yaml", "joblib", "typer"),
     *("safetensors", "soundfile", "soxr", "matplotlib", "rich", "requests", "onnx", "onnxruntime", "onnxscript"),
 )
+Case = tuple[str, tuple[str, ...]]  # name, and what it learns
 
 
-def build(name: str) -> torch.nn.Module:
-    return FRONTENDS[name](sample_rate=RATE, **SETTINGS[name])
+def configured(case: Case) -> FrontendConfig:
+    name, learned = case
+    switches = {f"learn_{part}": part in learned for part in LEARNABLE}
+    return FrontendConfig.model_validate(PARAMS["frontend"] | switches | {"name": name})
+
+
+def is_possible(case: Case) -> bool:
+    """Whether the configuration grants that this front end learns that."""
+    try:
+        configured(case)
+    except ValidationError:
+        return False
+    return True
+
+
+SWITCHED: list[tuple[str, ...]] = [(), *((part,) for part in LEARNABLE), tuple(LEARNABLE)]
+CASES = [case for case in itertools.product(FRONTENDS, SWITCHED) if is_possible(case)]
+EVERY = pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join((case[0], *case[1])))
+
+
+def build(case: Case) -> AdaptiveSTFT | Fbank:
+    return build_frontend(configured(case), RATE)
+
+
+def perturb(frontend: nn.Module) -> None:
+    """Move every parameter away from where it starts."""
+    random = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in frontend.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=random))
 
 
 def noise(batch: int, n_samples: int) -> Tensor:
@@ -35,90 +66,145 @@ def noise(batch: int, n_samples: int) -> Tensor:
 
 
 def test_frontend_registry_matches_the_configuration() -> None:
-    assert set(FRONTENDS) == set(get_args(FrontendConfig.model_fields["name"].annotation))
-    assert set(FRONTENDS) == set(SETTINGS)
+    assert list(FRONTENDS) == list(get_args(FrontendConfig.model_fields["name"].annotation))
+    assert {name for name, _ in CASES} == set(FRONTENDS)
 
 
-@pytest.mark.parametrize("name", FRONTENDS)
-@pytest.mark.parametrize("n_samples", [1, 7, 199, 200, 1000, 4321])
+@EVERY
+def test_frontend_tells_what_it_is(case: Case) -> None:
+    config, frontend = configured(case), build(case)
+    assert type(frontend) is FRONTENDS[case[0]]
+    assert (frontend.sample_rate, frontend.n_features) == (RATE, config.n_features)
+    assert all(type(n) is int and n >= 1 for n in (frontend.n_channels, frontend.n_features, frontend.hop_length))
+    assert frontend.power in (1, 2)
+    assert frontend.learned == case[1]
+    assert any(parameter.requires_grad for parameter in frontend.parameters()) == bool(case[1])
+
+
+@EVERY
 @pytest.mark.parametrize("batch", [1, 3])
-def test_frontend_shape_and_finite(name: str, n_samples: int, batch: int) -> None:
-    frontend = build(name)
-    output = frontend(noise(batch, n_samples))
-    assert output.shape[:3] == (batch, frontend.n_channels, frontend.n_features)
-    assert output.shape[3] >= 1
-    assert output.dtype == torch.float32
-    assert output.isfinite().all()
+def test_frontend_shape_and_finite(case: Case, batch: int) -> None:
+    frontend = build(case)
+    hop = frontend.hop_length
+    # Short ones, one hop, exactly full frames and a sample beside these, long ones.
+    for n_samples in (1, 7, hop, 2 * hop - 1, 2 * hop, 2 * hop + 1, 10 * hop, 10 * hop + 77):
+        output = frontend(noise(batch, n_samples))
+        n_frames = frontend.n_frames(n_samples)
+        assert output.shape == (batch, frontend.n_channels, frontend.n_features, n_frames)
+        assert n_frames >= 1
+        assert output.dtype == torch.float32
+        assert output.isfinite().all()
 
 
-@pytest.mark.parametrize("name", FRONTENDS)
-def test_frontend_frames_advance_by_the_hop(name: str) -> None:
-    frontend = build(name)
-    n_frames = frontend(noise(1, 4000)).shape[3]
-    assert frontend(noise(1, 4000 + frontend.hop_length)).shape[3] == n_frames + 1
-    assert frontend(noise(1, 4000 + 10 * frontend.hop_length)).shape[3] == n_frames + 10
+@EVERY
+def test_frontend_frames_advance_by_the_hop(case: Case) -> None:
+    frontend = build(case)
+    n_frames = frontend.n_frames(4000)
+    assert frontend.n_frames(4000 + frontend.hop_length) == n_frames + 1
+    assert frontend.n_frames(4000 + 10 * frontend.hop_length) == n_frames + 10
 
 
-@pytest.mark.parametrize("name", FRONTENDS)
-def test_frontend_gradient_reaches_each_parameter_and_the_waveform(name: str) -> None:
-    frontend = build(name)
-    waveform = noise(2, 1500).requires_grad_()
+@EVERY
+def test_frontend_output_is_its_compressed_spectrogram(case: Case) -> None:
+    frontend = build(case)
+    perturb(frontend)
+    waveform = noise(2, 5000)
+    spectrogram = frontend.spectrogram(waveform)
+    assert (spectrogram >= 0).all()
+    torch.testing.assert_close(frontend.compress(spectrogram), frontend(waveform), rtol=0, atol=0)
+
+
+@EVERY
+def test_frontend_spectrogram_grows_by_its_power(case: Case) -> None:
+    """Louder sound by a factor is more by the factor to `power`: augmentation of spectrograms counts on it."""
+    frontend = build(case)
+    quiet, loud = frontend.spectrogram(noise(2, 5000)), frontend.spectrogram(3 * noise(2, 5000))
+    torch.testing.assert_close(loud, 3**frontend.power * quiet, rtol=1e-3, atol=1e-6)
+    assert (frontend.compress(loud) > frontend.compress(quiet)).all()
+
+
+@EVERY
+def test_frontend_is_finite_on_silence_and_learns_from_it(case: Case) -> None:
+    frontend = build(case)
+    for waveform in (torch.zeros(2, 3000), torch.cat([noise(1, 3000), torch.zeros(1, 3000)])):
+        output = frontend(waveform.requires_grad_())
+        assert output.isfinite().all()
+        output.sum().backward()
+        for value in (waveform, *frontend.parameters()):
+            assert value.grad is None or value.grad.isfinite().all()
+    assert output[1].mean() < output[0].mean()
+
+
+@EVERY
+def test_frontend_gradient_reaches_each_parameter_that_is_learned_and_the_waveform(case: Case) -> None:
+    frontend = build(case)
+    waveform = noise(2, 5000).requires_grad_()
     frontend(waveform).square().sum().backward()
-    for value in (waveform, *frontend.parameters()):
+    for value in (waveform, *(each for each in frontend.parameters() if each.requires_grad)):
         assert isinstance(value.grad, Tensor)
         assert value.grad.isfinite().all()
         assert value.grad.any()
+    assert all(each.grad is None for each in frontend.parameters() if not each.requires_grad)
 
 
-@pytest.mark.parametrize("name", FRONTENDS)
-def test_frontend_batch_of_one_equals_batch_of_many(name: str) -> None:
-    frontend = build(name).eval()
-    clips = noise(4, 1500)
+@EVERY
+def test_frontend_batch_of_one_equals_batch_of_many(case: Case) -> None:
+    frontend = build(case).eval()
+    clips = noise(4, 5000) * torch.tensor([[1.0], [100.0], [1e-3], [0.0]])
     with torch.no_grad():
         together = frontend(clips)
         alone = torch.cat([frontend(clip[None]) for clip in clips])
-    torch.testing.assert_close(together, alone, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", FRONTENDS)
-def test_frontend_is_deterministic(name: str) -> None:
-    clips = noise(2, 1500)
-    torch.testing.assert_close(build(name)(clips), build(name)(clips), rtol=0, atol=0)
+@EVERY
+def test_frontend_is_deterministic(case: Case) -> None:
+    clips = noise(2, 5000)
+    torch.testing.assert_close(build(case)(clips), build(case)(clips), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", FRONTENDS)
-def test_frontend_hears_loudness(name: str) -> None:
-    frontend = build(name)
-    quiet, loud = frontend(noise(1, 1500)), frontend(2 * noise(1, 1500))
-    assert (loud > quiet).all()
-
-
-@pytest.mark.parametrize("name", FRONTENDS)
-def test_frontend_save_and_load(name: str, tmp_path: Path) -> None:
-    trained, fresh = build(name), build(name)
-    with torch.no_grad():
-        for parameter in trained.parameters():
-            parameter.mul_(1.1)
+@EVERY
+def test_frontend_save_and_load(case: Case, tmp_path: Path) -> None:
+    trained, fresh = build(case), build(case)
+    perturb(trained)
+    clips = noise(2, 5000)
+    assert torch.equal(fresh(clips), trained(clips)) is not any(True for _ in trained.parameters())
     torch.save(trained.state_dict(), tmp_path / "weights.pt")
     fresh.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
-    clips = noise(2, 1500)
     torch.testing.assert_close(fresh(clips), trained(clips), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", FRONTENDS)
-def test_build_frontend_takes_the_configured_settings(name: str) -> None:
-    section = CONFIG.frontend.model_copy(update={"name": name, "n_mels": 24, "hop_length": 160})
-    fbank = CONFIG.frontend.fbank.model_copy(update={"n_mels": 24, "frame_shift_ms": 10.0})
-    config = CONFIG.model_copy(
-        update={
-            "frontend": section,
-            "features": CONFIG.features.model_copy(update={"fbank": fbank}),
-            "audio": CONFIG.audio.model_copy(update={"sample_rate": 16_000}),
-        }
-    )
-    frontend = build_frontend(config)
-    assert type(frontend) is FRONTENDS[name]
-    assert (frontend.n_features, frontend.hop_length, frontend.sample_rate) == (24, 160, 16_000)
+@EVERY
+def test_frontend_can_be_exported_or_says_why_not(case: Case) -> None:
+    config, frontend = configured(case), build(case)
+    perturb(frontend)
+    waveform = noise(2, 5000)
+    refused = None
+    try:
+        stand_in = frontend.for_export()
+    except SettingError as error:
+        refused = error.setting
+    if refused is None:
+        torch.testing.assert_close(stand_in(waveform), frontend(waveform), rtol=1e-4, atol=1e-4)
+    else:
+        assert refused in {"name", *config.arguments()}
+
+
+@EVERY
+def test_frontend_refuses_waveforms_of_other_shapes(case: Case) -> None:
+    for shape in ((100,), (2, 1, 100)):
+        with pytest.raises(ValueError, match=r"waveform must have shape \(batch, n_samples\)"):
+            build(case)(torch.zeros(shape))
+
+
+@EVERY
+def test_spectrogram_that_is_stored_needs_the_stored_settings_alone(case: Case) -> None:
+    stored = configured(case).stored_settings()
+    if stored is not None:
+        frontend = FRONTENDS[stored.pop("name")](sample_rate=RATE, **stored)
+        waveform = noise(2, 5000)
+        torch.testing.assert_close(frontend.spectrogram(waveform), build(case).spectrogram(waveform), rtol=0, atol=0)
+        assert frontend.n_frames(5000) == build(case).n_frames(5000)
 
 
 BLOCK = f"""
@@ -152,7 +238,7 @@ spectrogram = frontend(clips)
 spectrogram.sum().backward()
 assert frontend.window.grad.any() and frontend.kernels.grad.any()
 assert torch.allclose(frontend.bake()(clips), spectrogram.detach(), atol=1e-5)
-ResNet(n_channels=1, n_features=8, n_classes=5, dropout=0.0, widths=(4, 8))(spectrogram)
+ResNet(n_channels=1, n_features=8, n_frames=2, n_classes=5, dropout=0.0, widths=(4, 8))(spectrogram)
 Fbank(sample_rate=16000, frame_length_ms=25.0, frame_shift_ms=10.0, n_mels=40, normalize=True)(torch.zeros(1, 800))
 print(tuple(frontend.filters().shape), tuple(orthonormalize(torch.eye(3)).shape))
 """

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaspec.frontends import mixing
+from adaspec.frontends.stft import mixing
 from adaspec.frontends.stft.mixing import identity_mixing, mix, mixing_blocks
 
 # n_fft, band_width; the last two mix as many bins as there are

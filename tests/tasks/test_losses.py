@@ -1,5 +1,4 @@
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,15 +6,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from toydata import small_config
+from toydata import PARAMS
 
-from adaspec.config import TrainConfig
-from adaspec.tasks.losses import classification_loss
+from adaspec.config import LossConfig
+from adaspec.tasks import Classification, SpoofingDetection
 
 
-def config(**knobs: Any) -> TrainConfig:
-    knobs = {"loss": "focal", "label_smoothing": 0.0} | knobs
-    return small_config(Path("raw"), **{f"train.{name}": value for name, value in knobs.items()}).train
+def config(**knobs: Any) -> LossConfig:
+    return LossConfig.model_validate(PARAMS["train"]["loss"] | {"name": "focal", "label_smoothing": 0.0} | knobs)
+
+
+def classification_loss(logits: Tensor, targets: Tensor, weight: Tensor, loss: LossConfig) -> Tensor:
+    return Classification([f"class {n}" for n in range(logits.shape[1])], loss, 0.0).loss(logits, targets, weight)
 
 
 def batch(n_classes: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -30,7 +32,7 @@ def batch(n_classes: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 def test_focal_loss_without_focus_is_cross_entropy(n_classes: int, seed: int, smoothing: float) -> None:
     logits, targets, weight = batch(n_classes, seed)
     focal = classification_loss(logits, targets, weight, config(focal_gamma=0.0, label_smoothing=smoothing))
-    entropy = classification_loss(logits, targets, weight, config(loss="cross_entropy", label_smoothing=smoothing))
+    entropy = classification_loss(logits, targets, weight, config(name="cross_entropy", label_smoothing=smoothing))
     torch.testing.assert_close(focal, entropy)
 
 
@@ -61,7 +63,7 @@ def test_focal_loss_looks_away_from_what_is_easy() -> None:
 def test_losses_have_finite_gradients_where_all_is_certain(gamma: float, margin: float) -> None:
     for loss in ("focal", "cross_entropy"):
         logits = torch.tensor([[margin, 0.0], [0.0, margin]], requires_grad=True)
-        value = classification_loss(logits, torch.eye(2), torch.ones(2), config(loss=loss, focal_gamma=gamma))
+        value = classification_loss(logits, torch.eye(2), torch.ones(2), config(name=loss, focal_gamma=gamma))
         value.backward()
         assert value.isfinite()
         assert isinstance(logits.grad, Tensor)
@@ -71,7 +73,7 @@ def test_losses_have_finite_gradients_where_all_is_certain(gamma: float, margin:
 def test_losses_of_bf16_logits_are_float32() -> None:
     logits, targets, weight = batch(4)
     for loss in ("focal", "cross_entropy"):
-        assert classification_loss(logits.bfloat16(), targets, weight, config(loss=loss)).dtype == torch.float32
+        assert classification_loss(logits.bfloat16(), targets, weight, config(name=loss)).dtype == torch.float32
 
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
@@ -82,7 +84,7 @@ def test_losses_of_smoothed_soft_targets_by_hand(gamma: float) -> None:
         w * t * (1 - p) ** gamma * -math.log(p) for w, t, p in zip(weight, (0.66, 0.34), probabilities, strict=True)
     ]
     logits, targets = torch.tensor([probabilities]).log() + 5.0, torch.tensor([[0.7, 0.3]])
-    knobs = {"focal_gamma": gamma, "label_smoothing": 0.2, "loss": "focal" if gamma else "cross_entropy"}
+    knobs = {"focal_gamma": gamma, "label_smoothing": 0.2, "name": "focal" if gamma else "cross_entropy"}
     loss = classification_loss(logits, targets, torch.tensor(weight), config(**knobs))
     assert float(loss) == pytest.approx(sum(terms), rel=1e-5)
 
@@ -91,10 +93,10 @@ def test_losses_are_the_mean_over_the_batch() -> None:
     logits, targets, weight = batch(4)
     for loss in ("focal", "cross_entropy"):
         each = [
-            float(classification_loss(logits[n : n + 1], targets[n : n + 1], weight, config(loss=loss)))
+            float(classification_loss(logits[n : n + 1], targets[n : n + 1], weight, config(name=loss)))
             for n in range(len(logits))
         ]
-        whole = classification_loss(logits, targets, weight, config(loss=loss))
+        whole = classification_loss(logits, targets, weight, config(name=loss))
         assert float(whole) == pytest.approx(sum(each) / len(each), rel=1e-5)
 
 
@@ -104,8 +106,7 @@ def test_oc_softmax_by_hand() -> None:
     logits = torch.stack([20 * (cosines - 0.55), torch.zeros(4)], dim=1)
     targets = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
     weight = torch.tensor([2.0, 0.5])
-    one_class = config().model_copy(update={"loss": "oc_softmax"})
     exponents = [0.0, 0.0, 20 * (0.9 - 0.5), 20 * (0.5 - 0.2)]
     expected = [w * math.log1p(math.exp(e)) for w, e in zip([2.0, 0.5, 2.0, 0.5], exponents, strict=True)]
-    found = classification_loss(logits, targets, weight, one_class)
+    found = SpoofingDetection(["bonafide", "spoof"], config(name="oc_softmax"), 0.0).loss(logits, targets, weight)
     assert float(found) == pytest.approx(sum(expected) / 4, rel=1e-5)

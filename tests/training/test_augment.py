@@ -7,9 +7,10 @@ from torch import Tensor
 
 from adaspec.config import AugmentConfig
 from adaspec.frontends import AdaptiveSTFT, Fbank
-from adaspec.training.augment import augment_energies, augment_inputs, longest_window, spec_augment
+from adaspec.training.augment import augment_compressed, augment_inputs, augment_spectrograms, longest_window
+from adaspec.training.augment.sounds import SpectrogramSound, sound_of
 
-OFF: dict[str, Any] = AugmentConfig.off().model_dump() | {"enabled": True, "mix_alpha": 0.2}
+OFF = AugmentConfig.off()
 HOP = 64
 STFT = AdaptiveSTFT(sample_rate=8000, n_fft=128, hop_length=HOP, n_mels=16, window="hann", center=False)
 MAGNITUDE = AdaptiveSTFT(sample_rate=8000, n_fft=128, hop_length=HOP, n_mels=16, power=1, center=False)
@@ -20,7 +21,12 @@ KINDS = ["waveform", *FRONTENDS]
 
 
 def config(**knobs: Any) -> AugmentConfig:
-    return AugmentConfig.model_validate(OFF | knobs)
+    """No change but by these knobs; those of sub-sections are written as mix__name."""
+    content = OFF.model_dump() | {"enabled": True}
+    for name, value in knobs.items():
+        section, _, key = name.rpartition("__")
+        (content[section] if section else content)[key] = value
+    return AugmentConfig.model_validate(content)
 
 
 def noise(n_clips: int, n_samples: int = 2000, seed: int = 1) -> Tensor:
@@ -28,7 +34,7 @@ def noise(n_clips: int, n_samples: int = 2000, seed: int = 1) -> Tensor:
 
 
 def inputs_of(kind: str, waveform: Tensor) -> Tensor:
-    return waveform if kind == "waveform" else FRONTENDS[kind].energies(waveform)
+    return waveform if kind == "waveform" else FRONTENDS[kind].spectrogram(waveform)
 
 
 def augmented(
@@ -36,7 +42,12 @@ def augmented(
 ) -> tuple[Tensor, Tensor]:
     torch.manual_seed(seed)
     targets = torch.eye(len(inputs)) if targets is None else targets
-    return augment_inputs(inputs, targets, FRONTENDS.get(kind, STFT), config(**knobs))
+    sound = sound_of("waveform" if kind == "waveform" else "spectrogram", FRONTENDS.get(kind, STFT))
+    return augment_inputs(inputs, targets, sound, config(**knobs))
+
+
+def change_spectrograms(spectrogram: Tensor, n_frames: int, config_: AugmentConfig) -> Tensor:
+    return augment_spectrograms(spectrogram, n_frames, SpectrogramSound(STFT), config_)
 
 
 def exponent(kind: str) -> int:
@@ -52,8 +63,8 @@ def test_augmentation_off_returns_the_batch_unchanged(kind: str) -> None:
     assert torch.equal(found, before)
     assert torch.equal(targets, torch.eye(6))
     if kind != "waveform":
-        assert torch.equal(augment_energies(inputs, inputs.shape[3], config()), before)
-        assert torch.equal(spec_augment(inputs, config()), before)
+        assert torch.equal(change_spectrograms(inputs, inputs.shape[3], config()), before)
+        assert torch.equal(augment_compressed(inputs, config()), before)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -71,10 +82,10 @@ def test_gain_is_one_factor_of_the_sound_per_clip_within_bounds(kind: str, n_db:
 
 
 @pytest.mark.parametrize("kind", FRONTENDS)
-def test_gain_on_energies_is_that_on_the_waveform(kind: str) -> None:
+def test_gain_on_spectrograms_is_that_on_the_waveform(kind: str) -> None:
     waveform = noise(5)
     louder, _ = augmented("waveform", waveform, gain_db=12.0)
-    expected = FRONTENDS[kind].energies(louder)
+    expected = FRONTENDS[kind].spectrogram(louder)
     torch.testing.assert_close(
         augmented(kind, inputs_of(kind, waveform), gain_db=12.0)[0], expected, rtol=1e-3, atol=1e-6
     )
@@ -123,10 +134,10 @@ def test_time_shift_is_a_bounded_rotation(kind: str, share: float) -> None:
 @pytest.mark.parametrize("knob", ["delay", "time_shift"])
 def test_moving_frames_is_moving_the_waveform_by_whole_hops(kind: str, knob: str) -> None:
     waveform = noise(20, 50 * HOP)
-    energies = inputs_of(kind, waveform)
-    moved, _ = augmented(kind, energies, **{knob: 0.5})
+    spectrogram = inputs_of(kind, waveform)
+    moved, _ = augmented(kind, spectrogram, **{knob: 0.5})
     n_moved = set()
-    for clip, before, after in zip(waveform, energies, moved, strict=True):
+    for clip, before, after in zip(waveform, spectrogram, moved, strict=True):
         if knob == "delay":
             n = int((after.amax(dim=(0, 1)) == 0).sum())
             expected = torch.cat([torch.zeros(n * HOP), clip])[: len(clip)]
@@ -134,13 +145,13 @@ def test_moving_frames_is_moving_the_waveform_by_whole_hops(kind: str, knob: str
             n = next(n for n in range(-25, 26) if torch.equal(before.roll(n, dims=2), after))
             expected = clip.roll(n * HOP)
         whole = slice(n, None) if n >= 0 else slice(None, n)  # frames on this side of the place where the clip wraps
-        torch.testing.assert_close(after[..., whole], FRONTENDS[kind].energies(expected[None])[0][..., whole])
+        torch.testing.assert_close(after[..., whole], FRONTENDS[kind].spectrogram(expected[None])[0][..., whole])
         n_moved.add(n)
     assert len(n_moved) > 8
 
 
 @pytest.mark.parametrize("kind", FRONTENDS)
-def test_delay_takes_as_much_of_the_energies_as_of_the_waveform(kind: str) -> None:
+def test_delay_takes_as_much_of_the_spectrogram_as_of_the_waveform(kind: str) -> None:
     waveform = noise(40, 8000) + 1e-3
     by_kind = {}
     for each in ("waveform", kind):
@@ -167,35 +178,35 @@ def added_power(kind: str, before: Tensor, after: Tensor) -> Tensor:
 @pytest.mark.parametrize("snr_db", [0.0, 10.0, 30.0])
 def test_noise_has_the_wanted_distance_to_the_clip(kind: str, snr_db: float) -> None:
     inputs = inputs_of(kind, noise(30, 8000) * torch.logspace(-2, 1, 30)[:, None])
-    added = added_power(kind, inputs, augmented(kind, inputs, noise_snr_db=(snr_db, snr_db))[0])
+    added = added_power(kind, inputs, augmented(kind, inputs, noise__snr_db=(snr_db, snr_db))[0])
     found_db = 20 * rms(kind, inputs).log10() - 10 * added.flatten(1).mean(dim=1).log10()
     torch.testing.assert_close(found_db, torch.full((30,), snr_db), atol=0.5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", FRONTENDS)
-def test_noise_on_energies_is_white_as_on_waveforms(kind: str) -> None:
+def test_noise_on_spectrograms_is_white_as_on_waveforms(kind: str) -> None:
     silent_but_loud = torch.zeros(16, 8000)
     silent_but_loud[:, ::4000] = 5.0
     inputs = inputs_of(kind, silent_but_loud)
-    bands = added_power(kind, inputs, augmented(kind, inputs, noise_snr_db=(0.0, 0.0))[0]).mean(dim=(0, 3))
-    white = powers(kind, FRONTENDS[kind].energies(noise(16, 8000, seed=7))).mean(dim=(0, 3))
+    bands = added_power(kind, inputs, augmented(kind, inputs, noise__snr_db=(0.0, 0.0))[0]).mean(dim=(0, 3))
+    white = powers(kind, FRONTENDS[kind].spectrogram(noise(16, 8000, seed=7))).mean(dim=(0, 3))
     torch.testing.assert_close(bands / bands.mean(), white / white.mean(), rtol=0.2, atol=0.02)
 
 
 @pytest.mark.parametrize("kind", FRONTENDS)
 @pytest.mark.parametrize("snr_db", [0.0, 10.0])
-def test_noise_on_energies_is_as_loud_as_on_waveforms(kind: str, snr_db: float) -> None:
+def test_noise_on_spectrograms_is_as_loud_as_on_waveforms(kind: str, snr_db: float) -> None:
     waveform = noise(8, 30_000)
-    noisy, _ = augmented("waveform", waveform, noise_snr_db=(snr_db, snr_db))
-    expected = powers(kind, FRONTENDS[kind].energies(noisy)).mean(dim=(1, 2, 3))
-    found = powers(kind, augmented(kind, inputs_of(kind, waveform), noise_snr_db=(snr_db, snr_db))[0])
+    noisy, _ = augmented("waveform", waveform, noise__snr_db=(snr_db, snr_db))
+    expected = powers(kind, FRONTENDS[kind].spectrogram(noisy)).mean(dim=(1, 2, 3))
+    found = powers(kind, augmented(kind, inputs_of(kind, waveform), noise__snr_db=(snr_db, snr_db))[0])
     distance_db = 10 * (found.mean(dim=(1, 2, 3)) / expected).log10()
     torch.testing.assert_close(distance_db, torch.zeros(8), atol=0.5, rtol=0)
 
 
 def test_noise_ratio_is_drawn_for_each_clip_between_the_bounds() -> None:
     inputs = noise(200, 2000)
-    added = augmented("waveform", inputs, noise_snr_db=(5.0, 25.0))[0] - inputs
+    added = augmented("waveform", inputs, noise__snr_db=(5.0, 25.0))[0] - inputs
     found_db = 20 * (rms("waveform", inputs) / rms("waveform", added)).log10()
     assert 4 < found_db.min() < 8
     assert 22 < found_db.max() < 26
@@ -205,7 +216,7 @@ def test_noise_ratio_is_drawn_for_each_clip_between_the_bounds() -> None:
 def test_mixup_blends_waveforms_and_targets_by_the_same_convex_share(alpha: float) -> None:
     inputs = noise(64, 50)
     mixed, blend = augmented(
-        "waveform", inputs, mix="mixup", mix_alpha=alpha
+        "waveform", inputs, mix__name="mixup", mix__alpha=alpha
     )  # a target per clip: the blend can be read off
     assert blend.min() >= 0
     torch.testing.assert_close(blend.sum(dim=1), torch.ones(64))
@@ -216,7 +227,7 @@ def test_mixup_blends_waveforms_and_targets_by_the_same_convex_share(alpha: floa
 def test_mixup_share_follows_alpha() -> None:
     def blended(alpha: float) -> float:
         """Mean of 4 share (1 - share): 0 where one clip is left alone, 1 where two are averaged."""
-        _, blend = augmented("waveform", torch.zeros(2000, 1), mix="mixup", mix_alpha=alpha)
+        _, blend = augmented("waveform", torch.zeros(2000, 1), mix__name="mixup", mix__alpha=alpha)
         return float((2 * (1 - blend.square().sum(dim=1))).mean())
 
     # E[4 s (1 - s)] of Beta(a, a) is 2 a / (2 a + 1).
@@ -226,9 +237,9 @@ def test_mixup_share_follows_alpha() -> None:
 
 @pytest.mark.parametrize("mix", ["mixup", "between_class"])
 @pytest.mark.parametrize("probability", [0.2, 0.7, 1.0])
-def test_mix_probability_is_the_share_of_clips_that_are_mixed(mix: str, probability: float) -> None:
+def test_mix__probability_is_the_share_of_clips_that_are_mixed(mix: str, probability: float) -> None:
     inputs = noise(500, 10)
-    mixed, blend = augmented("waveform", inputs, mix=mix, mix_probability=probability, mix_alpha=1.0)
+    mixed, blend = augmented("waveform", inputs, mix__name=mix, mix__probability=probability, mix__alpha=1.0)
     alone = blend.diagonal() == 1
     assert float((~alone).float().mean()) == pytest.approx(probability, abs=0.07)
     torch.testing.assert_close(mixed[alone], inputs[alone])
@@ -237,10 +248,10 @@ def test_mix_probability_is_the_share_of_clips_that_are_mixed(mix: str, probabil
 def test_between_class_mixes_with_another_class_wherever_there_is_one() -> None:
     labels = torch.tensor([0] * 60 + [1, 2])
     targets = torch.nn.functional.one_hot(labels, 3).float()
-    _, mixed = augmented("waveform", noise(62, 30), targets, mix="between_class", mix_alpha=1.0)
+    _, mixed = augmented("waveform", noise(62, 30), targets, mix__name="between_class", mix__alpha=1.0)
     assert int((mixed > 0).sum(dim=1).min()) == 2
     torch.testing.assert_close(mixed.sum(dim=1), torch.ones(62))
-    _, same = augmented("waveform", noise(5, 30), targets[:5], mix="between_class", mix_alpha=1.0)
+    _, same = augmented("waveform", noise(5, 30), targets[:5], mix__name="between_class", mix__alpha=1.0)
     torch.testing.assert_close(same, targets[:5])
 
 
@@ -248,7 +259,7 @@ def test_between_class_share_is_the_one_that_is_heard() -> None:
     """Tokozume et al., eq. 2, by hand: r is the target's share, g the distance of the levels in dB."""
     quiet, loud = noise(1, 4000), 10 * noise(1, 4000, seed=2)
     inputs = torch.cat([quiet, loud])
-    mixed, blend = augmented("waveform", inputs, torch.eye(2), mix="between_class", mix_alpha=1.0)
+    mixed, blend = augmented("waveform", inputs, torch.eye(2), mix__name="between_class", mix__alpha=1.0)
     for own, other in ((0, 1), (1, 0)):
         levels_db = 20 * inputs.square().mean(dim=1).sqrt().log10()
         r = float(blend[own, own])
@@ -259,21 +270,21 @@ def test_between_class_share_is_the_one_that_is_heard() -> None:
 
 @pytest.mark.parametrize("kind", FRONTENDS)
 @pytest.mark.parametrize("mix", ["mixup", "between_class"])
-def test_mixed_energies_are_those_of_mixed_waveforms_on_average(kind: str, mix: str) -> None:
-    """Over many frames of independent noises; energies are mixed by the same draws."""
+def test_mixed_spectrograms_are_those_of_mixed_waveforms_on_average(kind: str, mix: str) -> None:
+    """Over many frames of independent noises; spectrograms are mixed by the same draws."""
     waveform = torch.cat([(1 + clip) * noise(1, 100_000, seed=clip) for clip in range(4)])
-    by_waveform, blend = augmented("waveform", waveform, mix=mix, mix_alpha=1.0)
-    by_energy, same_blend = augmented(kind, inputs_of(kind, waveform), mix=mix, mix_alpha=1.0)
+    by_waveform, blend = augmented("waveform", waveform, mix__name=mix, mix__alpha=1.0)
+    by_spectrogram, same_blend = augmented(kind, inputs_of(kind, waveform), mix__name=mix, mix__alpha=1.0)
     assert torch.equal(blend, same_blend)
-    expected = FRONTENDS[kind].energies(by_waveform).mean(dim=3)
-    torch.testing.assert_close(by_energy.mean(dim=3), expected, rtol=0.1, atol=1e-7)
+    expected = FRONTENDS[kind].spectrogram(by_waveform).mean(dim=3)
+    torch.testing.assert_close(by_spectrogram.mean(dim=3), expected, rtol=0.1, atol=1e-7)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mix", ["mixup", "between_class"])
 def test_a_clip_on_its_own_is_not_mixed(kind: str, mix: str) -> None:
     inputs = inputs_of(kind, noise(1))
-    found, targets = augmented(kind, inputs, mix=mix, mix_alpha=1.0)
+    found, targets = augmented(kind, inputs, mix__name=mix, mix__alpha=1.0)
     assert torch.equal(found, inputs)
     assert torch.equal(targets, torch.eye(1))
 
@@ -282,9 +293,9 @@ STRONG: dict[str, Any] = {
     "gain_db": 6.0,
     "delay": 0.3,
     "time_shift": 0.5,
-    "noise_snr_db": (0.0, 10.0),
-    "mix": "between_class",
-    "mix_alpha": 1.0,
+    "noise__snr_db": (0.0, 10.0),
+    "mix__name": "between_class",
+    "mix__alpha": 1.0,
     "time_stretch": 0.2,
     "freq_shift": 2,
     "freq_mask": 3,
@@ -301,23 +312,23 @@ def test_augmentation_is_finite_on_silence_and_on_a_batch_of_one(kind: str) -> N
         assert found.shape == inputs.shape
         assert found.isfinite().all()
         torch.testing.assert_close(targets.sum(dim=1), torch.ones(len(inputs)))
-        energies = frontend.energies(found) if kind == "waveform" else found
-        energies = augment_energies(energies, 15, config_)
-        assert energies.shape == (len(inputs), frontend.n_channels, frontend.n_features, 15)
-        assert (energies >= 0).all()
-        assert spec_augment(frontend.compress(energies), config_).isfinite().all()
+        spectrogram = frontend.spectrogram(found) if kind == "waveform" else found
+        spectrogram = change_spectrograms(spectrogram, 15, config_)
+        assert spectrogram.shape == (len(inputs), frontend.n_channels, frontend.n_features, 15)
+        assert (spectrogram >= 0).all()
+        assert augment_compressed(frontend.compress(spectrogram), config_).isfinite().all()
 
 
 def burst(first: int, n: int, n_frames: int = 100) -> Tensor:
-    energies = torch.zeros(1, 1, 16, n_frames)
-    energies[:, :, 5, first : first + n] = 1.0
-    return energies
+    spectrogram = torch.zeros(1, 1, 16, n_frames)
+    spectrogram[:, :, 5, first : first + n] = 1.0
+    return spectrogram
 
 
 @pytest.mark.parametrize("largest", [0.1, 0.3])
 def test_time_stretch_changes_durations_within_bounds_and_keeps_the_band(largest: float) -> None:
     torch.manual_seed(0)
-    stretched = augment_energies(burst(0, 40).expand(400, -1, -1, -1), 80, config(time_stretch=largest))
+    stretched = change_spectrograms(burst(0, 40).expand(400, -1, -1, -1), 80, config(time_stretch=largest))
     assert stretched.shape == (400, 1, 16, 80)
     assert stretched[:, 0].sum(dim=2).count_nonzero(dim=0).tolist() == [400 if band == 5 else 0 for band in range(16)]
     speeds = 39.5 / (stretched[:, 0, 5].sum(dim=1) - 0.5)  # the end of the burst lies between two frames
@@ -328,14 +339,14 @@ def test_time_stretch_changes_durations_within_bounds_and_keeps_the_band(largest
 def test_time_stretch_interpolates_between_frames() -> None:
     torch.manual_seed(0)
     ramp = torch.arange(100.0).expand(8, 3, 4, 100)
-    stretched = augment_energies(ramp, 60, config(time_stretch=0.4))
+    stretched = change_spectrograms(ramp, 60, config(time_stretch=0.4))
     speed = stretched[:, 0, 0, 1]
     torch.testing.assert_close(stretched, (speed[:, None] * torch.arange(60))[:, None, None].expand(8, 3, 4, 60))
 
 
 def test_time_stretch_holds_the_last_frame_where_the_clip_ends() -> None:
     torch.manual_seed(0)
-    stretched = augment_energies(torch.arange(10.0).expand(50, 1, 2, 10), 30, config(time_stretch=0.2))
+    stretched = change_spectrograms(torch.arange(10.0).expand(50, 1, 2, 10), 30, config(time_stretch=0.2))
     assert stretched.max() == 9
     assert torch.equal(stretched[..., -1], torch.full((50, 1, 2), 9.0))
 
@@ -343,10 +354,10 @@ def test_time_stretch_holds_the_last_frame_where_the_clip_ends() -> None:
 @pytest.mark.parametrize("most", [1, 3])
 def test_freq_shift_moves_by_whole_bands_and_repeats_the_outermost(most: int) -> None:
     torch.manual_seed(0)
-    energies = torch.rand(90, 3, 8, 12)
-    shifted = augment_energies(energies, 12, config(freq_shift=most))
+    spectrogram = torch.rand(90, 3, 8, 12)
+    shifted = change_spectrograms(spectrogram, 12, config(freq_shift=most))
     found = []
-    for clip, moved in zip(energies, shifted, strict=True):
+    for clip, moved in zip(spectrogram, shifted, strict=True):
         for by in range(-most, most + 1):
             if torch.equal(clip[:, (torch.arange(8) + by).clamp(0, 7)], moved):
                 found.append(by)
@@ -357,12 +368,12 @@ def test_freq_shift_moves_by_whole_bands_and_repeats_the_outermost(most: int) ->
 
 
 @pytest.mark.parametrize("knob", [{"time_stretch": 0.2}, {"freq_shift": 2}])
-def test_gradients_reach_learned_front_ends_through_changed_energies(knob: dict[str, Any]) -> None:
-    energies = torch.rand(4, 3, 8, 30, requires_grad=True)
-    augment_energies(energies, 24, config(**knob)).square().sum().backward()
-    assert isinstance(energies.grad, Tensor)
-    assert energies.grad.isfinite().all()
-    assert float((energies.grad != 0).float().mean()) > 0.5
+def test_gradients_reach_learned_front_ends_through_changed_spectrograms(knob: dict[str, Any]) -> None:
+    spectrogram = torch.rand(4, 3, 8, 30, requires_grad=True)
+    change_spectrograms(spectrogram, 24, config(**knob)).square().sum().backward()
+    assert isinstance(spectrogram.grad, Tensor)
+    assert spectrogram.grad.isfinite().all()
+    assert float((spectrogram.grad != 0).float().mean()) > 0.5
 
 
 @pytest.mark.parametrize("kind", FRONTENDS)
@@ -377,7 +388,7 @@ def test_augmentation_does_not_depend_on_memory_layout(kind: str) -> None:
     outcomes = []
     for layout in layouts:
         found, _ = augmented(kind, layout, **STRONG)
-        outcomes.append(augment_energies(found, 15, config(**STRONG)))
+        outcomes.append(change_spectrograms(found, 15, config(**STRONG)))
     assert all(torch.equal(outcome, outcomes[0]) for outcome in outcomes[1:])
     assert len({layout.stride() for layout in layouts}) > 1
 
@@ -386,7 +397,7 @@ def test_augmentation_does_not_depend_on_memory_layout(kind: str) -> None:
 def test_spec_augment_masks_at_most_the_given_bands_and_frames(n_bands: int, n_frames: int) -> None:
     torch.manual_seed(0)
     spectrogram = torch.randn(200, 1, 10, 50)
-    masked = spec_augment(spectrogram, config(freq_mask=n_bands, time_mask=n_frames))
+    masked = augment_compressed(spectrogram, config(freq_mask=n_bands, time_mask=n_frames))
     changed = ~torch.isclose(masked, spectrogram, atol=1e-5, rtol=0)
     bands, frames = changed[:, 0].float().mean(dim=2) > 0.9, changed[:, 0].float().mean(dim=1) > 0.9
     assert masked.shape == spectrogram.shape
@@ -404,7 +415,7 @@ def test_spec_augment_masks_at_most_the_given_bands_and_frames(n_bands: int, n_f
 def test_spec_augment_masks_with_the_mean_of_the_clip() -> None:
     torch.manual_seed(0)
     spectrogram = torch.randn(50, 1, 10, 50) + 7 * torch.arange(50.0).reshape(-1, 1, 1, 1)
-    masked = spec_augment(spectrogram, config(time_mask=20))
+    masked = augment_compressed(spectrogram, config(time_mask=20))
     changed = ~torch.isclose(masked, spectrogram, atol=1e-3, rtol=0)
     mean = spectrogram.mean(dim=(1, 2, 3), keepdim=True).expand_as(spectrogram)
     torch.testing.assert_close(masked[changed], mean[changed], atol=1e-3, rtol=1e-4)
@@ -413,7 +424,7 @@ def test_spec_augment_masks_with_the_mean_of_the_clip() -> None:
 def test_spec_augment_masks_the_same_in_all_channels_with_the_mean_of_each() -> None:
     torch.manual_seed(0)
     spectrogram = torch.randn(50, 3, 10, 50) + 7 * torch.arange(3.0).reshape(1, -1, 1, 1)
-    masked = spec_augment(spectrogram, config(time_mask=20))
+    masked = augment_compressed(spectrogram, config(time_mask=20))
     changed = ~torch.isclose(masked, spectrogram, atol=1e-3, rtol=0)
     frames = changed.float().mean(dim=2) > 0.5  # (batch, channels, n_frames)
     assert frames.any()
@@ -427,7 +438,7 @@ def test_spec_augment_masks_the_same_in_all_channels_with_the_mean_of_each() -> 
 def test_spec_augment_leaves_the_rest_bit_identical(knob: str) -> None:
     torch.manual_seed(0)
     spectrogram = torch.randn(50, 1, 10, 50) * 3 + 1
-    masked = spec_augment(spectrogram, config(**{knob: 5}))
+    masked = augment_compressed(spectrogram, config(**{knob: 5}))
     along = 3 if knob == "freq_mask" else 2
     touched = (~torch.isclose(masked, spectrogram, atol=1e-4, rtol=0)).any(dim=along, keepdim=True)
     touched = touched.expand_as(spectrogram)  # whole bands, or whole frames
@@ -439,19 +450,19 @@ def test_spec_augment_leaves_the_rest_bit_identical(knob: str) -> None:
 @pytest.mark.parametrize("mix", ["mixup", "between_class"])
 def test_augmentation_is_reproducible_by_the_seed(kind: str, mix: str) -> None:
     inputs = inputs_of(kind, noise(8))
-    first, again, other = (augmented(kind, inputs, seed=seed, **(STRONG | {"mix": mix})) for seed in (3, 3, 4))
+    first, again, other = (augmented(kind, inputs, seed=seed, **(STRONG | {"mix__name": mix})) for seed in (3, 3, 4))
     assert torch.equal(first[0], again[0])
     assert torch.equal(first[1], again[1])
     assert not torch.equal(first[0], other[0])
 
 
 @pytest.mark.parametrize("knob", [{"time_stretch": 0.2}, {"freq_shift": 2}])
-def test_changes_of_energies_are_reproducible_by_the_seed_and_differ_between_clips(knob: dict[str, Any]) -> None:
-    energies = torch.rand(1, 1, 8, 30).expand(12, 3, -1, -1)
+def test_changes_of_spectrograms_are_reproducible_by_the_seed_and_differ_between_clips(knob: dict[str, Any]) -> None:
+    spectrogram = torch.rand(1, 1, 8, 30).expand(12, 3, -1, -1)
     outcomes = []
     for seed in (3, 3, 4):
         torch.manual_seed(seed)
-        outcomes.append(augment_energies(energies, 24, config(**knob)))
+        outcomes.append(change_spectrograms(spectrogram, 24, config(**knob)))
     assert torch.equal(outcomes[0], outcomes[1])
     assert not torch.equal(outcomes[0], outcomes[2])
     assert torch.equal(outcomes[0][:, 0], outcomes[0][:, 2])  # the same in all channels
@@ -491,7 +502,7 @@ def test_equalizer_changes_gains_by_its_standard_deviation() -> None:
 
 
 @pytest.mark.parametrize("kind", FRONTENDS)
-def test_equalizer_on_energies_is_one_smooth_filter_per_clip(kind: str) -> None:
+def test_equalizer_on_spectrograms_is_one_smooth_filter_per_clip(kind: str) -> None:
     clean = inputs_of(kind, noise(400)) + 1e-3
     changed, _ = augmented(kind, clean, torch.zeros(400, 2), equalizer_db=3.0)
     decibels = 20 / exponent(kind) * (changed / clean).log10()
@@ -525,8 +536,8 @@ def test_impulses_hit_up_to_their_share_of_the_samples() -> None:
 
 def test_noise_has_its_level_whatever_its_colour() -> None:
     silence = 1e-4 * tone(1000, 60)
-    white, _ = augmented("waveform", silence, torch.zeros(60, 2), noise_snr_db=(0.0, 0.0))
-    coloured, _ = augmented("waveform", silence, torch.zeros(60, 2), noise_snr_db=(0.0, 0.0), noise_color_db=6.0)
+    white, _ = augmented("waveform", silence, torch.zeros(60, 2), noise__snr_db=(0.0, 0.0))
+    coloured, _ = augmented("waveform", silence, torch.zeros(60, 2), noise__snr_db=(0.0, 0.0), noise__color_db=6.0)
     for noisy in (white, coloured):
         ratio = (noisy - silence).square().mean(dim=1) / silence.square().mean(dim=1)
         torch.testing.assert_close(ratio, torch.ones(60), rtol=1e-3, atol=0)

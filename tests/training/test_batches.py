@@ -5,9 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.utils.data import DataLoader
 from toydata import small_config
 
-from adaspec.features.store import FeatureStore, feature_contract, write_shard
+from adaspec.features.representation import feature_contract
+from adaspec.features.store import FeatureStore, write_shard
+from adaspec.features.windows import Pad
 from adaspec.training.batches import train_batches
 
 N_CLIPS, N_SAMPLES, STEP = 14, 1000, 2000
@@ -38,8 +41,19 @@ def table(n_clips: int = N_CLIPS, weights: list[int] | None = None) -> pd.DataFr
     )
 
 
-def tensors(store: FeatureStore, train: pd.DataFrame) -> dict[str, torch.Tensor]:
-    return {clip_id: store.tensor(clip_id) for clip_id in train["clip_id"]}
+def loader_of(
+    store: FeatureStore,
+    train: pd.DataFrame,
+    n_window: int = 100,
+    pad: Pad = "repeat",
+    batch_size: int = 4,
+    keys: tuple[int, int] = (42, 1),
+    *,
+    even_labels: bool = False,
+) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
+    clips = {clip_id: store.tensor(clip_id) for clip_id in train["clip_id"]}
+    settings = (LABELS, n_window, pad, batch_size, keys)
+    return train_batches(clips, train, *settings, representation=store.representation, even_labels=even_labels)
 
 
 Drawn = list[tuple[int, int, int]]  # clip, start, target
@@ -53,7 +67,7 @@ def draw(
     keys: tuple[int, int] = (42, 1),
     n_window: int = 100,
 ) -> list[Drawn]:
-    loader = train_batches(tensors(store, train), train, LABELS, n_window, WAVEFORM.audio, batch_size, keys)
+    loader = loader_of(store, train, n_window, batch_size=batch_size, keys=keys)
     loader.sampler.set_epoch(epoch)
     batches = []
     for windows, targets in loader:
@@ -83,8 +97,7 @@ def test_batches_take_a_repeated_clip_at_different_places(store: FeatureStore) -
 
 
 def test_batches_cut_windows_within_the_clip(store: FeatureStore) -> None:
-    audio = WAVEFORM.audio.model_copy(update={"pad": "zeros"})
-    loader = train_batches(tensors(store, table(13)), table(13), LABELS, 100, audio, 4, (42, 1))
+    loader = loader_of(store, table(13), pad="zeros")
     starts = []
     for epoch in range(60):
         loader.sampler.set_epoch(epoch)
@@ -125,7 +138,7 @@ def test_batches_windows_are_independent_of_batch_size(store: FeatureStore) -> N
 
 
 def test_batches_follow_the_sampler_from_epoch_to_epoch(store: FeatureStore) -> None:
-    loader = train_batches(tensors(store, table()), table(), LABELS, 100, WAVEFORM.audio, 4, (42, 1))
+    loader = loader_of(store, table())
     loader.sampler.set_epoch(1)
     first = [targets.tolist() for _, targets in loader]
     loader.sampler.set_epoch(2)
@@ -142,14 +155,13 @@ def test_batches_differ_in_size_by_one_at_most(store: FeatureStore, n_clips: int
     assert sum(sizes) == n_clips
     assert max(sizes) <= batch_size
     assert max(sizes) - min(sizes) <= 1
-    clips = tensors(store, table(n_clips))
-    assert len(train_batches(clips, table(n_clips), LABELS, 100, WAVEFORM.audio, batch_size, (1, 1))) == len(sizes)
+    assert len(loader_of(store, table(n_clips), batch_size=batch_size, keys=(1, 1))) == len(sizes)
 
 
 def test_batches_of_repeated_clips_go_round_their_end(store: FeatureStore) -> None:
     """With pad=repeat a window begins anywhere, and goes on at the clip's first sample after its last."""
     starts = set()
-    loader = train_batches(tensors(store, table(13)), table(13), LABELS, 100, WAVEFORM.audio, 4, (42, 1))
+    loader = loader_of(store, table(13))
     for epoch in range(60):
         loader.sampler.set_epoch(epoch)
         for windows, _ in loader:
@@ -162,10 +174,8 @@ def test_batches_of_repeated_clips_go_round_their_end(store: FeatureStore) -> No
 
 
 @pytest.mark.parametrize("pad", ["repeat", "zeros"])
-def test_batches_pad_short_clips(store: FeatureStore, pad: str) -> None:
-    last = table().tail(1)
-    audio = WAVEFORM.audio.model_copy(update={"pad": pad})
-    ((windows, _),) = train_batches(tensors(store, last), last, LABELS, 100, audio, 4, (42, 1))
+def test_batches_pad_short_clips(store: FeatureStore, pad: Pad) -> None:
+    ((windows, _),) = loader_of(store, table().tail(1), pad=pad)
     whole = (N_CLIPS - 1) * STEP + np.arange(SHORT)
     turned = np.roll(whole, -(int(windows[0, 0]) - whole[0]))
     expected = np.tile(turned, 4)[:100] if pad == "repeat" else np.concatenate([whole, np.zeros(70)])
@@ -178,8 +188,7 @@ def test_batches_of_features_are_windows_of_frames(tmp_path: Path) -> None:
     frames = np.arange(50, dtype=np.float16)[:, None] + np.array([0, 100, 200, 300], dtype=np.float16)
     write_shard(tmp_path / "0.arrow", contract, [("c00", frames), ("c01", frames[:6])])
     store = FeatureStore(tmp_path, contract)
-    clips = tensors(store, table(2))
-    ((windows, targets),) = train_batches(clips, table(2), LABELS, 10, config.audio, 4, (42, 1))
+    ((windows, targets),) = loader_of(store, table(2), 10)
     assert windows.shape == (2, 10, 4)
     assert windows.dtype == torch.float16
     long, short = windows[targets.tolist().index(0)], windows[targets.tolist().index(1)]
@@ -194,8 +203,7 @@ def test_even_labels_come_equally_often_with_windows_of_their_own(store: Feature
     counts: Counter[int] = Counter()
     starts: dict[int, list[int]] = {}
     for epoch in range(40):
-        clips = tensors(store, train)
-        loader = train_batches(clips, train, LABELS, 100, WAVEFORM.audio, 4, (42, 1), even_labels=True)
+        loader = loader_of(store, train, even_labels=True)
         loader.sampler.set_epoch(epoch)
         batches = list(loader)
         assert [len(targets) for _, targets in batches] == [4, 4, 4]
@@ -205,6 +213,6 @@ def test_even_labels_come_equally_often_with_windows_of_their_own(store: Feature
                 starts.setdefault(first // STEP, []).append(first % STEP)
     assert counts[0] / counts.total() == pytest.approx(0.5, abs=0.07)
     assert len(set(starts[0])) > 0.8 * len(starts[0])
-    again = train_batches(tensors(store, train), train, LABELS, 100, WAVEFORM.audio, 4, (42, 1), even_labels=True)
+    again = loader_of(store, train, even_labels=True)
     again.sampler.set_epoch(39)
     assert all(torch.equal(a, b) for (a, _), (b, _) in zip(again, batches, strict=True))

@@ -1,11 +1,11 @@
 import contextlib
 import json
-import os
-import socket
-import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import psutil
 import pytest
@@ -13,23 +13,47 @@ from toydata import Toy, changed, differing
 
 from adaspec.config import Config
 from adaspec.errors import InputError
-from adaspec.training.crossvalidate import cross_validate
+from adaspec.tracking import TRACKERS
+from adaspec.tracking.none import NoRun
+from adaspec.training.crossvalidate import check_training, cross_validate
+from adaspec.training.digest import training_digest
 
 
-@pytest.fixture(autouse=True)
-def _own_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
+class Recorder(NoRun):
+    """Notes what it is told."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__()
+        self.digest = digest
+        self.events: list[str] = []
+        self.histories: dict[int, list[dict[str, float]]] = {}
+
+    def __enter__(self) -> Self:
+        self.events.append("enter")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.events.append("exit" if kind is None else kind.__name__)
+
+    def log_epochs(self, fold: int, history: Sequence[dict[str, float]]) -> None:
+        assert self.events == ["enter"]
+        self.histories[fold] = list(history)
+
+
+def train(toy: Toy, root: Path, models: Path | None = None, **changes: Any) -> None:
+    """Cross-validate without a record, below `root`."""
+    task = {"clips": toy.clips, "folds": toy.folds, "config": toy.config} | changes
+    task = {"open_run": TRACKERS["none"].run, "features": toy.features, "models": models or root / "models"} | task
+    cross_validate(**task, root=root)
 
 
 @pytest.fixture(scope="module")
 def crossed(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository after a training of two folds, one at a time."""
     root = tmp_path_factory.mktemp("crossed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        patch.chdir(root)
-        cross_validate(toy.clips, toy.folds, toy.config, toy.features, root / "models", root)
+    train(toy, root)
     return root
 
 
@@ -54,8 +78,7 @@ def test_cross_validate_in_parallel_gives_the_same_bytes(
     toy: Toy, crossed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     config = changed(toy.config, **{"engine.parallel_folds": 2})
-    (tmp_path / "mlflow.db").write_bytes((crossed / "mlflow.db").read_bytes())
-    cross_validate(toy.clips, toy.folds, config, toy.features, tmp_path / "models", tmp_path)
+    train(toy, tmp_path, config=config)
     assert differing(crossed / "models", tmp_path / "models") == []
     assert leftovers(tmp_path) == []
     err = capfd.readouterr().err
@@ -67,21 +90,19 @@ def test_cross_validate_in_parallel_gives_the_same_bytes(
 def test_cross_validate_goes_on_with_folds_that_were_trained(
     toy: Toy, crossed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "mlflow.db").write_bytes((crossed / "mlflow.db").read_bytes())
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="file"):
-        cross_validate(toy.clips, toy.folds, toy.config, toy.features, tmp_path / "file" / "models", tmp_path)
+        train(toy, tmp_path, tmp_path / "file" / "models")
     weights = {path: path.stat().st_mtime_ns for path in leftovers(tmp_path) if path.suffix == ".safetensors"}
     assert len(weights) == 2
     capsys.readouterr()
-    cross_validate(toy.clips, toy.folds, toy.config, toy.features, tmp_path / "models", tmp_path)
+    train(toy, tmp_path)
     assert "going on with a training that was interrupted: 2 folds had begun\n" in capsys.readouterr().err
     assert differing(crossed / "models", tmp_path / "models") == []
     assert leftovers(tmp_path) == []
 
 
 def test_cross_validate_keeps_the_old_models_until_all_are_trained(toy: Toy, crossed: Path, tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").write_bytes((crossed / "mlflow.db").read_bytes())
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "old").write_text("old")
     folds = toy.folds.copy()
@@ -90,7 +111,7 @@ def test_cross_validate_keeps_the_old_models_until_all_are_trained(toy: Toy, cro
     clips.loc[len(clips)] = clips.loc[0]
     clips.loc[len(clips) - 1, "clip_id"] = "missing"
     with pytest.raises(KeyError):
-        cross_validate(clips, folds, toy.config, toy.features, tmp_path / "models", tmp_path)
+        train(toy, tmp_path, clips=clips, folds=folds)
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["old"]
 
 
@@ -99,63 +120,60 @@ import json, os, sys
 from pathlib import Path
 from adaspec.config import Config
 from adaspec.tables import read_clips, read_folds
+from adaspec.tracking import TRACKERS
 from adaspec.training.crossvalidate import cross_validate
 
 if __name__ == "__main__":
     task = json.loads(sys.argv[1])
     config = Config.model_validate(task["config"])
     clips, folds = read_clips(Path("clips.csv")), read_folds(Path("folds.csv"))
-    for name, uri in task["uris"].items():
-        os.environ["MLFLOW_TRACKING_URI"] = uri
-        Path(name).mkdir()
-        cross_validate(clips, folds, config, Path(task["features"]), Path(name, "models"), Path(name))
-        print("----", file=sys.stderr, flush=True)
+    models, run = Path("models"), TRACKERS["none"].run
+    cross_validate(clips, folds, config, Path(task["features"]), models, Path(), run)
 """
 
 
-def command(toy: Toy, config: Config, uris: dict[str, str]) -> list[str]:
-    """Run `SCRIPT` in a process of its own: a training below each name, with MLflow's store at its address."""
-    toy.clips.to_csv("clips.csv", index=False)
-    toy.folds.to_csv("folds.csv", index=False)
-    task = {"config": config.model_dump(mode="json"), "features": str(toy.features), "uris": uris}
+def command(toy: Toy, config: Config, folder: Path) -> list[str]:
+    """Run `SCRIPT` in a process of its own, in that folder."""
+    toy.clips.to_csv(folder / "clips.csv", index=False)
+    toy.folds.to_csv(folder / "folds.csv", index=False)
+    task = {"config": config.model_dump(mode="json"), "features": str(toy.features)}
     return [sys.executable, "-c", SCRIPT, json.dumps(task)]
 
 
-def test_cross_validate_survives_a_broken_store(toy: Toy, crossed: Path, tmp_path: Path) -> None:
-    (tmp_path / "corrupt.db").write_bytes(b"this is no database\n" * 200)
-    (tmp_path / "file").write_text("")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    uris = {
-        "closed": f"http://127.0.0.1:{port}",
-        "corrupt": f"sqlite:///{tmp_path / 'corrupt.db'}",
-        "unwritable": f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}",
-    }
-    done = subprocess.run(
-        command(toy, toy.config, uris),  # its stderr is what a user sees
-        capture_output=True,
-        text=True,
-        env=os.environ | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
-    )
-    assert done.returncode == 0, done.stderr
-    told = dict(zip(uris, done.stderr.split("----\n"), strict=False))
-    for name in uris:
-        lines = told[name].splitlines()
-        assert sum(line.startswith("warning: MLflow") for line in lines) == 1, told[name]
-        assert all(line.startswith(("warning: MLflow", "training 2 folds", "fold ")) for line in lines), told[name]
-        assert differing(crossed / "models", tmp_path / name / "models") == []
-        assert leftovers(tmp_path / name) == []
+def test_cross_validate_opens_a_run_by_its_digest_and_tells_it_all_epochs(toy: Toy, tmp_path: Path) -> None:
+    opened: list[Recorder] = []
+
+    def open_run(digest: str) -> Recorder:
+        opened.append(Recorder(digest))
+        return opened[-1]
+
+    train(toy, tmp_path, open_run=open_run)
+    [run] = opened
+    assert run.digest == training_digest(toy.config, toy.clips, toy.folds)
+    assert run.events == ["enter", "exit"]
+    assert {fold: len(history) for fold, history in run.histories.items()} == {1: 3, 2: 3}
+
+
+def test_cross_validate_leaves_the_run_with_the_error(toy: Toy, tmp_path: Path) -> None:
+    runs: list[Recorder] = []
+    diverging = changed(toy.config, **{"train.optimizer.learning_rate": 1e20, "train.gradient_clip": None})
+
+    def open_run(digest: str) -> Recorder:
+        runs.append(Recorder(digest))
+        return runs[-1]
+
+    with pytest.raises(InputError, match="training diverged"):
+        train(toy, tmp_path, config=diverging, open_run=open_run)
+    assert [run.events for run in runs] == [["enter", "InputError"]]
 
 
 def test_cross_validate_that_is_killed_leaves_no_workers_behind(toy: Toy, tmp_path: Path) -> None:
     config = changed(toy.config, **{"engine.parallel_folds": 2, "train.epochs": 100_000})
-    uris = {"run": f"sqlite:///{tmp_path / 'mlflow.db'}"}
     with (tmp_path / "log").open("w") as log:
-        main = psutil.Popen(command(toy, config, uris), stdout=log, stderr=log)
+        main = psutil.Popen(command(toy, config, tmp_path), stdout=log, stderr=log, cwd=tmp_path)
         started = [main]
         try:
-            while len(list(tmp_path.glob("run/.adaspec/checkpoints/*/fold-*/last.ckpt"))) < 2:
+            while len(list(tmp_path.glob(".adaspec/checkpoints/*/fold-*/last.ckpt"))) < 2:
                 assert main.poll() is None, (tmp_path / "log").read_text()
                 time.sleep(0.1)
             started += main.children(recursive=True)
@@ -182,8 +200,20 @@ def test_cross_validate_that_is_killed_leaves_no_workers_behind(toy: Toy, tmp_pa
         ),
     ],
 )
-def test_cross_validate_refuses_anti_spoofing_of_other_sounds(
+def test_training_of_other_sounds_refuses_what_is_for_anti_spoofing(
     toy: Toy, tmp_path: Path, knobs: dict[str, object], message: str
 ) -> None:
+    config = changed(toy.config, **knobs)
     with pytest.raises(InputError, match=message):
-        cross_validate(toy.clips, toy.folds, changed(toy.config, **knobs), toy.features, tmp_path / "models", tmp_path)
+        check_training(config, toy.labels)
+    with pytest.raises(InputError, match=message):
+        train(toy, tmp_path, config=config)
+    assert not (tmp_path / ".adaspec").exists()
+
+
+def test_check_training_names_a_setting_of_a_layer_that_contradicts_another(toy: Toy) -> None:
+    check_training(toy.config, toy.labels)
+    with pytest.raises(InputError, match=r"params\.yaml frontend\.win_length=256 exceeds n_fft=128"):
+        check_training(changed(toy.config, **{"frontend.win_length": 256}), toy.labels)
+    with pytest.raises(InputError, match=r"params\.yaml backbone\.ast\.embed_dim=100 must be a multiple"):
+        check_training(changed(toy.config, **{"backbone.name": "ast", "backbone.ast.embed_dim": 100}), toy.labels)

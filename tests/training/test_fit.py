@@ -11,19 +11,22 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
+from knobs import augmentations, other_values
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from toydata import Fit, Toy, changed, differing, make_toy
+from toydata import Fit, Toy, changed, differing, make_toy, small_config
 
-from adaspec.config import AugmentConfig, Config, TrainConfig
+from adaspec.config import AugmentConfig, Config, flatten
 from adaspec.config.resolve import resolve
 from adaspec.errors import InputError
-from adaspec.features.store import FeatureStore, feature_contract
-from adaspec.features.windows import EvenWindows, vote, window_length
+from adaspec.features.representation import LogSpectrogram, feature_contract
+from adaspec.features.store import FeatureStore
 from adaspec.models.classifier import AudioClassifier
 from adaspec.models.history import read_history
 from adaspec.models.saved import load
+from adaspec.models.scoring import score_clips
 from adaspec.tables.splits import make_folds
-from adaspec.training.fit import _train_batches, _validation_batches, fit_fold, lightning_precision
+from adaspec.tasks import build_task
+from adaspec.training.fit import _training_data, _validation_data, fit_fold, lightning_precision
 from adaspec.training.module import FoldModule
 
 NO_AUGMENT = {"augment.gain_db": 0.0, "augment.time_shift": 0.0, "augment.mix.name": "none"}
@@ -35,15 +38,8 @@ def validation_loss(folder: Path, toy: Toy) -> float:
     """Of a saved model, computed afresh."""
     rows = toy.rows()
     clips = rows[rows["role"] == "validation"]
-    contract = feature_contract(toy.config)
-    n_window = window_length(contract, toy.config.features.window.length_s)
-    windows = EvenWindows(FeatureStore(toy.features, contract), list(clips["clip_id"]), n_window, "repeat", 0.0, 5)
-    model = load(folder)
-    positions, probabilities = [], []
-    for position, stored in windows:
-        positions.append(position)
-        probabilities.append(model.classify(model.input_of(stored)).softmax(dim=1))
-    scores = vote(torch.cat(probabilities), torch.cat(positions), len(clips), "mean")
+    store = FeatureStore(toy.features, feature_contract(toy.config))
+    scores = score_clips(load(folder), list(clips["clip_id"]), store, "mean", 0.0)
     targets = torch.tensor([toy.labels.index(label) for label in clips["label"]])
     return float(-scores.gather(1, targets[:, None]).log().mean())
 
@@ -145,43 +141,32 @@ def test_fit_differs_between_folds_and_seeds(toy: Toy, tmp_path: Path) -> None:
     assert len(weights) == 3
 
 
-WAVEFORMS: dict[str, Any] = {
-    "augment.polarity": True,
-    "augment.speed": 0.1,
-    "augment.band_limit_hz": (300.0, 3400.0),
-    "augment.impulses": 0.1,
-    "augment.noise.color_db": 3.0,
-}
-STRONG: dict[str, Any] = {
-    "augment.equalizer_db": 3.0,
-    "augment.gain_db": 6.0,
-    "augment.delay": 0.3,
-    "augment.time_shift": 0.5,
-    "augment.noise.snr_db": (0.0, 20.0),
-    "augment.mix.name": "between_class",
-    "augment.time_stretch": 0.2,
-    "augment.freq_shift": 2,
-    "augment.freq_mask": 6,
-    "augment.time_mask": 8,
-}
+def every_augmentation(config: Config) -> dict[str, Any]:
+    """All of them at once, and none of those that are for waveforms where spectrograms are cached."""
+    knobs = {}
+    for name in augmentations():
+        if not (config.frontend.cached and name in AugmentConfig.of_waveforms):
+            knobs[f"augment.{name}"] = other_values(config, f"augment.{name}")[-1 if name == "mix.name" else 0]
+    return knobs
+
+
 LEARNING = {"frontend.learn_window": True, "frontend.learn_kernels": True, "train.frontend.l2_sp": 1.0}
-FROZEN = LEARNING | STRONG | WAVEFORMS | {"train.frontend.freeze_epochs": 15, "train.optimizer.name": "muon"}
-CACHED = STRONG | {"frontend.cached": True, "frontend.n_transforms": 3, "frontend.window_ratio": 0.5}
+FROZEN = LEARNING | {"train.frontend.freeze_epochs": 15, "train.optimizer.name": "muon"}
+CACHED = {"frontend.cached": True, "frontend.n_transforms": 3, "frontend.window_ratio": 0.5}
 
 
-def test_fit_resumes_with_every_augmentation() -> None:
-    """So that a new one is among those that a killed training comes back to."""
-    augment = {f"augment.{name}" for name in AugmentConfig.model_fields}
-    augment -= {"augment.enabled", "augment.mix.alpha", "augment.mix.probability", "augment.resynthesis"}
-    assert set(FROZEN) >= augment
-    assert set(CACHED) >= augment - set(WAVEFORMS)
-
-
-@pytest.mark.parametrize("further", [LEARNING, FROZEN, CACHED], ids=["learning", "frozen-muon", "cached"])
-def test_fit_killed_and_resumed_gives_the_same_bytes(toy: Toy, tmp_path: Path, further: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("further", "augmented"),
+    [(LEARNING, False), (FROZEN, True), (CACHED, True)],
+    ids=["learning", "frozen-muon", "cached"],
+)
+def test_fit_killed_and_resumed_gives_the_same_bytes(
+    toy: Toy, tmp_path: Path, further: dict[str, Any], augmented: bool
+) -> None:
     # Dropout, augmentation, averaged weights, the best epoch so far, and whether the front end learns: all come back.
     knobs = {"train.epochs": 30, "train.early_stopping_patience": 30}
     config = changed(toy.config, **knobs, **further)
+    config = changed(config, **every_augmentation(config)) if augmented else config
     task = (1, toy.rows(), toy.labels, config, toy.features)
     fit_fold(*task, tmp_path / "whole", tmp_path / "whole" / "finished")
 
@@ -268,76 +253,49 @@ def test_fit_sees_a_clip_of_weight_zero_no_more_than_a_missing_one(fit: Fit, toy
     assert fit(data=weightless)[0] == fit(data=without)[0] != fit()[0]
 
 
-# knob -> (another value, what must be set for it to matter)
-SGD, EXPONENTIAL, LEARNED = (
-    {"train.optimizer.name": "sgd"},
-    {"train.schedule.name": "exponential"},
-    {"frontend.learn_window": True},
-)
-KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "train.epochs": (4, {}),
-    "train.batch_size": (3, {}),
-    "train.optimizer.name": ("sgd", {}),
-    "train.optimizer.learning_rate": (1.0e-3, {}),
-    "train.frontend.lr_multiplier": (3.0, LEARNED),
-    "train.frontend.freeze_epochs": (1, LEARNED),
-    "train.frontend.l2_sp": (10.0, LEARNED),
-    "train.frontend.gradient_clip": (1e-9, LEARNED),
-    "train.optimizer.weight_decay": (0.5, {}),
-    "train.optimizer.momentum": (0.5, SGD),
-    "train.schedule.name": ("exponential", {}),
-    "train.schedule.warmup_fraction": (0.5, {}),
-    "train.schedule.gamma": (0.5, EXPONENTIAL),
-    "train.gradient_clip": (0.01, {}),
-    "train.loss.name": ("focal", {}),
-    "train.loss.focal_gamma": (1.0, {"train.loss.name": "focal"}),
-    "train.loss.label_smoothing": (0.0, {}),
-    "train.ema_decay": (0.2, {}),
-    "train.early_stopping_patience": (2, STOPPING | {"train.early_stopping_patience": None, "train.epochs": 25}),
-    "train.precision": ("bf16", {}),
-    "augment.gain_db": (0.0, {}),
-    "augment.time_shift": (0.3, {}),
-    "augment.polarity": (True, {"augment.mix.name": "mixup"}),
-    "augment.speed": (0.2, {}),
-    "augment.equalizer_db": (6.0, {}),
-    "augment.band_limit_hz": ((1000.0, 2000.0), {}),
-    "augment.impulses": (0.5, {}),
-    "augment.noise.color_db": (20.0, {"augment.noise.snr_db": (0.0, 5.0)}),
-    "augment.delay": (0.3, {}),
-    "augment.noise.snr_db": ((0.0, 20.0), {}),
-    "augment.mix.name": ("between_class", {}),
-    "augment.mix.probability": (0.5, {}),
-    "augment.mix.alpha": (0.7, {}),
-    "augment.time_stretch": (0.2, {}),
-    "augment.freq_shift": (2, {}),
-    "augment.freq_mask": (6, {}),
-    "augment.time_mask": (12, {}),
+# What must be set for a knob to matter, and values that matter more than those that are found by their types.
+SGD, LEARNED = {"train.optimizer.name": "sgd"}, {"frontend.learn_window": True}
+NEEDED: dict[str, dict[str, Any]] = {
+    "train.frontend.lr_multiplier": LEARNED,
+    "train.frontend.freeze_epochs": LEARNED,
+    "train.frontend.l2_sp": LEARNED,
+    "train.frontend.gradient_clip": LEARNED,
+    "train.optimizer.momentum": SGD,
+    "train.schedule.gamma": {"train.schedule.name": "exponential"},
+    "train.loss.focal_gamma": {"train.loss.name": "focal"},
+    "train.early_stopping_patience": STOPPING | {"train.early_stopping_patience": None, "train.epochs": 25},
+    "augment.noise.color_db": {"augment.noise.snr_db": (0.0, 5.0)},
 }
+OTHER: dict[str, Any] = {
+    "train.batch_size": 3,
+    "train.frontend.freeze_epochs": 1,
+    "train.frontend.gradient_clip": 1e-9,
+    "train.optimizer.learning_rate": 1e-3,
+    "train.gradient_clip": 0.01,
+    "train.precision": "bf16",
+}
+ELSEWHERE = {"train.threads_per_fold", "train.compile", "train.device", "augment.enabled", "augment.resynthesis"}
 
 
-def test_fit_knobs_are_all_tried() -> None:
-    elsewhere = {"train.threads_per_fold", "train.compile", "train.device", "augment.enabled", "augment.resynthesis"}
-    train = {f"train.{name}" for name in TrainConfig.model_fields}
-    augment = {f"augment.{name}" for name in AugmentConfig.model_fields}
-    assert set(KNOBS) == (train | augment) - elsewhere
+def decisive(knob: str) -> bool:
+    return knob.startswith(("train.", "augment.")) and knob not in ELSEWHERE
 
 
-@pytest.mark.parametrize("knob", KNOBS)
+@pytest.mark.parametrize("knob", filter(decisive, flatten(small_config(Path("raw")))))
 def test_fit_knob_changes_the_result(fit: Fit, toy: Toy, knob: str) -> None:
-    value, needed = KNOBS[knob]
-    base = changed(toy.config, **needed)
-    assert getattr(getattr(base, knob.split(".")[0]), knob.split(".")[1]) != value
+    base = changed(toy.config, **NEEDED.get(knob, {}))
+    value = OTHER[knob] if knob in OTHER else other_values(base, knob)[0]
     assert fit(base)[0] != fit(changed(base, **{knob: value}))[0]
 
 
-@pytest.mark.parametrize("knob", STRONG)
+@pytest.mark.parametrize("knob", [name for name in augmentations() if name not in AugmentConfig.of_waveforms])
 @pytest.mark.parametrize("kind", ["fbank", "cached"])
-def test_fit_augmentation_knob_changes_training_on_energies(
+def test_fit_augmentation_knob_changes_training_on_spectrograms(
     fit: Fit, toy: Toy, toy_fbank: Toy, knob: str, kind: str
 ) -> None:
-    data = toy_fbank if kind == "fbank" else toy
+    data, name = toy_fbank if kind == "fbank" else toy, f"augment.{knob}"
     config = changed(data.config, **NO_AUGMENT, **{"frontend.cached": kind == "cached", "train.epochs": 1})
-    assert fit(config, data)[0] != fit(changed(config, **{knob: STRONG[knob]}), data)[0]
+    assert fit(config, data)[0] != fit(changed(config, **{name: other_values(config, name)[0]}), data)[0]
 
 
 def test_fit_on_cached_spectrograms_learns_as_on_waveforms(fit: Fit, toy: Toy) -> None:
@@ -364,21 +322,23 @@ def classifier(toy: Toy, **knobs: Any) -> tuple[AudioClassifier, Config, Feature
 THREE_CACHED = {"frontend.cached": True, "frontend.n_transforms": 3, "frontend.window_ratio": 0.5}
 
 
-def test_cached_windows_are_the_energies_of_the_clips(toy: Toy) -> None:
+def test_cached_windows_are_the_spectrograms_of_the_clips(toy: Toy) -> None:
     """Each is a stretch of its own clip's frames, across the end where that comes first, within 0.07 dB."""
     model, config, store = classifier(toy, **THREE_CACHED)
     rows = toy.rows().query("role == 'train'")
     found = []
     with torch.no_grad():
-        for windows, targets in _train_batches(store, rows, model, config, 1):
-            for energies, target in zip(model.input_of(windows), targets, strict=True):
-                assert energies.shape == (3, 16, model.n_frames)
+        data = _training_data(store, rows, model, config, 1)
+        assert isinstance(data.representation, LogSpectrogram)
+        for windows, targets in data.batches:
+            for spectrogram, target in zip(data.representation.decode(windows), targets, strict=True):
+                assert spectrogram.shape == (3, 16, model.n_frames)
                 distances = {}
                 for clip_id in rows["clip_id"][rows["label"] == toy.labels[target]]:
-                    whole = model.energies(model.input_of(store.tensor(clip_id)[None]))[0]
+                    whole = model.spectrogram(store.tensor(clip_id)[None], store.representation)[0]
                     around = whole[..., torch.arange(whole.shape[2] + model.n_frames) % whole.shape[2]]
                     places = around.unfold(2, model.n_frames, 1).movedim(2, 0)  # (start, 3, 16, n_frames)
-                    decibels = (10 * ((energies + 1e-12) / (places + 1e-12)).log10()).abs().amax(dim=(1, 2, 3))
+                    decibels = (10 * ((spectrogram + 1e-12) / (places + 1e-12)).log10()).abs().amax(dim=(1, 2, 3))
                     distances[clip_id] = float(decibels.min())
                 nearest = min(distances, key=distances.__getitem__)
                 assert distances[nearest] < 0.07
@@ -392,8 +352,9 @@ def test_windows_are_as_long_as_the_fastest_playing_needs(toy: Toy, toy_fbank: T
     data = toy_fbank if kind == "fbank" else toy
     model, config, store = classifier(data, **{"frontend.cached": kind == "cached", "augment.time_stretch": stretch})
     rows = data.rows().query("role == 'train'")
-    windows, _ = next(iter(_train_batches(store, rows, model, config, 1)))
-    n_frames = model.energies(model.input_of(windows)).shape[3]
+    training = _training_data(store, rows, model, config, 1)
+    windows, _ = next(iter(training.batches))
+    n_frames = model.spectrogram(windows, training.representation).shape[3]
     if stretch == 0:
         assert n_frames == model.n_frames
     else:
@@ -412,10 +373,20 @@ def test_validation_on_cached_spectrograms_equals_that_on_waveforms_exactly(
     for cached in (False, True):
         knobs = {"frontend.cached": cached, "features.window.pad": pad, "features.window.length_s": window_s}
         model, config, store = classifier(toy, **further, **knobs)
-        module = FoldModule(model, config, 1, torch.ones(3), targets)
+        validation = _validation_data(store, rows, model, config)
+        assert validation.representation.domain == ("spectrogram" if cached else "waveform")
+        module = FoldModule(
+            model,
+            build_task(toy.labels, config),
+            config,
+            1,
+            torch.ones(3),
+            targets,
+            representation=store.representation,
+            validation_representation=validation.representation,
+        )
         with torch.no_grad():
-            for index, batch in enumerate(_validation_batches(store, rows, model, config)):
-                assert batch[1].ndim == (4 if cached else 2)
+            for index, batch in enumerate(validation.batches):
                 module.validation_step(batch, index)
         outcomes.append([torch.cat(tensors) for tensors in zip(*module.validation_outputs, strict=True)])
     assert (len(outcomes[0][0]) > len(rows)) == (window_s < 0.2)  # several windows a clip, or one that is padded
@@ -543,7 +514,9 @@ def test_fit_config_is_saved_with_the_model(toy: Toy, tmp_path: Path) -> None:
 def test_fit_that_diverges_ends_in_one_line_and_saves_no_model(fit, toy, tmp_path: Path) -> None:
     knobs = {"train.optimizer.learning_rate": 1e20, "train.gradient_clip": None, "train.ema_decay": None}
     diverging = changed(toy.config, **knobs)
-    with pytest.raises(InputError, match=r"training diverged in epoch \d \(.*; lower train\.learning_rate") as caught:
+    with pytest.raises(
+        InputError, match=r"training diverged in epoch \d \(.*; lower train\.optimizer\.learning_rate"
+    ) as caught:
         fit(diverging)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.rglob("model.safetensors"))

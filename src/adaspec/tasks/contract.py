@@ -11,7 +11,7 @@ __all__ = ["Task"]
 
 
 class Task(Protocol):
-    """Targets, loss and probabilities of a set of labels.
+    """Targets, loss and changes to sounds that a set of labels asks for.
 
     Attributes
     ----------

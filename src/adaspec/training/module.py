@@ -18,7 +18,7 @@ from adaspec.features.windows import vote
 from adaspec.models.classifier import AudioClassifier
 from adaspec.runtime.seeding import torch_seed
 from adaspec.tasks import Task
-from adaspec.training.augment import augment_inputs, augment_spectrograms, sound_of, spec_augment
+from adaspec.training.augment import augment_compressed, augment_inputs, augment_spectrograms, sound_of
 from adaspec.training.augment.sounds import SpectrogramSound
 from adaspec.training.optimisers import build_optimizer, build_schedule
 
@@ -89,7 +89,7 @@ class FoldModule(pl.LightningModule):
             inputs, targets = augment_inputs(inputs, targets, self.sound, augment)
             spectrogram = self._spectrogram(inputs)
             spectrogram = augment_spectrograms(spectrogram, model.n_frames, self.spectrogram_sound, augment)
-            compressed = spec_augment(model.frontend.compress(spectrogram), augment)
+            compressed = augment_compressed(model.frontend.compress(spectrogram), augment)
         logits = model.members(compressed.contiguous(memory_format=torch.channels_last))
         # Each member of an ensemble has its own loss.
         loss = self.task.loss(logits.flatten(0, 1), targets.repeat(len(logits), 1), self.class_weight)

@@ -53,10 +53,10 @@ class BakedSTFT(nn.Module):
             waveform = pad_ends(waveform.to(self.conv.weight.dtype), self.framing)
             spectrum = self.conv(waveform.unsqueeze(1)).unflatten(1, self.shape)
             real, imag = spectrum.transpose(-1, -2).unbind(2)  # (batch, n_transforms, n_frames, n_freqs)
-            energy = magnitude_or_power(real, imag, self.framing.magnitude)
+            bands = magnitude_or_power(real, imag, self.framing.magnitude)
             if self.mel is not None:
-                energy = energy @ self.mel
-            return compress(energy, self.compression, self.gamma, magnitude=self.framing.magnitude).transpose(2, 3)
+                bands = bands @ self.mel
+            return compress(bands, self.compression, self.gamma, magnitude=self.framing.magnitude).transpose(2, 3)
 
 
 def refuse_onnx_export(setting: str, used: bool) -> None:

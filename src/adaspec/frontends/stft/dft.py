@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["complex_rows", "dft_basis", "dft_norms", "dft_phase"]
+__all__ = ["complex_rows", "dft_basis", "dft_norms", "dft_rows"]
 
 
-def dft_phase(bins: Tensor, n_fft: int) -> Tensor:
+def _phase(bins: Tensor, n_fft: int) -> Tensor:
     """Phases 2 pi k n / N of bins k at the samples n = 0 .. N - 1, modulo 2 pi.
 
     They are reduced modulo N in integers: computed in float32 a phase is off by 6e-4 at N = 2048.
@@ -45,9 +45,29 @@ def dft_basis(n_fft: int) -> Tensor:
     Tensor of shape (n_fft, n_fft), float32
         First the N//2 + 1 cosine rows, then the (N - 1)//2 sine rows. They are orthogonal; `dft_norms` has their norms.
     """
-    phase = dft_phase(torch.arange(n_fft // 2 + 1), n_fft)
+    phase = _phase(torch.arange(n_fft // 2 + 1), n_fft)
     sine_rows = slice(1, 1 + (n_fft - 1) // 2)
     return torch.cat([phase.cos(), -phase[sine_rows].sin()]).float()
+
+
+def dft_rows(n_fft: int, beyond: int, like: Tensor) -> Tensor:
+    """Complex rows exp(-2 pi i k n / N) for k = -beyond .. N//2 + beyond.
+
+    Parameters
+    ----------
+    n_fft : int
+        N, in samples.
+    beyond : int
+        Rows before DC and after the last bin.
+    like : Tensor
+        Real, of the device and the precision that are wanted.
+
+    Returns
+    -------
+    Tensor of shape (n_fft//2 + 1 + 2 * beyond, n_fft), complex
+    """
+    phase = _phase(torch.arange(-beyond, n_fft // 2 + 1 + beyond), n_fft)
+    return torch.polar(torch.ones_like(phase), -phase).to(like.device, like.dtype.to_complex())
 
 
 def dft_norms(n_fft: int) -> Tensor:

@@ -12,8 +12,8 @@ from adaspec.frontends.compression import Compression, compress
 from adaspec.frontends.mel import MelNorm, MelScale, mel_bands
 from adaspec.frontends.stft.baked import BakedSTFT, refuse_onnx_export
 from adaspec.frontends.stft.constraints import KernelConstraint, constrain_kernels, nonnegative, symmetric
-from adaspec.frontends.stft.dft import complex_rows, dft_basis, dft_phase
-from adaspec.frontends.stft.mixing import identity_mixing, mixing_blocks
+from adaspec.frontends.stft.dft import complex_rows, dft_basis, dft_rows
+from adaspec.frontends.stft.mixing import identity_mixing, mixed_rows, mixing_blocks
 from adaspec.frontends.stft.portions import Framing, Transform, in_bands
 from adaspec.frontends.stft.settings import centred_window, check_settings, window_length
 
@@ -85,8 +85,8 @@ class AdaptiveSTFT(nn.Module):
 
     Raises
     ------
-    ValueError
-        Settings contradict each other.
+    SettingError
+        A setting is out of range or contradicts another; it names the argument.
 
     Examples
     --------
@@ -129,13 +129,12 @@ class AdaptiveSTFT(nn.Module):
         super().__init__()
         win_length = n_fft if win_length is None else win_length
         f_max = sample_rate / 2 if f_max is None else f_max
-        check_settings(locals())
-        n_freqs = n_fft // 2 + 1
+        check_settings(locals())  # all arguments by their names, so that no check can be given another's
 
         self.sample_rate, self.n_fft, self.win_length, self.hop_length = sample_rate, n_fft, win_length, hop_length
         self.framing = Framing(n_fft, hop_length, center, power == 1, precision == "bf16")
         self.compression, self.gamma = compression, gamma
-        self.n_channels, self.n_features, self.power = n_transforms, n_freqs if n_mels is None else n_mels, power
+        self.n_channels, self.n_features, self.power = n_transforms, n_mels or n_fft // 2 + 1, power
         self.kernel_form, self.band_width, self.kernel_constraint = kernel_form, band_width, kernel_constraint
         self.window_nonnegative, self.window_symmetric = window_nonnegative, window_symmetric
 
@@ -211,8 +210,7 @@ class AdaptiveSTFT(nn.Module):
     def extra_repr(self) -> str:
         return (
             f"n_fft={self.n_fft}, win_length={self.win_length}, hop_length={self.hop_length}, "
-            f"n_channels={self.n_channels}, n_features={self.n_features}, learn_window={self.learn_window}, "
-            f"learn_kernels={self.learn_kernels}, learn_mel={self.learn_mel}"
+            f"n_channels={self.n_channels}, n_features={self.n_features}, learned={self.learned}"
         )
 
     def effective_window(self) -> Tensor:
@@ -239,18 +237,13 @@ class AdaptiveSTFT(nn.Module):
         """
         window = self._padded_window() if windowed else self.window.new_ones(self.n_channels, self.n_fft)
         window = window.to(torch.promote_types(window.dtype, torch.float32))  # as in `forward`
-        kernels = None if self.kernels is None else self.kernels.to(window.dtype)
-        if kernels is not None and self.kernel_form == "dense":
-            return complex_rows(constrain_kernels(kernels, self.kernel_constraint)) * window[:, None]
-        # The DFT's kernels, which go on beyond DC and Nyquist as far as they are mixed.
-        half, n_freqs = 0 if kernels is None else self.band_width // 2, self.n_fft // 2 + 1
-        phase = dft_phase(torch.arange(-half, n_freqs + half), self.n_fft)
-        rows = torch.polar(torch.ones_like(phase), -phase).to(window.device, window.dtype.to_complex())
-        if kernels is None:
-            return rows * window[:, None]
-        weights = torch.view_as_complex(kernels.contiguous())  # (n_transforms, n_freqs, band_width)
-        mixed = sum(weights[:, :, j, None] * rows[j : j + n_freqs] for j in range(self.band_width))
-        return mixed * window[:, None]
+        if self.kernels is None:
+            rows = dft_rows(self.n_fft, 0, window)
+        elif self.kernel_form == "dense":
+            rows = complex_rows(constrain_kernels(self.kernels.to(window.dtype), self.kernel_constraint))
+        else:
+            rows = mixed_rows(self.kernels.to(window.dtype), self.n_fft)
+        return rows * window[:, None]
 
     def bake(self) -> BakedSTFT:
         """Return a module of one plain Conv1d that gives the same output, for use where learning is over."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["identity_mixing", "mix", "mixing_blocks"]
+from adaspec.frontends.stft.dft import dft_rows
+
+__all__ = ["identity_mixing", "mix", "mixed_rows", "mixing_blocks"]
 
 BLOCK = 64  # bins, about: the matrix products are a tenth of the dense one's, yet large enough to be fast
 
@@ -25,6 +27,25 @@ def identity_mixing(n_freqs: int, band_width: int) -> Tensor:
     weights = torch.zeros(n_freqs, band_width, 2)
     weights[:, band_width // 2, 0] = 1
     return weights
+
+
+def mixed_rows(weights: Tensor, n_fft: int) -> Tensor:
+    """Kernels that mixing amounts to: the DFT's, which go on beyond DC and Nyquist as far as they are mixed.
+
+    Parameters
+    ----------
+    weights : Tensor of shape (n_transforms, n_freqs, band_width, 2)
+    n_fft : int
+
+    Returns
+    -------
+    Tensor of shape (n_transforms, n_freqs, n_fft), complex
+    """
+    n_freqs, band_width = weights.shape[1:3]
+    rows = dft_rows(n_fft, band_width // 2, weights)
+    factors = torch.view_as_complex(weights.contiguous())
+    products = [factors[:, :, j, None] * rows[j : j + n_freqs] for j in range(band_width)]
+    return sum(products[1:], products[0])
 
 
 def mixing_blocks(weights: Tensor) -> Tensor:

@@ -153,8 +153,8 @@ def _parts(spectrum: Tensor, transform: Transform, framing: Framing) -> tuple[Te
     return spectrum[:, :n_freqs], spectrum[:, n_freqs:]
 
 
-def _weigh(energy: Tensor, mel: Tensor | None) -> Tensor:
-    return energy if mel is None else energy @ mel
+def _weigh(bins: Tensor, mel: Tensor | None) -> Tensor:
+    return bins if mel is None else bins @ mel
 
 
 def _steps(waveform: Tensor, transform: Transform, framing: Framing) -> Iterator[tuple[slice, Tensor]]:
@@ -192,8 +192,8 @@ class _InPortions(torch.autograd.Function):
         features, spectra = [], []
         for _, frames in _steps(waveform, transform, framing):
             spectrum = _spectrum(frames, transform, framing)
-            energy = magnitude_or_power(*_parts(spectrum, transform, framing), framing.magnitude)
-            features.append(_weigh(energy, mel))
+            bins = magnitude_or_power(*_parts(spectrum, transform, framing), framing.magnitude)
+            features.append(_weigh(bins, mel))
             if kernels is not None and any(ctx.needs_input_grad):
                 spectra.append(spectrum)
         ctx.framing = framing
@@ -246,14 +246,14 @@ def _add_gradients(
     else:
         real, imag = _parts(spectrum, transform, framing)
     if sums.mel is not None or framing.magnitude:
-        energy = magnitude_or_power(real, imag, framing.magnitude)
+        bins = magnitude_or_power(real, imag, framing.magnitude)
     if sums.mel is not None:
-        sums.mel.addmm_(energy.T, gradient)
+        sums.mel.addmm_(bins.T, gradient)
     if sums[:3] == (None, None, None):
         return
     if transform.mel is not None:
         gradient = gradient @ transform.mel.T
-    twice = gradient / energy if framing.magnitude else 2 * gradient  # 2 g
+    twice = gradient / bins if framing.magnitude else 2 * gradient  # 2 g
     if transform.kernels is not None:
         assert sums.products is not None
         gradients = torch.cat([twice * real, _with_imag(twice, imag) * imag], 1)

@@ -22,6 +22,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "mel_norm": (None, "slaney"),
     "compression": ("log10", "log1p", "db", "none"),
     "kernel_form": ("dense", "banded"),
+    "kernel_constraint": ("free", "unit_norm", "orthonormal"),
     "precision": (32, "bf16"),
 }
 
@@ -80,12 +81,10 @@ def _frequency_problems(s: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _kernel_problems(s: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     n_freqs, banded = s["n_fft"] // 2 + 1, s["kernel_form"] == "banded"
-    constraints = ("free", "unit_norm", "orthonormal")
-    if s["kernel_constraint"] not in constraints:
-        yield "kernel_constraint", f" must be {', '.join(constraints[:-1])} or {constraints[-1]}"
-    if banded and s["learn_kernels"] and s["kernel_constraint"] != "free":
+    # Whether kernels are learned may change later, so that what they are kept to is checked where they are not, too.
+    if banded and s["kernel_constraint"] != "free":
         yield "kernel_constraint", " is for dense kernels; set it to free, or the kernels' form to dense"
-    if banded and s["learn_kernels"] and s["precision"] != 32:
+    if banded and s["precision"] != 32:
         yield "precision", " is for dense kernels; set it to 32, or the kernels' form to dense"
     if banded and not (s["band_width"] % 2 == 1 and 1 <= s["band_width"] <= n_freqs):
         yield "band_width", f" must be odd (a bin and as many neighbours on either side) and at most {n_freqs}"

@@ -78,7 +78,7 @@ def _invert_magnitudes(waveforms: Tensor, sample_rate: int) -> Tensor:
 
 
 def _invert_bands(waveforms: Tensor, sample_rate: int) -> Tensor:
-    """Keep the energies of few bands, guess what lies within them and the phases."""
+    """Keep the powers of few bands, guess what lies within them and the phases."""
     n_fft, hop = _random_frame(sample_rate)
     magnitudes = _stft(waveforms, n_fft, hop).abs()
     n_freqs = magnitudes.shape[1]
@@ -88,8 +88,8 @@ def _invert_bands(waveforms: Tensor, sample_rate: int) -> Tensor:
     place = mel / mel[-1] * (n_bands - 1)
     weights = (1 - (place[:, None] - torch.arange(n_bands, device=waveforms.device)).abs()).clamp_min(0)
     filled = weights.sum(dim=0).clamp_min(1e-6)
-    energies = torch.einsum("fb,nft->nbt", weights, magnitudes.square()) / filled[:, None]
-    coarse = torch.einsum("fb,nbt->nft", weights, energies).sqrt()
+    powers = torch.einsum("fb,nft->nbt", weights, magnitudes.square()) / filled[:, None]
+    coarse = torch.einsum("fb,nbt->nft", weights, powers).sqrt()
     fine = (magnitudes / (coarse + FLOOR)).clamp(FLOOR, 4) ** _real(0, 0.6)
     return _with_phases(coarse * fine, _random_phase(coarse), n_fft, hop, waveforms.shape[1], random_whole(0, 6))
 
@@ -235,17 +235,18 @@ def _join_units(waveforms: Tensor, sample_rate: int) -> Tensor:
         start += n_unit
 
 
-METHODS: tuple[Callable[[Tensor, int], Tensor], ...] = (
-    _invert_magnitudes,
-    _invert_bands,
-    _advance_phases,
-    _jitter_phases,
-    _keep_peaks,
-    _shift_pitch,
-    _flatten_details,
-    _smooth_in_time,
-    _warp_envelope,
-    _swap_envelopes,
-    _excite,
-    _join_units,
-)
+Method = Callable[[Tensor, int], Tensor]  # waveforms (batch, n_samples), sample rate -> waveforms
+METHODS: dict[str, Method] = {
+    "invert_magnitudes": _invert_magnitudes,
+    "invert_bands": _invert_bands,
+    "advance_phases": _advance_phases,
+    "jitter_phases": _jitter_phases,
+    "keep_peaks": _keep_peaks,
+    "shift_pitch": _shift_pitch,
+    "flatten_details": _flatten_details,
+    "smooth_in_time": _smooth_in_time,
+    "warp_envelope": _warp_envelope,
+    "swap_envelopes": _swap_envelopes,
+    "excite": _excite,
+    "join_units": _join_units,
+}

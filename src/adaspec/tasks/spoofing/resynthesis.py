@@ -63,9 +63,9 @@ def resynthesize(waveforms: Tensor, sample_rate: int) -> Tensor:
     Tensor of shape (batch, n_samples)
         At the level of the original clips.
     """
-    made = []
+    made, methods = [], list(METHODS.values())
     for group in torch.split(waveforms, GROUP):
-        method = METHODS[random_whole(0, len(METHODS) - 1)]
+        method = methods[random_whole(0, len(methods) - 1)]
         made.append(method(group, sample_rate).nan_to_num(0.0))
     result = torch.cat(made)
     level = waveforms.square().mean(dim=1, keepdim=True).sqrt()
