@@ -16,7 +16,7 @@ from adaspec.runtime.console import command_line
 from adaspec.runtime.workspace import repository_root
 from adaspec.tables import read_asv_scores, read_clips, read_folds
 from adaspec.tracking import TRACKERS
-from adaspec.training.digest import training_digest
+from adaspec.tracking.digest import training_digest
 
 
 def evaluate(

@@ -13,7 +13,6 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-
 pytestmark = pytest.mark.timeout(600)
 
 STABLE = ("dvc.lock", "metrics/**/*", "models/**/*", "data/*.csv", "data/features/*")
@@ -207,7 +206,11 @@ def experiments(project) -> list[str]:
 @pytest.mark.parametrize(
     ("knob", "value", "told"),
     [
-        ("train__optimizer__learning_rat", 0.1, "train.optimizer.learning_rat: unknown key; did you mean learning_rate?"),
+        (
+            "train__optimizer__learning_rat",
+            0.1,
+            "train.optimizer.learning_rat: unknown key; did you mean learning_rate",
+        ),
         ("train__epochs", "many", "train.epochs='many'"),
         ("frontend__win_length", 4096, "win_length=4096 exceeds n_fft=1024"),
         ("dataset__name", "esc50", "holds the synthetic data set"),

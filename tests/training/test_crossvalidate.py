@@ -14,9 +14,9 @@ from toydata import Toy, changed, differing
 from adaspec.config import Config
 from adaspec.errors import InputError
 from adaspec.tracking import TRACKERS
+from adaspec.tracking.digest import training_digest
 from adaspec.tracking.none import NoRun
 from adaspec.training.crossvalidate import check_training, cross_validate
-from adaspec.training.digest import training_digest
 
 
 class Recorder(NoRun):

@@ -16,7 +16,7 @@ from adaspec.runtime.files import complete_folder
 from adaspec.runtime.workspace import checkpoint_folder, lock_file, only_one
 from adaspec.tables import labelled_rows
 from adaspec.tracking.contract import RunTracker
-from adaspec.training.digest import training_digest
+from adaspec.tracking.digest import training_digest
 from adaspec.training.monitor import FoldMonitor
 
 __all__ = ["check_training", "cross_validate"]
