@@ -26,5 +26,8 @@ class SettingError(InputError):
     """
 
     def __init__(self, setting: str, reason: str) -> None:
-        super().__init__(f"{setting}{reason}")
+        super().__init__(setting, reason)  # as they were given: a worker's error is made anew from them
         self.setting, self.reason = setting, reason
+
+    def __str__(self) -> str:
+        return f"{self.setting}{self.reason}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adaspec.errors import InputError
+from adaspec.errors import InputError, SettingError
 from adaspec.runtime.engine import folds_at_a_time, keep_freed_memory, n_cores, run_tasks, torch_device
 
 
@@ -21,6 +21,10 @@ def _refuse_three(number: int) -> int:
     if number == 3:
         raise InputError(f"clip {number}: 'größer' as 1 of 2; repair it")
     return number
+
+
+def _refuse_setting(number: int) -> int:
+    raise SettingError("win_length", f"={number} exceeds n_fft=1024")
 
 
 def _add(first: int, second: int) -> int:
@@ -50,6 +54,14 @@ def test_run_tasks_input_error_arrives_as_it_was_raised(n_parallel: int) -> None
         list(run_tasks(_refuse_three, ((number,) for number in range(8)), n_parallel))
     assert type(refusal.value) is InputError
     assert str(refusal.value) == "clip 3: 'größer' as 1 of 2; repair it"
+
+
+@pytest.mark.parametrize("n_parallel", [1, 2])
+def test_run_tasks_setting_error_arrives_with_its_parts(n_parallel: int) -> None:
+    with pytest.raises(SettingError) as refusal:
+        list(run_tasks(_refuse_setting, [(2048,), (2048,)], n_parallel))
+    assert str(refusal.value) == "win_length=2048 exceeds n_fft=1024"
+    assert (refusal.value.setting, refusal.value.reason) == ("win_length", "=2048 exceeds n_fft=1024")
 
 
 def test_run_tasks_works_again_after_an_error() -> None:
