@@ -57,7 +57,8 @@ def test_every_family_is_tested_and_no_name_is_used_twice() -> None:
 def test_score_lies_in_its_range(family: str, name: str, case: tuple[np.ndarray, np.ndarray]) -> None:
     found = value(family, name, BUILDS[family](*case))
     assert found.shape == ()
-    assert 0 <= found <= SCORES[family][name].high + 1e-12
+    score = SCORES[family][name]
+    assert score.low - 1e-12 <= found <= score.high + 1e-12
 
 
 @every_score
@@ -136,8 +137,8 @@ def test_resample_of_one_class_is_scored_or_undefined_without_a_warning(family: 
     truth, sure = np.array([0, 1, 1, 0, 1]), np.array([0.1, 0.4, 0.9, 0.4, 0.6])
     counts = np.stack([truth, 1 - truth, np.ones(5, dtype=int)])
     found = value(family, name, BUILDS[family](truth, sure), counts)
-    defined = found[np.isfinite(found)]
-    assert ((defined >= 0) & (defined <= SCORES[family][name].high)).all()
+    defined, score = found[np.isfinite(found)], SCORES[family][name]
+    assert ((defined >= score.low) & (defined <= score.high)).all()
     assert np.isfinite(found[2])
 
 
@@ -145,5 +146,5 @@ def test_resample_of_one_class_is_scored_or_undefined_without_a_warning(family: 
 def test_score_says_what_is_perfect(family: str, name: str) -> None:
     score = SCORES[family][name]
     assert isinstance(score, Score)
-    assert score.high > 0
-    assert np.isnan(score.perfect) or 0 <= score.perfect <= score.high
+    assert score.low < score.high
+    assert np.isnan(score.perfect) or score.perfect in (score.low, score.high)

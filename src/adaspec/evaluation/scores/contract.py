@@ -7,7 +7,7 @@ neither a bootstrap nor a summary of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Score(Generic[T]):
-    """A value of summed components; at least 0.
+    """A value of summed components.
 
     Attributes
     ----------
@@ -30,12 +30,13 @@ class Score(Generic[T]):
         What `Scored.prepare` returns -> (...), one value for each of its leading dimensions.
     perfect : float
         Value where nothing is wrong; NaN where that depends on more than the clips.
-    high : float
-        No value is higher.
+    low, high : float
+        No value is lower, and none higher.
     """
 
     value: Callable[[T], Array]
     perfect: float
+    low: float = 0.0
     high: float = 1.0
 
 
@@ -61,6 +62,10 @@ class Scored(Generic[T]):
     def width(self) -> int:
         """Number of components."""
         return sum(part.shape[1] for part in self.components.values())
+
+    def only(self, *names: str) -> Scored[T]:
+        """The same clips with some of their scores, which saves computing the others."""
+        return replace(self, scores={name: self.scores[name] for name in names})
 
     def summed(self, counts: Array | None = None) -> dict[str, Array]:
         """Sums of the components, by name.

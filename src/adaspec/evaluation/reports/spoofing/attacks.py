@@ -53,7 +53,7 @@ def per_attack(trials: TrialScores, seen: set[str] | None) -> pd.DataFrame:
                 told,
                 sum(len(scores) for scores in spoofed.values()),
                 np.mean([float(curve_of(rows).eer()) for rows in folds.values()]),
-                *interval(trials.resampled(list(folds.values()))["eer"]),
+                *interval(trials.resampled(list(folds.values()), "eer")["eer"]),
                 np.mean([(scores >= trials.thresholds[fold]).mean() for fold, scores in spoofed.items()]),
             )
         )

@@ -102,12 +102,14 @@ class TrialScores:
             found["validation_eer"] = round(float(validation.eer()), DECIMALS)
         return found
 
-    def resampled(self, folds: list[pd.DataFrame]) -> dict[str, Array]:
-        """Mean over folds of each score of the error curve, in every resample of these trials."""
+    def resampled(self, folds: list[pd.DataFrame], *names: str) -> dict[str, Array]:
+        """Mean over folds of scores of the error curve, in every resample of these trials; of all, if none is named."""
         rng = generator(self.seed, "bootstrap trials")
-        return resampled_means(
-            [(detected(*_arrays(rows), self.asv), self._draw(rows, rng)) for rows in folds], self.n_bootstrap
-        )
+        drawn = []
+        for rows in folds:
+            scored = detected(*_arrays(rows), self.asv)
+            drawn.append((scored.only(*names) if names else scored, self._draw(rows, rng)))
+        return resampled_means(drawn, self.n_bootstrap)
 
     def _draw(self, rows: pd.DataFrame, rng: np.random.Generator) -> Draw:
         if self.by_speaker:
