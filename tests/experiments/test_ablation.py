@@ -216,3 +216,17 @@ def test_report_leaves_nothing_where_a_file_is_missing(done: list[Variant], tmp_
     with pytest.raises(InputError, match=name.replace(".", r"\.")):
         report(done, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_command_plans_runs_and_reports(repository: Path, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    from typer.testing import CliRunner
+
+    from adaspec.cli import app
+
+    reported = []
+    monkeypatch.setattr(ablation, "report", lambda variants, out: reported.append((len(variants), out)) or "the table")
+    told = CliRunner().invoke(app, ["ablation", "tones", "-S", "seed=3", "--jobs", "2"])
+    assert told.stdout == "the table\n\ntable and figures: reports/ablation\n"
+    assert reported == [(7, Path("reports/ablation"))]
+    assert queue.calls[-1] == ("run", 2)
+    assert all("seed=3" in options for name, options in queue.queued.items() if name != "left")

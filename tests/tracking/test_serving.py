@@ -107,7 +107,9 @@ def row_of(predictor: Predictor, content: bytes) -> list[Any]:
 def test_model_gives_the_scores_of_evaluation(registered: Registered, model: PyFuncModel) -> None:
     toy = registered.toy
     store = FeatureStore(toy.features, feature_contract(toy.config))
-    expected = score_clips(load(registered.folder), list(toy.clips["clip_id"]), store, **VOTING).numpy()
+    expected = score_clips(
+        load(registered.folder), list(toy.clips["clip_id"]), store, VOTING["vote"], VOTING["overlap"]
+    ).numpy()
     found = model.predict(pd.DataFrame({"path": [str(path) for path in registered.recordings]}))
     assert list(found) == ["label", "score_high", "score_low", "score_middle"]
     np.testing.assert_allclose(found.drop(columns="label"), expected, atol=2e-6)
@@ -209,7 +211,8 @@ def test_model_holds_no_pickle_and_is_loaded_without_mlflow_too(registered: Regi
     location = registered.client.get_logged_model(output.model_id).artifact_location
     folder = Path(location.removeprefix("file://"))
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    shipped = {f"code/adaspec/{path.relative_to(SOURCE).as_posix()}" for path in SOURCE.rglob("*.py")}
+    sources = [path for path in SOURCE.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    shipped = {f"code/adaspec/{path.relative_to(SOURCE).as_posix()}" for path in sources}
     described = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}
     described |= {"input_example.json", "serving_input_example.json"}
     weights = {f"data/fold-1/{path.name}" for path in registered.folder.iterdir()}
@@ -237,6 +240,7 @@ def test_requirements_are_what_classifying_imports() -> None:
         if path in seen or not path.exists():
             continue
         seen.add(path)
+        queue += [parent / "__init__.py" for parent in path.parents if parent.is_relative_to(SOURCE)]
         for name in imported(path):
             base = SOURCE.parent / Path(*name.split("."))
             queue += [base.with_suffix(".py"), base / "__init__.py"] if name.startswith("adaspec") else []
