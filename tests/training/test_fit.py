@@ -281,7 +281,7 @@ def decisive(knob: str) -> bool:
     return knob.startswith(("train.", "augment.")) and knob not in ELSEWHERE
 
 
-@pytest.mark.parametrize("knob", filter(decisive, flatten(small_config(Path("raw")))))
+@pytest.mark.parametrize("knob", list(filter(decisive, flatten(small_config(Path("raw"))))))
 def test_fit_knob_changes_the_result(fit: Fit, toy: Toy, knob: str) -> None:
     base = changed(toy.config, **NEEDED.get(knob, {}))
     value = OTHER[knob] if knob in OTHER else other_values(base, knob)[0]

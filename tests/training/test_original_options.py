@@ -13,21 +13,24 @@ from toydata import Toy, changed, make_toy
 
 from adaspec.config.resolve import resolve
 from adaspec.features.extract import extract
-from adaspec.features.store import FeatureStore, feature_contract
-from adaspec.frontends import build_frontend
+from adaspec.features.representation import Waveform, feature_contract
+from adaspec.features.store import FeatureStore
+from adaspec.frontends import AdaptiveSTFT, Fbank, build_frontend
 from adaspec.models.classifier import AudioClassifier
 from adaspec.models.history import read_history
 from adaspec.models.saved import load
 from adaspec.runtime.engine import torch_device
 from adaspec.tables.splits import make_folds
-from adaspec.training.fit import _train_batches, fit_fold
-from adaspec.training.module import FoldModule, learning_rate_factor
+from adaspec.tasks import build_task
+from adaspec.training.fit import _training_data, fit_fold
+from adaspec.training.module import FoldModule
+from adaspec.training.optimisers import learning_rate_factor
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+def two(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     return make_toy(tmp_path_factory.mktemp("toy"), {"high": 10, "low": 10})
 
 
@@ -65,7 +68,9 @@ def fitted(toy: Toy, folder: Path, **knobs: Any) -> list[dict[str, float]]:
 
 def optimizer(toy: Toy, **knobs: Any) -> torch.optim.Optimizer:
     config = changed(toy.config, **knobs)
-    module = FoldModule(model(toy, **knobs), config, 1, torch.ones(2), torch.zeros(1, dtype=torch.int64))
+    targets = torch.zeros(1, dtype=torch.int64)
+    held = {"representation": Waveform(), "validation_representation": Waveform()}
+    module = FoldModule(model(toy, **knobs), build_task(toy.labels, config), config, 1, torch.ones(2), targets, **held)
 
     class Trainer:
         estimated_stepping_batches = 10
@@ -76,9 +81,12 @@ def optimizer(toy: Toy, **knobs: Any) -> torch.optim.Optimizer:
     return found
 
 
+def frontend(toy: Toy, **knobs: Any) -> AdaptiveSTFT | Fbank:
+    return build_frontend(changed(toy.config, **knobs).frontend, 8000)
+
+
 def learned(toy: Toy, **knobs: Any) -> set[str]:
-    layer = build_frontend(changed(toy.config, **knobs))
-    return {name for name, parameter in layer.named_parameters() if parameter.requires_grad}
+    return set(frontend(toy, **knobs).learned)
 
 
 def sample_rate(toy: Toy, folder: Path) -> None:
@@ -92,17 +100,17 @@ def sample_rate(toy: Toy, folder: Path) -> None:
 
 
 def n_fft(toy: Toy, folder: Path) -> None:
-    layer = build_frontend(changed(toy.config, **{"frontend.n_fft": 256, "frontend.mel.n_mels": None}))
+    layer = frontend(toy, **{"frontend.n_fft": 256, "frontend.mel.n_mels": None})
     assert layer(torch.randn(1, 1600)).shape[2] == 129
 
 
 def hop_length(toy: Toy, folder: Path) -> None:
-    layer = build_frontend(changed(toy.config, **{"frontend.hop_length": 100}))
+    layer = frontend(toy, **{"frontend.hop_length": 100})
     assert layer(torch.randn(1, 1600)).shape[3] == 17
 
 
 def n_mels(toy: Toy, folder: Path) -> None:
-    layer = build_frontend(changed(toy.config, **{"frontend.mel.n_mels": 11}))
+    layer = frontend(toy, **{"frontend.mel.n_mels": 11})
     assert layer(torch.randn(1, 1600)).shape[2] == 11
 
 
@@ -118,8 +126,8 @@ def trainable_kernels(toy: Toy, folder: Path) -> None:
 
 
 def three_channels(toy: Toy, folder: Path) -> None:
-    config = changed(toy.config, **{"frontend.n_transforms": 3, "frontend.learn_kernels": True})
-    assert build_frontend(config)(torch.randn(2, 1600)).shape[:2] == (2, 3)
+    layer = frontend(toy, **{"frontend.n_transforms": 3, "frontend.learn_kernels": True})
+    assert layer(torch.randn(2, 1600)).shape[:2] == (2, 3)
 
 
 def split_parts(toy: Toy, folder: Path) -> None:
@@ -154,7 +162,7 @@ def batch_size(toy: Toy, folder: Path) -> None:
     train = rows[rows["role"] == "train"]
     for largest in (2, 5):
         config = changed(toy.config, **{"train.batch_size": largest})
-        sizes = [len(labels) for _, labels in _train_batches(store, train, model(toy), config, 1)]
+        sizes = [len(labels) for _, labels in _training_data(store, train, model(toy), config, 1).batches]
         assert sum(sizes) == len(train)
         assert len(sizes) == math.ceil(len(train) / largest)
         assert max(sizes) <= largest
@@ -241,18 +249,18 @@ CHECKS: dict[str, Callable[[Toy, Path], None]] = {
 
 
 @pytest.mark.parametrize("option", CHECKS)
-def test_option_of_the_original_does_what_it_says(option: str, toy: Toy, tmp_path: Path) -> None:
-    CHECKS[option](toy, tmp_path)
+def test_option_of_the_original_does_what_it_says(option: str, two: Toy, tmp_path: Path) -> None:
+    CHECKS[option](two, tmp_path)
 
 
-def test_table_of_the_page_names_knobs_that_exist_and_options_that_are_tested(toy: Toy) -> None:
+def test_table_of_the_page_names_knobs_that_exist_and_options_that_are_tested(two: Toy) -> None:
     page = (ROOT / "docs/music.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \|", page.partition("Names of the original's options")[2], re.MULTILINE)
     assert {option for option, _ in rows} == set(CHECKS)
     for _, knob in rows:
         if knob != "always":
             key = knob.strip("`").partition("=")[0]
-            section: Any = toy.config
+            section: Any = two.config
             for part in key.split("."):
                 assert hasattr(section, part), key
                 section = getattr(section, part)
