@@ -53,7 +53,7 @@ def test_params_of_the_repository_are_valid(params: dict[str, Any]) -> None:
     [
         ("trian", "trian: unknown key; did you mean train?"),
         ("train.epoch", "train.epoch: unknown key; did you mean epochs?"),
-        ("frontend.fbank.n_mel", "frontend.fbank.n_mel: unknown key; did you mean n_mels?"),
+        ("frontend.fixed.fbank.n_mel", "frontend.fixed.fbank.n_mel: unknown key; did you mean n_mels?"),
         ("features.clip_per_shard", "features.clip_per_shard: unknown key; did you mean clips_per_shard?"),
         ("engine.zzz", "engine.zzz: unknown key; known keys: workers, parallel_folds, checkpoint_interval_s"),
     ],
@@ -78,7 +78,7 @@ def test_config_refuses_keys_that_are_not_text(params: dict[str, Any], tmp_path:
     assert line.startswith("train")
 
 
-@pytest.mark.parametrize("key", ["seed", "train", "train.epochs", "frontend.mel.f_max", "frontend.fbank.n_mels"])
+@pytest.mark.parametrize("key", ["seed", "train", "train.epochs", "frontend.mel.f_max", "frontend.fixed.fbank.n_mels"])
 def test_config_refuses_missing_keys(params: dict[str, Any], tmp_path: Path, key: str) -> None:
     *sections, last = key.split(".")
     section = params
@@ -128,7 +128,7 @@ def test_config_gives_no_key_a_default(params: dict[str, Any], tmp_path: Path) -
             for name in ("resnet50", "timm:", "timm:a/b", "timm:resnet18 ", "xresnet", "")
         ),
         ("train", None, "train=None: "),
-        ("frontend.fbank", [1], "frontend.fbank=[1]: "),
+        ("frontend.fixed.fbank", [1], "frontend.fixed.fbank=[1]: "),
     ],
 )
 def test_config_refuses_wrong_types_and_choices(
@@ -156,7 +156,7 @@ def test_config_refuses_booleans_for_numbers(params: dict[str, Any], tmp_path: P
         ("features.window.length_s", [None, 0.01, 3600], [0, -1, 3601, float("inf"), float("nan")]),
         ("audio.trim_db", [None, 200], [0, 201, float("nan")]),
         ("features.clips_per_shard", [1, 100_000], [0, 100_001]),
-        ("frontend.fbank.n_mels", [4, 1024], [3, 1025]),
+        ("frontend.fixed.fbank.n_mels", [4, 1024], [3, 1025]),
         ("split.n_folds", [2, 100], [1, 101]),
         ("split.validation_fraction", [0, 0.5], [-0.01, 0.51, float("nan")]),
         ("frontend.n_fft", [1024, 65_536], [65_537]),
@@ -302,7 +302,7 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
             for n, bands in (
                 (40, {"frontend.mel.n_mels": 40}),
                 (129, {"frontend.mel.n_mels": None, "frontend.n_fft": 256}),
-                (24, {"frontend.name": "fbank", "frontend.fbank.n_mels": 24}),
+                (24, {"frontend.name": "fbank", "frontend.fixed.fbank.n_mels": 24}),
             )
         ),
         (
@@ -372,7 +372,12 @@ def test_config_checks_keys_against_each_other(
         {"frontend.mel.n_mels": 40, "augment.freq_shift": 39, "augment.freq_mask": 39},
         {"frontend.mel.n_mels": None, "frontend.n_fft": 256, "augment.freq_shift": 128},
         # The bands that count are those of the front end in use.
-        {"frontend.name": "fbank", "frontend.fbank.n_mels": 90, "frontend.mel.n_mels": 40, "augment.freq_shift": 89},
+        {
+            "frontend.name": "fbank",
+            "frontend.fixed.fbank.n_mels": 90,
+            "frontend.mel.n_mels": 40,
+            "augment.freq_shift": 89,
+        },
         {"augment.noise.snr_db": (10.0, 10.0)},
         {"augment.noise.snr_db": (-5.0, 40.0)},
         {"backbone.ast.patch_size": 9, "backbone.ast.patch_stride": 9},
@@ -442,7 +447,7 @@ def test_config_is_frozen(params: dict[str, Any]) -> None:
 def test_flatten_names_the_leaves_of_the_file(params: dict[str, Any]) -> None:
     flat = flatten(Config.model_validate(params))
     assert sorted(flat) == sorted(leaves(params))
-    for key in ("seed", "train.epochs", "frontend.fbank.n_mels"):
+    for key in ("seed", "train.epochs", "frontend.fixed.fbank.n_mels"):
         value: Any = params
         for part in key.split("."):
             value = value[part]
@@ -547,7 +552,9 @@ def test_config_leaves_unread_what_is_not_chosen(params: dict[str, Any], changes
 
 @pytest.mark.parametrize("old", [old for old in RENAMED if "=" not in old])
 def test_config_refuses_old_names_with_the_new_one(params: dict[str, Any], tmp_path: Path, old: str) -> None:
-    old, new = (old, RENAMED[old]) if not old.startswith("features.fbank") else ("features.fbank", "frontend.fbank")
+    old, new = (
+        (old, RENAMED[old]) if not old.startswith("features.fbank") else ("features.fbank", "frontend.fixed.fbank")
+    )
     put(params, old, "x")
     lines = problems(tmp_path, params)
     assert any(line.startswith(old) and new in line for line in lines), lines
@@ -562,7 +569,7 @@ def test_config_refuses_an_old_value_with_the_new_one(params: dict[str, Any], tm
 def test_renamed_knobs_exist_under_their_new_names(params: dict[str, Any]) -> None:
     known = flatten(Config.model_validate(params))
     for old, new in RENAMED.items():
-        assert "=" in old or new in known or new == "frontend.fbank"
+        assert "=" in old or new in known or new == "frontend.fixed.fbank"
         assert old not in known
 
 

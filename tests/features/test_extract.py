@@ -19,7 +19,7 @@ RATE = 8000
 
 
 def configure(root: Path, *, name: str = "stft", clips_per_shard: int = 3, trim_db: float | None = None) -> Config:
-    fbank = CONFIG.frontend.fbank.model_copy(update={"n_mels": 20})
+    fbank = CONFIG.frontend.fixed.fbank.model_copy(update={"n_mels": 20})
     return CONFIG.model_copy(
         update={
             "dataset": CONFIG.dataset.model_copy(update={"name": "folder", "root": str(root)}),
@@ -113,7 +113,7 @@ def test_extract_stores_the_spectrogram_of_the_front_end(
     root: Path, samples: dict[str, np.ndarray], tmp_path: Path, normalize: bool
 ) -> None:
     config = configure(root, name="fbank")
-    fbank = config.frontend.fbank.model_copy(update={"normalize": normalize})
+    fbank = config.frontend.fixed.fbank.model_copy(update={"normalize": normalize})
     config = config.model_copy(update={"frontend": config.frontend.model_copy(update={"fbank": fbank})})
     extract(record(root, samples), config, tmp_path / "features", n_workers=1)
     store = FeatureStore(tmp_path / "features", feature_contract(config))

@@ -175,5 +175,5 @@ def test_contract_of_waveforms_ignores_what_does_not_change_them() -> None:
 
 def test_contract_of_fbank_names_each_of_its_settings() -> None:
     assert FBANK["representation"] == "log_spectrogram"
-    assert FBANK["frontend"] == {"name": "fbank", **CONFIG.frontend.fbank.model_dump(exclude={"normalize"})}
+    assert FBANK["frontend"] == {"name": "fbank", **CONFIG.frontend.fixed.fbank.model_dump(exclude={"normalize"})}
     assert FBANK["sample_rate"] == CONFIG.audio.sample_rate

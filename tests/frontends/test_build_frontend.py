@@ -97,7 +97,11 @@ def test_front_end_takes_the_arguments_that_the_configuration_has_for_it(name: s
             RATE,
             "frontend.kernels.band_",
         ),
-        ({"frontend.name": "fbank", "frontend.fbank.frame_length_ms": 0.1}, RATE, "frontend.fbank.frame_length_ms=0.1"),
+        (
+            {"frontend.name": "fbank", "frontend.fixed.fbank.frame_length_ms": 0.1},
+            RATE,
+            "frontend.fixed.fbank.frame_length_ms=0.1",
+        ),
         ({}, 0, "audio.sample_rate=0 must be above 0"),
     ],
 )

@@ -76,8 +76,8 @@ from adaspec.models.check import check_model
             )
         ),
         (
-            {"frontend.name": "fbank", "frontend.fbank.frame_shift_ms": 0.01},
-            "frontend.fbank.frame_length_ms=25.0 and frame_shift_ms=0.01 give 551 and 0 samples at 22050 Hz",
+            {"frontend.name": "fbank", "frontend.fixed.fbank.frame_shift_ms": 0.01},
+            "frontend.fixed.fbank.frame_length_ms=25.0 and frame_shift_ms=0.01 give 551 and 0 samples at 22050 Hz",
         ),
         (
             {"backbone.name": "ast", "backbone.ast.embed_dim": 100, "backbone.ast.num_heads": 6},

@@ -64,7 +64,7 @@ def test_exported_model_gives_the_same_logits(name: str, tmp_path: Path) -> None
 
 
 def test_export_refuses_what_cannot_be_exported(tmp_path: Path) -> None:
-    saved(tmp_path, **{"frontend.name": "fbank", "frontend.fbank.n_mels": 16})
+    saved(tmp_path, **{"frontend.name": "fbank", "frontend.fixed.fbank.n_mels": 16})
     result = CliRunner().invoke(app, ["export", str(tmp_path / "model"), "--onnx", str(tmp_path / "model.onnx")])
     assert result.exit_code == 1
     assert result.stderr == (

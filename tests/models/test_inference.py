@@ -49,7 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(scope="module")
 def trained_fbank(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return train(tmp_path_factory.mktemp("fbank"), **{"frontend.name": "fbank", "frontend.fbank.n_mels": 16})
+    return train(tmp_path_factory.mktemp("fbank"), **{"frontend.name": "fbank", "frontend.fixed.fbank.n_mels": 16})
 
 
 def recordings(trained: Trained) -> list[Path]:

@@ -25,8 +25,8 @@ SMALL: dict[str, Any] = {
     "frontend.win_length": 200,
     "frontend.hop_length": 100,
     "frontend.mel.n_mels": 16,
-    "frontend.fbank.n_mels": 16,
-    "frontend.fbank.normalize": True,
+    "frontend.fixed.fbank.n_mels": 16,
+    "frontend.fixed.fbank.normalize": True,
     "backbone.name": "cnn",
 }
 

@@ -14,7 +14,7 @@ from adaspec.models.scoring import score_clips, window_probabilities
 
 KNOBS: dict[str, dict[str, Any]] = {
     "waveforms": {},
-    "spectrograms": {"frontend.name": "fbank", "frontend.fbank.n_mels": 16},
+    "spectrograms": {"frontend.name": "fbank", "frontend.fixed.fbank.n_mels": 16},
     "ensemble": {"backbone.members": 2},
 }
 

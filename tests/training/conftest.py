@@ -23,7 +23,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 
 @pytest.fixture(scope="session")
 def toy_fbank(tmp_path_factory: pytest.TempPathFactory) -> Toy:
-    knobs = {"frontend.name": "fbank", "frontend.fbank.n_mels": 16}
+    knobs = {"frontend.name": "fbank", "frontend.fixed.fbank.n_mels": 16}
     return make_toy(tmp_path_factory.mktemp("toy-fbank"), {"high": 8, "low": 8}, **knobs)
 
 

@@ -183,7 +183,7 @@ def test_batches_pad_short_clips(store: FeatureStore, pad: Pad) -> None:
 
 
 def test_batches_of_features_are_windows_of_frames(tmp_path: Path) -> None:
-    config = small_config(Path("raw"), **{"frontend.name": "fbank", "frontend.fbank.n_mels": 4})
+    config = small_config(Path("raw"), **{"frontend.name": "fbank", "frontend.fixed.fbank.n_mels": 4})
     contract = feature_contract(config)
     frames = np.arange(50, dtype=np.float16)[:, None] + np.array([0, 100, 200, 300], dtype=np.float16)
     write_shard(tmp_path / "0.arrow", contract, [("c00", frames), ("c01", frames[:6])])

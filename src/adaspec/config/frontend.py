@@ -56,7 +56,7 @@ class FixedSection(Section):
 
 
 class FbankConfig(FixedSection):
-    """Kaldi's log-mel filterbank; read where frontend.name is fbank."""
+    """Kaldi's log-mel filterbank."""
 
     stored = ("frame_length_ms", "frame_shift_ms", "n_mels")
 
@@ -68,6 +68,12 @@ class FbankConfig(FixedSection):
     """Bands from 20 Hz to half the sample rate."""
     normalize: Switch
     """Bring each window to mean 0 and standard deviation 1."""
+
+
+class FixedConfig(Section):
+    """Front ends that learn nothing, each with a section of its name; read where frontend.name is that name."""
+
+    fbank: FbankConfig
 
 
 class FrontendConfig(Section):
@@ -106,13 +112,13 @@ class FrontendConfig(Section):
     mel: MelConfig
     compression: CompressionConfig
     kernels: KernelsConfig
-    fbank: FbankConfig
+    fixed: FixedConfig
 
     @property
     def section(self) -> FixedSection | None:
-        """The sub-section that is called after the front end and holds all its settings; the STFT has none."""
-        own = getattr(self, self.name, None)
-        return own if isinstance(own, FixedSection) else None
+        """The settings of a front end that learns nothing; None where it is the STFT."""
+        own: FixedSection | None = getattr(self.fixed, self.name, None)
+        return own
 
     @property
     def n_features(self) -> int:

@@ -39,7 +39,6 @@ class Stage:
 LAYERS = ("backbones", "frontends", "linalg")
 CLIPS = ("config/resolve.py", "runtime/files.py", "tables")
 TRAINED = (*LAYERS, *CLIPS, "features", "models", "runtime/seeding.py", "tasks")
-STORED_FBANK = tuple(f"frontend.fbank.{key}" for key in ("frame_length_ms", "frame_shift_ms", "n_mels"))
 MODEL = ("audio", "backbone", "features.window", "frontend")
 # Stages that share a section list single knobs of it, so that a change of the others does not run them again. Left out
 # is what decides time and messages, never a result: the sections engine and tune, the rooms experiments and tracking,
@@ -57,7 +56,7 @@ STAGES = {
     "synthesize": Stage(sections=("synthetic",), rooms=("audio", "datasets", "runtime/files.py", "tables")),
     "prepare": Stage(sections=("dataset",), rooms=("audio", "datasets", "runtime/files.py", "tables")),
     "features": Stage(
-        sections=("audio", "features.clips_per_shard", "frontend.name", *STORED_FBANK),
+        sections=("audio", "features.clips_per_shard", "frontend.fixed", "frontend.name"),
         rooms=(*CLIPS, "audio", "features", "frontends", "linalg"),
         carried=("dataset.root",),
     ),

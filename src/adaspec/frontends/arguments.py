@@ -30,11 +30,11 @@ OF_LEARNED_KERNELS = {
 def arguments(config: FrontendConfig) -> dict[str, str]:
     """Arguments of the configured front end that are read, and the knob below `frontend` that each comes from.
 
-    A front end with a sub-section of its name has its settings there; the STFT has them beside the sub-sections, and
-    those of bands, learned windows and learned kernels are read where there are such.
+    One that learns nothing has them all in a section of its name; of the STFT, those of bands, learned windows and
+    learned kernels are read where there are such.
     """
     if config.section is not None:
-        return {name: f"{config.name}.{name}" for name in type(config.section).model_fields}
+        return {name: f"fixed.{config.name}.{name}" for name in type(config.section).model_fields}
     read = dict(ALWAYS)
     for is_read, further in (
         (config.mel.n_mels is not None, OF_MEL),
