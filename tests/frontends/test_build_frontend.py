@@ -12,12 +12,12 @@ from toydata import PARAMS, changed, small_config
 from adaspec.config import FrontendConfig, flatten
 from adaspec.errors import InputError
 from adaspec.frontends import FRONTENDS, AdaptiveSTFT, build_frontend, check_frontend
+from adaspec.frontends.arguments import arguments as knobs_of
 
 BASE = small_config(Path("raw"))
 RATE = 8000
 LEARNED = {"frontend.learn_window": True, "frontend.learn_kernels": True, "frontend.learn_mel": True}
 THREE = {"frontend.n_transforms": 3, "frontend.window_ratio": 0.8}
-OWN = tuple(f"{name}." for name in FRONTENDS)  # sections that front ends have to themselves
 
 # knob of the STFT -> (another value, what must be set for it to matter)
 KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -65,7 +65,7 @@ def outcome(**knobs: Any) -> tuple[list[str], Tensor]:
 
 
 def test_knobs_are_all_tried() -> None:
-    knobs = {knob for knob in flatten(BASE.frontend) if not knob.startswith(OWN)}
+    knobs = {knob for knob in flatten(BASE.frontend) if not knob.startswith("fixed.")}
     assert set(KNOBS) == knobs - {"name", "cached"}
 
 
@@ -80,10 +80,10 @@ def test_knob_changes_the_front_end(knob: str) -> None:
 @pytest.mark.parametrize("name", FRONTENDS)
 def test_front_end_takes_the_arguments_that_the_configuration_has_for_it(name: str) -> None:
     taken = set(inspect.signature(FRONTENDS[name]).parameters) - {"sample_rate"}
-    arguments = configured(name).arguments()
+    arguments = knobs_of(configured(name))
     assert set(arguments) <= taken
     assert set(arguments.values()) <= set(flatten(configured(name)))
-    if any(knob.startswith(f"{name}.") for knob in flatten(configured(name))):  # a section of its own: all of it
+    if configured(name).section is not None:  # a section of its own: all of it
         assert set(arguments) == taken
 
 

@@ -61,7 +61,11 @@ STAGES = {
         carried=("dataset.root",),
     ),
     "split": Stage(sections=("seed", "split"), rooms=(*CLIPS, "runtime/figures.py", "runtime/seeding.py")),
-    "train": Stage(sections=(*MODEL, "augment", "seed", "split.balance", "train"), rooms=(*TRAINED, "training")),
+    "train": Stage(
+        sections=(*MODEL, "augment", "seed", "split.balance", "train"),
+        rooms=(*TRAINED, "training"),
+        carried=("split.scheme",),
+    ),
     "evaluate": Stage(
         sections=("evaluate", "seed", "tracking", "train.device", "train.threads_per_fold"),
         rooms=(*TRAINED, "evaluation", "runtime/figures.py"),
