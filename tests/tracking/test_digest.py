@@ -10,8 +10,8 @@ from toydata import changed, small_config
 import adaspec
 from adaspec.config import Config, flatten, knobs
 from adaspec.config.knobs import STAGES, reads
+from adaspec.tracking import digest as module
 from adaspec.tracking.digest import training_digest
-from adaspec.training import digest as module
 
 PACKAGE = Path(adaspec.__file__).parent
 ROOMS = STAGES["train"].rooms
