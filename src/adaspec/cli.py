@@ -218,7 +218,7 @@ def score(
 
 @app.command()
 def fetch(
-    dataset: Annotated[str, typer.Argument(help="Data set to download: esc50.")],
+    dataset: Annotated[str, typer.Argument(help="Data set to download, such as esc50.")],
     to: Annotated[Path, typer.Option(help="Folder to put it in; created if it is missing.")],
     url: Annotated[str | None, typer.Option(help="Another address of the same archive, such as a mirror.")] = None,
 ) -> None:

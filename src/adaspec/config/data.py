@@ -27,11 +27,11 @@ class DatasetConfig(Section):
     """Which recordings, and where they lie."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-    """A data set: synthetic, esc50, gtzan, asvspoof2019_la, folder or manifest."""
+    """The embedded data set (synthetic), a public one such as esc50, or your own: folder or manifest."""
     root: Annotated[str, Field(min_length=1)]
     """Folder of the recordings. Your own data: an absolute path, anywhere on the disk."""
     variant: str | None
-    """A smaller edition of the data set: for esc50, `esc10`; null = all of it."""
+    """A smaller edition of the data set, such as esc10 of esc50; null = all of it."""
     on_bad_clip: Literal["fail", "skip"]
     """What a file leads to that cannot be used; `skip` lists it in data/skipped.csv."""
     on_missing: Literal["fail", "skip"]
