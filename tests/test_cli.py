@@ -101,7 +101,7 @@ def test_cli_fetch_fails_in_one_line(url: str, tmp_path: Path) -> None:
 def test_cli_fetch_names_the_data_sets_it_knows(tmp_path: Path) -> None:
     finished = run("fetch", "gtzan", "--to", tmp_path / "gtzan")
     assert finished.returncode == 1
-    assert finished.stderr == "error: cannot fetch 'gtzan'; known data sets: esc50\n"
+    assert finished.stderr == "error: cannot fetch 'gtzan'; these can be fetched: esc50\n"
     assert not (tmp_path / "gtzan").exists()
 
 

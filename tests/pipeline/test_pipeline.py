@@ -149,8 +149,8 @@ def test_queued_experiments_run_queued_code_into_one_store(project):
 TWO_VARIANTS = """
 import sys
 from adaspec import cli
-from adaspec.experiments import ablation as trials
-trials.TRIALS = {name: trials.TRIALS[name] for name in ("basic", "window")}  # of the seven, for time
+from adaspec.experiments import ablation
+ablation.VARIANTS = {name: ablation.VARIANTS[name] for name in ("basic", "window")}  # of the seven, for time
 cli.app(sys.argv[1:])
 """
 
