@@ -101,7 +101,7 @@ def test_config_gives_no_key_a_default(params: dict[str, Any], tmp_path: Path) -
         ("seed", 1.5, "seed=1.5: "),
         ("seed", True, "seed=True: "),
         ("seed", None, "seed=None: "),
-        ("dataset.name", "../x", "dataset.name='../x': "),
+        ("dataset.name", "", "dataset.name='': "),
         ("dataset.root", "", "dataset.root='': "),
         ("dataset.root", 3, "dataset.root=3: "),
         ("features.window.pad", None, "features.window.pad=None: "),
@@ -123,10 +123,7 @@ def test_config_gives_no_key_a_default(params: dict[str, Any], tmp_path: Path) -
         ("augment.noise.snr_db", 10.0, "augment.noise.snr_db=10.0: "),
         ("backbone.resnet.widths", 16, "backbone.resnet.widths=16: "),
         ("backbone.ast.stem", "linear", "backbone.ast.stem='linear': "),
-        *(
-            ("backbone.name", name, f"backbone.name={name!r}: ")
-            for name in ("resnet50", "timm:", "timm:a/b", "timm:resnet18 ", "xresnet", "")
-        ),
+        ("backbone.name", "", "backbone.name='': "),
         ("train", None, "train=None: "),
         ("frontend.fixed.fbank", [1], "frontend.fixed.fbank=[1]: "),
     ],
@@ -276,10 +273,6 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
             "tracking.experiment: 'Default' belongs to MLflow, whose user interface may bind it elsewhere; "
             "name another",
         ),
-        (
-            {"frontend.cached": True, "frontend.name": "fbank"},
-            "frontend: cached=true is for name=stft: fbank is always computed once; set cached=false",
-        ),
         *(
             (
                 {"frontend.cached": True, f"frontend.learn_{what}": True},
@@ -306,11 +299,6 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
             )
         ),
         (
-            {"features.window.n_parts": 3},
-            "features.window: n_parts=3 divides the clip, but length_s=2.5 sets the window; set length_s to null, or "
-            "n_parts to 1",
-        ),
-        (
             {"augment.band_limit_hz": [3000.0, 300.0]},
             "augment: band_limit_hz=[3000.0, 300.0] must be [highest lower edge, lowest upper edge]",
         ),
@@ -329,10 +317,6 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
         (
             {"backbone.name": "timm:resnet18", "backbone.timm.freeze": True},
             "backbone: timm.freeze=true would keep random weights; set timm.pretrained=true, or freeze=false",
-        ),
-        (
-            {"backbone.name": "resnet", "backbone.timm.pretrained": True},
-            "backbone: timm.pretrained=true asks for weights that name=resnet has not; set it to false",
         ),
     ],
 )
@@ -403,8 +387,8 @@ def test_config_accepts_what_fits_together(params: dict[str, Any], changes: dict
         ("backbone.resnet.widths", [], "backbone.resnet.widths=[]: "),
         ("backbone.resnet.widths", [16] * 9, "backbone.resnet.widths=[16, 16, "),
         ("backbone.resnet.widths", [16, 0], "backbone.resnet.widths=0: "),
-        ("backbone.timm.weights", "a.safetensors", "backbone.timm.weights='a.safetensors': "),
-        ("backbone.timm.weights", "/data/a.pt", "backbone.timm.weights='/data/a.pt': "),
+        ("backbone.timm.weights", "a.safetensors", "backbone.timm.weights: 'a.safetensors' must be the absolute path"),
+        ("backbone.timm.weights", "/data/a.pt", "backbone.timm.weights: '/data/a.pt' must be the absolute path"),
         ("augment.noise.snr_db", [], "augment.noise.snr_db=[]: too few values"),
         ("augment.noise.snr_db", [1.0], "augment.noise.snr_db=[1.0]: too few values"),
         ("augment.noise.snr_db", [1.0, 2.0, 3.0], "augment.noise.snr_db=[1.0, 2.0, 3.0]: "),
@@ -457,7 +441,7 @@ def test_flatten_names_the_leaves_of_the_file(params: dict[str, Any]) -> None:
 @given(st.text(alphabet="abcdefghijklmnopqrstuvwxyz_[]", min_size=1, max_size=12))
 def test_explain_names_any_unknown_key(key: str) -> None:
     content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    if key in content["train"]:
+    if key in content["train"] or f"train.{key}" in RENAMED:
         return
     content["train"][key] = 1
     with pytest.raises(ValidationError) as caught:
@@ -540,6 +524,9 @@ def test_tracking_experiment_names_no_path(params: dict[str, Any], name: str) ->
         {"train.loss.focal_gamma": 5.0, "train.schedule.gamma": 0.5, "train.optimizer.momentum": 0.1},
         {"augment.noise.color_db": 3.0, "frontend.cached": True},
         {"augment.mix.name": "none", "augment.mix.alpha": 3.0},
+        {"frontend.cached": True, "frontend.name": "fbank"},
+        {"features.window.n_parts": 3, "features.window.length_s": 1.0},
+        {"backbone.name": "resnet", "backbone.timm.pretrained": True},
         {"augment.enabled": False, "augment.freq_shift": 10_000, "augment.speed": 0.5, "frontend.cached": True},
         {"frontend.name": "fbank", "frontend.n_transforms": 3, "frontend.n_fft": 64, "frontend.win_length": 1024},
     ],
@@ -569,7 +556,7 @@ def test_config_refuses_an_old_value_with_the_new_one(params: dict[str, Any], tm
 def test_renamed_knobs_exist_under_their_new_names(params: dict[str, Any]) -> None:
     known = flatten(Config.model_validate(params))
     for old, new in RENAMED.items():
-        assert "=" in old or new in known or new == "frontend.fixed.fbank"
+        assert "=" in old or new.partition(" ")[0] in known or new == "frontend.fixed.fbank"
         assert old not in known
 
 

@@ -251,7 +251,7 @@ def test_recipe_that_does_not_exist_names_the_nearest(repository: Path) -> None:
         ),
         (
             "train: {optimizer: sgd}",
-            "recipes/bad.yaml: train.optimizer is now a section, and what it said is said by train.optimizer.name",
+            "recipes/bad.yaml: train.optimizer is now a section: set train.optimizer.name",
         ),
         ("backbone: {name: wav_resnet}", "recipes/bad.yaml: backbone.name='wav_resnet'"),
         ("", "recipes/bad.yaml must hold knobs, nested as in params.yaml; got None"),

@@ -35,7 +35,7 @@ from adaspec.models.check import check_model
         ),
         (
             {"frontend.learn_mel": True, "frontend.mel.n_mels": None},
-            "frontend.learn_mel=True needs mel bands, but n_mels is None; set n_mels",
+            "frontend.learn_mel=True needs mel bands, but there are none; set n_mels",
         ),
         (
             {
@@ -78,6 +78,17 @@ from adaspec.models.check import check_model
         (
             {"frontend.name": "fbank", "frontend.fixed.fbank.frame_shift_ms": 0.01},
             "frontend.fixed.fbank.frame_length_ms=25.0 and frame_shift_ms=0.01 give 551 and 0 samples at 22050 Hz",
+        ),
+        ({"backbone.name": "resnt"}, "backbone.name=resnt is no backbone; did you mean resnet?"),
+        ({"backbone.name": "x"}, "backbone.name=x is no backbone; known: cnn, resnet, resnet18, ast and timm:NAME"),
+        ({"backbone.name": "timm:resnt18"}, "backbone.name=timm:resnt18: timm "),
+        (
+            {"audio.sample_rate": None, "frontend.mel.f_min": 9000.0, "frontend.mel.f_max": 100.0},
+            "frontend.mel.f_min=9000.0 must be at least 0 and below f_max=100.0",
+        ),
+        (
+            {"audio.sample_rate": None, "frontend.mel.n_mels": None, "frontend.learn_mel": True},
+            "frontend.learn_mel=True needs mel bands, but there are none; set n_mels",
         ),
         (
             {"backbone.name": "ast", "backbone.ast.embed_dim": 100, "backbone.ast.num_heads": 6},

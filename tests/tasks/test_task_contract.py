@@ -18,8 +18,10 @@ LOSSES = pytest.mark.parametrize(("name", "loss"), [(name, loss) for name in TAS
 
 
 def build(name: str, loss: str) -> Task:
+    config = small_config(Path("raw"))
     section = LossConfig.model_validate(PARAMS["train"]["loss"] | {"name": loss})
-    return TASKS[name](OF_TASK[name], section, 0.0)
+    train = config.train.model_copy(update={"loss": section})
+    return build_task(OF_TASK[name], config.model_copy(update={"train": train}))
 
 
 def test_losses_are_those_of_the_configuration() -> None:
@@ -54,7 +56,7 @@ def test_build_task_makes_the_one_that_claims_the_labels(name: str) -> None:
 def test_task_refuses_a_loss_that_it_has_not(name: str) -> None:
     others = {loss for task in TASKS.values() for loss in task.losses} - set(TASKS[name].losses)
     for loss in others:
-        with pytest.raises(InputError, match=rf"^params\.yaml train\.loss\.name={loss} is for the labels"):
+        with pytest.raises(InputError, match=rf"^params\.yaml train\.loss\.name={loss} is not for the labels"):
             build(name, loss)
 
 

@@ -192,11 +192,11 @@ def test_cross_validate_that_is_killed_leaves_no_workers_behind(toy: Toy, tmp_pa
     [
         (
             {"augment.resynthesis": 0.5},
-            "augment.resynthesis=0.5 is for the labels bonafide and spoof, but the clips have",
+            "augment.resynthesis=0.5 is not for the labels ",
         ),
         (
             {"train.loss.name": "oc_softmax", "backbone.head": "one_class"},
-            "train.loss.name=oc_softmax is for the labels bonafide",
+            "train.loss.name=oc_softmax is not for the labels ",
         ),
     ],
 )

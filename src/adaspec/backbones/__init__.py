@@ -15,6 +15,7 @@ from adaspec.backbones.heads import HEADS, OneClassHead
 from adaspec.backbones.resnet import ResNet, ResNet18
 from adaspec.backbones.timm_model import TimmModel, check_timm_name
 from adaspec.errors import InputError, SettingError
+from adaspec.runtime.text import did_you_mean
 
 if TYPE_CHECKING:
     from adaspec.config import BackboneConfig
@@ -72,7 +73,7 @@ def build_backbone(
     }
 
     def build() -> nn.Module:
-        if config.is_timm:
+        if config.timm_name is not None:
             settings = config.timm.model_dump() | {"pretrained": config.timm.pretrained and pretrained}
             return TimmModel(**sizes, dropout=config.dropout, name=config.name, **settings)
         # Settings of its own are in the sub-section that is called after it.
@@ -94,9 +95,15 @@ def check_backbone(config: BackboneConfig) -> None:
     InputError
         timm is missing, or does not know the model; or settings contradict each other.
     """
-    if config.is_timm:
-        check_timm_name(config.name)
+    if config.timm_name is not None:
+        try:
+            check_timm_name(config.name)
+        except InputError as error:
+            raise InputError(f"params.yaml {error}") from None
         return
+    if config.name not in BACKBONES:
+        hint = did_you_mean(config.name, BACKBONES, f"; known: {', '.join(BACKBONES)} and timm:NAME")
+        raise InputError(f"params.yaml backbone.name={config.name} is no backbone{hint}")
     sizes: dict[str, Any] = {"n_channels": 1, "n_features": 64, "n_frames": 64, "n_classes": 2}
     try:
         with torch.device("meta"):  # shapes alone: no weights are made

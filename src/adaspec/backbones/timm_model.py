@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from adaspec.backbones.inputs import fill, input_norm
 from adaspec.errors import InputError
-from adaspec.runtime.text import one_line
+from adaspec.runtime.text import did_you_mean, one_line
 
 __all__ = ["TimmModel", "check_timm_name"]
 
@@ -42,9 +41,8 @@ def check_timm_name(name: str) -> None:
     """
     timm, model = _import_timm(), name.removeprefix(PREFIX)
     if not (model in timm.list_pretrained() if "." in model else timm.is_model(model)):
-        close = difflib.get_close_matches(model, timm.list_models() + timm.list_pretrained(), n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "see timm.list_models()"
-        raise InputError(f"backbone.name={name}: timm {timm.__version__} has no model {model!r}; {hint}")
+        hint = did_you_mean(model, timm.list_models() + timm.list_pretrained(), "; see timm.list_models()")
+        raise InputError(f"backbone.name={name}: timm {timm.__version__} has no model {model!r}{hint}")
 
 
 class TimmModel(nn.Module):

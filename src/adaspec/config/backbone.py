@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from adaspec.config.renamed import renamed
 from adaspec.config.types import Fraction, Section, Switch
 
 __all__ = ["AstConfig", "BackboneConfig", "ResnetConfig", "TimmConfig"]
@@ -46,16 +47,23 @@ class TimmConfig(Section):
 
     pretrained: Switch
     """Start from weights of timm's hub, or of `weights`."""
-    weights: Annotated[str, Field(pattern=r"^/.*\.safetensors$")] | None
+    weights: str | None
     """The absolute path of a .safetensors file in place of the hub's."""
     freeze: Switch
     """Train the head and the first convolution only."""
+
+    @field_validator("weights")
+    @classmethod
+    def _check_weights(cls, weights: str | None) -> str | None:
+        if weights is not None and not (weights.startswith("/") and weights.endswith(".safetensors")):
+            raise ValueError(f"{weights!r} must be the absolute path of a .safetensors file")
+        return weights
 
 
 class BackboneConfig(Section):
     """Spectrogram to logits."""
 
-    name: Annotated[str, Field(pattern=r"^(cnn|resnet|resnet18|ast|timm:[a-z0-9_.]+)$")]
+    name: Annotated[str, Field(min_length=1)]
     """cnn (two layers), resnet (small), resnet18, ast, or timm:NAME, such as timm:resnet18."""
     head: Literal["linear", "one_class"]
     """one_class: for anti-spoofing, with train.loss.name: oc_softmax."""
@@ -67,18 +75,24 @@ class BackboneConfig(Section):
     ast: AstConfig
     timm: TimmConfig
 
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if new := renamed(f"backbone.name={name}"):
+            raise ValueError(f"{name} is now called {new}")
+        return name
+
     @property
-    def is_timm(self) -> bool:
-        """Whether the backbone is one of timm's."""
-        return self.name.startswith("timm:")
+    def timm_name(self) -> str | None:
+        """What timm calls the backbone, if it is one of timm's."""
+        prefix, colon, name = self.name.partition(":")
+        return name if colon and prefix == "timm" else None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.timm.pretrained and not self.is_timm:
-            raise ValueError(f"timm.pretrained=true asks for weights that name={self.name} has not; set it to false")
-        if self.is_timm and self.timm.freeze and not self.timm.pretrained:
+        if self.timm_name is not None and self.timm.freeze and not self.timm.pretrained:
             raise ValueError("timm.freeze=true would keep random weights; set timm.pretrained=true, or freeze=false")
-        if self.is_timm and self.head != "linear":
+        if self.timm_name is not None and self.head != "linear":
             raise ValueError(
                 f"head={self.head} is not for name={self.name}, which brings a head of its own; set linear"
             )

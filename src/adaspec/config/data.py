@@ -26,7 +26,7 @@ HIGHEST_RATE = 384_000  # Hz
 class DatasetConfig(Section):
     """Which recordings, and where they lie."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    name: Annotated[str, Field(min_length=1)]
     """The embedded data set (synthetic), a public one such as esc50, or your own: folder or manifest."""
     root: Annotated[str, Field(min_length=1)]
     """Folder of the recordings. Your own data: an absolute path, anywhere on the disk."""
@@ -78,15 +78,6 @@ class WindowConfig(Section):
     """Where length_s is null: parts of the median clip, each a window."""
     pad: Literal["repeat", "zeros"]
     """How a clip that is shorter than the window is filled: with itself again, or with silence."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.n_parts > 1 and self.length_s is not None:
-            raise ValueError(
-                f"n_parts={self.n_parts} divides the clip, but length_s={self.length_s} sets the window; set length_s "
-                "to null, or n_parts to 1"
-            )
-        return self
 
 
 class FeaturesConfig(Section):

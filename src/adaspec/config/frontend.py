@@ -137,14 +137,17 @@ class FrontendConfig(Section):
         """Whether training sees waveforms, rather than spectrograms that were computed once."""
         return self.section is None and not self.cached
 
+    @property
+    def caches(self) -> bool:
+        """Whether training computes the spectrograms of stored waveforms once, before it begins."""
+        return self.section is None and self.cached
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         fixed = self.section is not None
         if fixed and self.learns:
             raise ValueError(f"name={self.name} is computed once and cannot learn; set name=stft, or learn_* to false")
-        if self.cached and fixed:
-            raise ValueError(f"cached=true is for name=stft: {self.name} is always computed once; set cached=false")
-        if self.cached and self.learns:
+        if self.caches and self.learns:
             raise ValueError("cached=true computes the spectrograms once, but they are to be learned; set it to false")
         if not fixed and self.n_transforms > 1 and self.window_ratio == 1 and not self.learns:
             raise ValueError(

@@ -41,8 +41,9 @@ CLIPS = ("config/resolve.py", "runtime/files.py", "tables")
 TRAINED = (*LAYERS, *CLIPS, "features", "models", "runtime/seeding.py", "tasks")
 MODEL = ("audio", "backbone", "features.window", "frontend")
 # Stages that share a section list single knobs of it, so that a change of the others does not run them again. Left out
-# is what decides time and messages, never a result: the sections engine and tune, the rooms experiments and tracking,
-# what is not named here of config and runtime.
+# is what decides time and messages, never a result: the sections below (evaluation lists tracking all the same, so that
+# a run is recorded anew), the rooms experiments and tracking, what is not named here of config and runtime.
+UNDECIDING = ("engine", "tracking", "tune")
 STAGES = {
     # Whole sections, so that a mistyped key is seen even where no stage reads it; without `engine`, which must not
     # leave a trace in dvc.lock.
@@ -78,7 +79,9 @@ def deciding(config: BaseModel, stage: str | None = None) -> dict[str, Any]:
     """Knobs, by their dotted names, that decide what a stage makes; without a stage, what any of them makes."""
     stages = [STAGES[stage]] if stage else [each for name, each in STAGES.items() if name != "validate"]
     sections = {section for each in stages for section in each.sections}
-    return {name: value for name, value in flatten(config).items() if reads(name, sections)}
+    return {
+        name: value for name, value in flatten(config).items() if reads(name, sections) and not reads(name, UNDECIDING)
+    }
 
 
 def code_digest(*stages: str) -> str:

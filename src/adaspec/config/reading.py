@@ -175,18 +175,13 @@ def explain(problem: Any) -> str:
         return f"{key}: {message}" if key else message
     if problem["type"] == "model_type":
         message = f"must be a section with the keys {', '.join(known)}"
-    return f"{key}={told}: {message}{_new_value(key, problem['input'])}"
+    return f"{key}={told}: {message}"
 
 
 def _shown(value: Any) -> str:
     """A value that was got, short enough for a line."""
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}..."
-
-
-def _new_value(key: str, value: Any) -> str:
-    new = renamed(f"{key}={value}")
-    return f"; {value} is now called {new}" if new else ""
 
 
 def _keys_of(location: tuple[Any, ...]) -> tuple[list[str], list[str]]:

@@ -20,7 +20,7 @@ RENAMED = {  # old knob, or old knob=value -> new
     "frontend.mel_scale": "frontend.mel.scale",
     "frontend.mel_norm": "frontend.mel.norm",
     "frontend.compression": "frontend.compression.name",
-    "frontend.log_base": "frontend.compression.gamma",
+    "frontend.log_base": "frontend.compression.gamma (null: frontend.compression.name=none)",
     "frontend.kernel_form": "frontend.kernels.form",
     "frontend.band_width": "frontend.kernels.band_width",
     "frontend.kernel_constraint": "frontend.kernels.constraint",

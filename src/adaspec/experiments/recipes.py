@@ -151,7 +151,7 @@ def _check_known(base: Config, origins: dict[str, str]) -> None:
             continue
         inner = [name.removeprefix(f"{key}.") for name in known if name.startswith(f"{key}.")]
         if new := renamed(key):
-            now = "now a section, and what it said is said by" if inner else "now called"
+            now = "now a section: set" if inner else "now called"
             raise InputError(f"{origin}: {key} is {now} {new}")
         if inner:
             raise InputError(f"{origin}: {key} is a section of {PARAMS}; set its knobs: {', '.join(inner)}")

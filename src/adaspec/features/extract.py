@@ -12,7 +12,7 @@ import pandas as pd
 
 from adaspec.audio import BadClipError, clip_digest, decode, read_bytes, resample, to_int16, trim_silence
 from adaspec.config import Config
-from adaspec.errors import InputError, SettingError
+from adaspec.errors import InputError
 from adaspec.features.representation import Contract, Values, feature_contract, representation_of
 from adaspec.features.store import write_shard
 from adaspec.runtime.engine import run_tasks
@@ -41,9 +41,13 @@ def extract(clips: pd.DataFrame, config: Config, folder: Path, n_workers: int) -
     Raises
     ------
     InputError
-        A file is gone or has changed since clips.csv was made.
+        A file is gone or has changed since clips.csv was made; or the front end does not fit the sample rate.
     """
     contract = feature_contract(config)
+    if contract["representation"] != "waveform":  # else nothing is computed, and torch need not be imported
+        from adaspec.frontends import check_frontend
+
+        check_frontend(config.frontend, config.audio.sample_rate)
     n_shard = config.features.clips_per_shard
     rows = list(clips[["clip_id", "path", "digest"]].itertuples(index=False, name=None))
     n_saturated = 0
@@ -70,10 +74,7 @@ def _extract_shard(rows: list[tuple[str, str, str]], root: Path, contract: Contr
             n_saturated += bool(np.abs(waveform).max() > 1)
             yield clip_id, to_int16(waveform)
 
-    try:
-        representation = representation_of(contract)
-    except SettingError as error:
-        raise InputError(f"params.yaml frontend.{contract['frontend']['name']}.{error}") from None
+    representation = representation_of(contract)
     clips: Iterator[tuple[str, Values]] = waveforms()
     if representation.domain != "waveform":
         # Imported here: a worker that stores waveforms has no use for a second of importing torch.

@@ -21,9 +21,9 @@ Pad = Literal["repeat", "zeros"]
 TOLERANCE = 0.1  # part of a window that may be left out before another, overlapping window is added
 
 
-def window_samples(window_s: float, sample_rate: int) -> int:
-    """Samples of a window of `window_s` seconds."""
-    return max(1, round(window_s * sample_rate))
+def window_samples(length_s: float, sample_rate: int) -> int:
+    """Samples of a window of `length_s` seconds."""
+    return max(1, round(length_s * sample_rate))
 
 
 def random_start(n_clip: int, n_window: int, pad: Pad, draw: float) -> int:

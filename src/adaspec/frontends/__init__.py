@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FRONTENDS", "AdaptiveSTFT", "BakedSTFT", "Fbank", "Frontend", "build_frontend", "check_frontend"]
 
+ANY_RATE = 384_000  # Hz, higher than recordings have
+
 FRONTENDS: dict[str, type[AdaptiveSTFT] | type[Fbank]] = {"stft": AdaptiveSTFT, "fbank": Fbank}
 
 
@@ -41,8 +43,14 @@ def build_frontend(config: FrontendConfig, sample_rate: int) -> AdaptiveSTFT | F
     return FRONTENDS[config.name](sample_rate=sample_rate, **settings)
 
 
-def check_frontend(config: FrontendConfig, sample_rate: int) -> None:
+def check_frontend(config: FrontendConfig, sample_rate: int | None) -> None:
     """Make sure that the configured front end can be built.
+
+    Parameters
+    ----------
+    config : FrontendConfig
+    sample_rate : int or None
+        In Hz. None: only the clips tell it, so that settings which depend on it are left for later.
 
     Raises
     ------
@@ -50,8 +58,22 @@ def check_frontend(config: FrontendConfig, sample_rate: int) -> None:
         Names the knob, what was got, what is allowed and what to do.
     """
     try:
-        build_frontend(config, sample_rate)
+        if sample_rate is None:
+            _build_at_any_rate(config)
+        else:
+            build_frontend(config, sample_rate)
     except SettingError as error:
         knob = arguments(config).get(error.setting)
         name = f"frontend.{knob}" if knob else f"audio.{error.setting}"
         raise InputError(f"params.yaml {name}{error.reason}") from None
+
+
+def _build_at_any_rate(config: FrontendConfig) -> None:
+    """Build at a rate that is higher than any; whether every band has a bin, only the rate of the clips can tell."""
+    try:
+        build_frontend(config, ANY_RATE)
+    except SettingError as error:
+        if error.setting != "n_mels":
+            raise
+        mel = config.mel.model_copy(update={"n_mels": None})
+        build_frontend(config.model_copy(update={"mel": mel, "learn_mel": False}), ANY_RATE)

@@ -1,4 +1,4 @@
-"""Kaldi-compatible log-mel filterbank: a fixed front end, cached once per clip."""
+"""Kaldi-compatible log-mel filterbank: a fixed front end, whose spectrogram is stored."""
 
 from __future__ import annotations
 

@@ -87,6 +87,8 @@ def load(folder: str | Path) -> AudioClassifier:
     description = read_description(folder)
     try:
         model = AudioClassifier(ModelConfig.model_validate(description["config"]), description["labels"])
+        if (description["sample_rate"], description["features"]) != (model.sample_rate, feature_contract(model.config)):
+            raise ValueError("its sample rate or features are not those of its configuration")
         model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
     except FileNotFoundError as error:
         raise InputError(

@@ -14,14 +14,19 @@ from adaspec.features.store import FeatureStore
 from adaspec.features.windows import EvenWindows, vote
 from adaspec.models.classifier import AudioClassifier
 
-__all__ = ["score_clips", "window_probabilities"]
+__all__ = ["probabilities", "score_clips", "window_probabilities"]
 
 BATCH_SIZE = 32  # windows
 Vote = Literal["mean", "majority"]
 
 
+def probabilities(model: AudioClassifier, stored: Tensor, representation: Decoder) -> Tensor:
+    """Probabilities (batch, n_classes) of a batch of windows as stored, where they lie; the mean of an ensemble's."""
+    return combined(model.logits(stored, representation)).float().softmax(dim=1)
+
+
 def window_probabilities(model: AudioClassifier, batches: Iterable[Tensor], representation: Decoder) -> Tensor:
-    """Probabilities of windows.
+    """Probabilities of windows, without a gradient.
 
     Parameters
     ----------
@@ -38,7 +43,7 @@ def window_probabilities(model: AudioClassifier, batches: Iterable[Tensor], repr
         On the CPU; rows sum to 1.
     """
     with torch.inference_mode():
-        rows = [combined(model.logits(part.to(model.device), representation)).softmax(dim=1).cpu() for part in batches]
+        rows = [probabilities(model, part.to(model.device), representation).cpu() for part in batches]
     return torch.cat(rows)
 
 
@@ -72,5 +77,5 @@ def score_clips(
             positions.append(position)
             yield stored
 
-    probabilities = window_probabilities(model, batches(), store.representation)
-    return vote(probabilities, torch.cat(positions), len(clip_ids), method)
+    scores = window_probabilities(model, batches(), store.representation)
+    return vote(scores, torch.cat(positions), len(clip_ids), method)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adaspec.config import Config
+from adaspec.errors import InputError
 from adaspec.tasks.classification import Classification
 from adaspec.tasks.contract import Task
 from adaspec.tasks.spoofing.task import SpoofingDetection
@@ -12,10 +13,7 @@ from adaspec.tasks.spoofing.task import SpoofingDetection
 __all__ = ["TASKS", "Classification", "SpoofingDetection", "Task", "build_task", "task_name"]
 
 # The first that claims the labels has them; classification claims all.
-TASKS: dict[str, type[SpoofingDetection] | type[Classification]] = {
-    "spoofing": SpoofingDetection,
-    "classification": Classification,
-}
+TASKS: dict[str, type[Task]] = {"spoofing": SpoofingDetection, "classification": Classification}
 
 
 def task_name(labels: Sequence[str]) -> str:
@@ -35,6 +33,21 @@ def build_task(labels: Sequence[str], config: Config) -> Task:
     Raises
     ------
     InputError
-        Something is set that the task does not have.
+        A loss or a change to waveforms is asked for that only another task has.
     """
-    return TASKS[task_name(labels)](labels, config.train.loss, config.augment.resynthesis)
+    name = task_name(labels)
+    task = TASKS[name]
+    shown = f"{', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}"
+    for other in TASKS.values():
+        for key in other.changes:
+            value = getattr(config.augment, key)
+            if value and key not in task.changes:
+                raise InputError(
+                    f"params.yaml augment.{key}={value} is not for the labels {shown} (task {name}); switch it off"
+                )
+    if config.train.loss.name not in task.losses:
+        raise InputError(
+            f"params.yaml train.loss.name={config.train.loss.name} is not for the labels {shown} (task {name}); "
+            f"set it to {' or '.join(task.losses)}"
+        )
+    return task(labels, config)

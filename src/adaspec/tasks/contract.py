@@ -1,35 +1,55 @@
-"""What every task offers to training and scoring; what is reported of it, `adaspec.evaluation.reports` says."""
+"""What every task offers to training; what is reported of it, `adaspec.evaluation.reports` says."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["Task"]
+from adaspec.config import Config, LossConfig
+
+__all__ = ["Loss", "Task"]
+
+Loss = Callable[[Tensor, Tensor, Tensor, LossConfig], Tensor]
 
 
-class Task(Protocol):
-    """Targets, loss and changes to sounds that a set of labels asks for.
+class Task:
+    """Targets and loss of a set of labels, and what may be done to their waveforms.
 
-    Attributes
+    Parameters
     ----------
     labels : sequence of str
         In the order of the logits.
+    config : Config
+
+    Attributes
+    ----------
+    losses : dict of str to callable
+        What `train.loss.name` may be.
+    changes : tuple of str
+        Keys of the section `augment` that this task has and others need not have.
     """
 
-    labels: Sequence[str]
+    losses: ClassVar[dict[str, Loss]]
+    changes: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, labels: Sequence[str], config: Config) -> None:
+        self.labels, self.config = labels, config
 
     @classmethod
     def claims(cls, labels: Sequence[str]) -> bool:
         """Whether these labels ask for this task."""
+        raise NotImplementedError
 
     def targets(self, classes: Tensor) -> Tensor:
-        """Training targets (batch, n_classes) of class indices (batch,)."""
+        """One-hot targets (batch, n_classes) of class indices (batch,)."""
+        return nn.functional.one_hot(classes, len(self.labels)).float()
 
     def augment(self, waveforms: Tensor, classes: Tensor, sample_rate: int) -> Tensor:
-        """Change training waveforms (batch, n_samples) in the way that this task alone allows."""
+        """Change training waveforms (batch, n_samples) as `changes` say; here not at all."""
+        return waveforms
 
     def loss(self, logits: Tensor, targets: Tensor, class_weight: Tensor) -> Tensor:
-        """Mean loss of logits (batch, n_classes) for targets of that shape."""
+        """Mean of the configured loss of logits (batch, n_classes) for targets of that shape."""
+        return self.losses[self.config.train.loss.name](logits.float(), targets, class_weight, self.config.train.loss)

@@ -81,7 +81,7 @@ class History(pl.Callback):
         if infinite:
             raise InputError(
                 f"training diverged in epoch {trainer.current_epoch + 1} ({', '.join(infinite)}); lower "
-                "train.optimizer.learning_rate or augment.gain_db, or set frontend.compression.name"
+                "train.optimizer.learning_rate or augment.gain_db, or compress (frontend.compression.name)"
             )
         row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
         self.rows.append(row)

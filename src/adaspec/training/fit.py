@@ -180,7 +180,7 @@ def _training_data(
     """Random windows, of spectrograms where these are fixed and cached; longer ones where they may be played faster."""
     representation: Representation = store.representation
     clips = {clip_id: store.tensor(clip_id).to(model.device) for clip_id in train["clip_id"]}
-    if config.frontend.cached:
+    if config.frontend.caches:
         representation = LogSpectrogram(model.frontend)
         clips = {clip_id: representation.encode(waveform) for clip_id, waveform in clips.items()}
     batches = train_batches(
@@ -201,7 +201,7 @@ def _validation_data(store: FeatureStore, validation: pd.DataFrame, model: Audio
     """Windows side by side, or their spectrograms where these are fixed and cached."""
     n_window, pad = store.representation.length(model.n_samples), config.features.window.pad
     windows = EvenWindows(store, list(validation["clip_id"]), n_window, pad, 0.0, 2 * config.train.batch_size)
-    if not config.frontend.cached:
+    if not config.frontend.caches:
         return _Data(windows, store.representation)
     ready = [
         (positions, model.spectrogram(stored.to(model.device), store.representation)) for positions, stored in windows

@@ -10,12 +10,12 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from adaspec.backbones import combined
 from adaspec.config import Config
 from adaspec.errors import InputError
 from adaspec.features.representation import Decoder
 from adaspec.features.windows import vote
 from adaspec.models.classifier import AudioClassifier
+from adaspec.models.scoring import probabilities
 from adaspec.runtime.seeding import torch_seed
 from adaspec.tasks import Task
 from adaspec.training.augment import augment_compressed, augment_inputs, augment_spectrograms, sound_of
@@ -119,15 +119,14 @@ class FoldModule(pl.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         positions, stored = batch
-        logits = combined(self.model.logits(stored, self.validation_representation))
-        self.validation_outputs.append((positions, logits.float().softmax(dim=1)))
+        self.validation_outputs.append((positions, probabilities(self.model, stored, self.validation_representation)))
 
     def on_validation_epoch_end(self) -> None:
         positions = torch.cat([positions for positions, _ in self.validation_outputs]).cpu()
-        probabilities = torch.cat([probabilities for _, probabilities in self.validation_outputs]).cpu()
+        windows = torch.cat([rows for _, rows in self.validation_outputs]).cpu()
         self.validation_outputs.clear()
         targets = self.validation_targets
-        scores = vote(probabilities, positions, len(targets), "mean")
+        scores = vote(windows, positions, len(targets), "mean")
         # The floor keeps the loss finite where the true class has no probability left.
         own = scores.gather(1, targets[:, None]).clamp_min(1e-7)
         self.log("validation_loss", -own.log().mean())

@@ -7,10 +7,11 @@ from typing import Literal
 
 import numpy as np
 
+from adaspec.errors import InputError
 from adaspec.evaluation.scores.contract import Array
 from adaspec.evaluation.scores.error_curve import ErrorCurve, error_curve
 
-__all__ = ["AsvErrors", "Costs", "asv_errors", "tandem_cost"]
+__all__ = ["AsvErrors", "Costs", "asv_errors", "tandem_cost", "tandem_weights"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,28 @@ def asv_errors(target: Array, nontarget: Array, spoof: Array) -> AsvErrors:
     )
 
 
+def tandem_weights(asv: AsvErrors, costs: Costs | None = None) -> tuple[float, float, float]:
+    """What ASV costs alone (C0 of 2021), what a rejected bona fide trial costs (C1), what an accepted spoof costs (C2).
+
+    Raises
+    ------
+    InputError
+        With these ASV errors a detector cannot lower the cost.
+    """
+    costs = Costs() if costs is None else costs
+    p_target = (1 - costs.p_spoof) * costs.p_target
+    p_nontarget = (1 - costs.p_spoof) * (1 - costs.p_target)
+    asv_alone = p_target * costs.miss * asv.p_miss + p_nontarget * costs.fa * asv.p_fa  # C0 of 2021
+    missing = p_target * costs.miss - asv_alone  # C1: what a rejected bona fide trial costs
+    accepting = costs.p_spoof * costs.fa * asv.p_fa_spoof  # C2: what an accepted spoofed trial costs
+    if missing <= 0 or accepting <= 0:
+        raise InputError(
+            f"ASV error rates p_fa={asv.p_fa:g}, p_miss={asv.p_miss:g}, p_fa_spoof={asv.p_fa_spoof:g} leave a detector "
+            "nothing to gain, so t-DCF is not defined; check the ASV scores' direction"
+        )
+    return asv_alone, missing, accepting
+
+
 def tandem_cost(
     curve: ErrorCurve, asv: AsvErrors, formulation: Literal["2019", "2021"], costs: Costs | None = None
 ) -> Array:
@@ -85,7 +108,7 @@ def tandem_cost(
 
     Raises
     ------
-    ValueError
+    InputError
         With these ASV errors a detector cannot lower the cost.
 
     References
@@ -94,17 +117,7 @@ def tandem_cost(
     Automatic Speaker Verification", Odyssey 2018, eq. 10; "Tandem Assessment of Spoofing Countermeasures and Automatic
     Speaker Verification: Fundamentals", IEEE/ACM TASLP 28, 2020, section IV, https://arxiv.org/abs/2007.05979
     """
-    costs = Costs() if costs is None else costs
-    p_target = (1 - costs.p_spoof) * costs.p_target
-    p_nontarget = (1 - costs.p_spoof) * (1 - costs.p_target)
-    asv_alone = p_target * costs.miss * asv.p_miss + p_nontarget * costs.fa * asv.p_fa  # C0 of 2021
-    missing = p_target * costs.miss - asv_alone  # C1: what a rejected bona fide trial costs
-    accepting = costs.p_spoof * costs.fa * asv.p_fa_spoof  # C2: what an accepted spoofed trial costs
-    if missing <= 0 or accepting <= 0:
-        raise ValueError(
-            f"ASV error rates p_fa={asv.p_fa:g}, p_miss={asv.p_miss:g}, p_fa_spoof={asv.p_fa_spoof:g} leave a detector "
-            "nothing to gain, so t-DCF is not defined; check the ASV scores' direction"
-        )
+    asv_alone, missing, accepting = tandem_weights(asv, costs)
     constant = asv_alone if formulation == "2021" else 0.0
     cost = constant + missing * curve.p_miss + accepting * curve.p_fa
     return cost / (constant + min(missing, accepting))

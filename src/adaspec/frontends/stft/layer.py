@@ -192,7 +192,7 @@ class AdaptiveSTFT(nn.Module):
         if self.mel is not None:
             self.mel.requires_grad_(on)
         elif on:
-            raise SettingError("learn_mel", "=True needs mel bands, but n_mels is None")
+            raise SettingError("learn_mel", "=True needs mel bands, but there are none; set n_mels")
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         # Kernels that were learned elsewhere are taken over, and stay fixed where nothing is to be learned.

@@ -76,7 +76,7 @@ def _frequency_problems(s: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if not 0 <= s["f_min"] < s["f_max"]:
         yield "f_min", f" must be at least 0 and below f_max={s['f_max']} (in Hz)"
     if s["learn_mel"] and s["n_mels"] is None:
-        yield "learn_mel", " needs mel bands, but n_mels is None; set n_mels"
+        yield "learn_mel", " needs mel bands, but there are none; set n_mels"
 
 
 def _kernel_problems(s: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

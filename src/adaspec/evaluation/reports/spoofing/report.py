@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
+from adaspec.errors import InputError
 from adaspec.evaluation.figures import FIGURES
 from adaspec.evaluation.reports.classification import ClassificationReport
 from adaspec.evaluation.reports.contract import Evidence
@@ -21,12 +23,14 @@ from adaspec.evaluation.reports.spoofing.figures import (
 )
 from adaspec.evaluation.reports.spoofing.text import asv_errors_of, describe
 from adaspec.evaluation.reports.spoofing.trials import TrialScores, log_odds
-from adaspec.evaluation.scores.tandem import AsvErrors
+from adaspec.evaluation.scores.tandem import AsvErrors, tandem_weights
 from adaspec.evaluation.summary import headline
 from adaspec.runtime.files import write_csv
 from adaspec.tables import BONAFIDE, SPOOF
 
 __all__ = ["SpoofingReport"]
+
+log = logging.getLogger(__name__)
 
 
 class SpoofingReport:
@@ -91,9 +95,16 @@ def _with_attacks(clips: pd.DataFrame) -> pd.DataFrame:
 
 
 def _asv_errors(evidence: Evidence) -> AsvErrors | None:
-    """As configured, else from the data set's ASV scores; None where it has none."""
+    """As configured, else from the data set's ASV scores; None where it has none, or where they define no t-DCF."""
     if evidence.config.asv_error_rates is not None:
-        return AsvErrors(*evidence.config.asv_error_rates)
-    if evidence.asv_scores is None or evidence.asv_scores.empty:
+        asv = AsvErrors(*evidence.config.asv_error_rates)
+    elif evidence.asv_scores is None or evidence.asv_scores.empty:
         return None
-    return asv_errors_of(evidence.asv_scores)
+    else:
+        asv = asv_errors_of(evidence.asv_scores)
+    try:
+        tandem_weights(asv)
+    except InputError as error:
+        log.warning("%s; it is left out", error)
+        return None
+    return asv
