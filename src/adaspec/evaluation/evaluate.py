@@ -20,6 +20,7 @@ from adaspec.models.saved import load
 from adaspec.models.scoring import score_clips
 from adaspec.runtime.engine import torch_device
 from adaspec.runtime.files import complete_folder, write_csv, write_json
+from adaspec.tables.stored import labelled_rows
 from adaspec.tasks import task_name
 
 __all__ = ["DETAILS", "Evaluation", "evaluate"]
@@ -98,7 +99,7 @@ def evaluate(
     asv_scores : DataFrame, optional
         Output of the stage `prepare`, for reports that need it.
     """
-    used = folds[folds["weight"] > 0].merge(clips.drop(columns="fold"), on="clip_id")
+    used = labelled_rows(clips, folds, clips.columns.drop(["clip_id", "fold"]).tolist())
     trained = {int(str(fold)): load(models / f"fold-{fold}") for fold in sorted(used["fold"].unique())}
     labels = next(iter(trained.values())).labels
     report = REPORTS[task_name(labels)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +27,6 @@ def read_asv_scores(path: Path) -> pd.DataFrame:
     return read_csv(path, score="float64")
 
 
-def labelled_rows(clips: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
-    """Rows of folds.csv that count, each with the label of its clip."""
-    return folds[folds["weight"] > 0].merge(clips[["clip_id", "label"]], on="clip_id")
+def labelled_rows(clips: pd.DataFrame, folds: pd.DataFrame, columns: Sequence[str] = ("label",)) -> pd.DataFrame:
+    """Rows of folds.csv that count, each with the label of its clip, or with other columns of clips.csv."""
+    return folds[folds["weight"] > 0].merge(clips[["clip_id", *columns]], on="clip_id")
