@@ -20,13 +20,11 @@ from adaspec.models.saved import load
 from adaspec.models.scoring import score_clips
 from adaspec.runtime.engine import torch_device
 from adaspec.runtime.files import complete_folder, write_csv, write_json
-from adaspec.tables.columns import score_column
+from adaspec.tables.columns import DETAILS, score_column
 from adaspec.tables.stored import labelled_rows
 from adaspec.tasks import task_name
 
-__all__ = ["DETAILS", "Evaluation", "evaluate"]
-
-DETAILS = "details"  # folder below metrics with all but the headline
+__all__ = ["Evaluation", "evaluate"]
 
 
 @dataclass(frozen=True)

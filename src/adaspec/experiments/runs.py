@@ -13,11 +13,11 @@ import pandas as pd
 from adaspec.errors import InputError
 from adaspec.experiments.repository import read_at
 from adaspec.runtime.text import one_line
-from adaspec.tables.columns import labels_of, score_column
+from adaspec.tables.columns import DETAILS, labels_of, score_column
 
 __all__ = ["KEYS", "Setting", "read_metrics", "read_predictions", "read_setting"]
 
-DETAILS = "metrics/details"  # in the repository
+FOLDER = f"metrics/{DETAILS}"  # in the repository
 PREDICTIONS = "predictions.csv"
 KEYS = {  # what all runs must agree on, clip by clip -> what to do where they do not
     "fold": "compare runs of one split: clips without folds of their own are split anew with every seed",
@@ -149,9 +149,9 @@ def read_metrics(run: str, name: str) -> str:
         There is no such run, or it has no such file.
     """
     if not Path(run).is_dir():
-        return read_at(f"{DETAILS}/{name}", run)
+        return read_at(f"{FOLDER}/{name}", run)
     path = Path(run) / name
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error}); give a folder such as {DETAILS}") from None
+        raise InputError(f"{path} cannot be read ({error}); give a folder such as {FOLDER}") from None

@@ -1,15 +1,16 @@
-"""Columns of the tables that the stages hand on, in their order."""
+"""Columns of the tables that the stages hand on, in their order, and the folder of those that come out."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-__all__ = ["CLIP_COLUMNS", "FOLD_COLUMNS", "labels_of", "score_column"]
+__all__ = ["CLIP_COLUMNS", "DETAILS", "FOLD_COLUMNS", "labels_of", "score_column"]
 
 # clips.csv: a row per usable file; then what the data set adds, such as `speaker` and `attack`.
 CLIP_COLUMNS = ("clip_id", "path", "digest", "label", "group", "fold", "subset", "n_samples", "sample_rate")
 FOLD_COLUMNS = ("fold", "clip_id", "role", "weight")  # folds.csv
 SCORE = "score_"  # predictions.csv: a column per label
+DETAILS = "details"  # folder below metrics with all but the headline
 
 
 def score_column(label: str) -> str:
