@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pandas as pd
 
 from adaspec.runtime.files import read_csv
 
-__all__ = ["labelled_rows", "read_asv_scores", "read_clips", "read_folds"]
+__all__ = ["data_digest", "labelled_rows", "read_asv_scores", "read_clips", "read_folds"]
 
 
 def read_clips(path: Path) -> pd.DataFrame:
@@ -25,6 +26,13 @@ def read_folds(path: Path) -> pd.DataFrame:
 def read_asv_scores(path: Path) -> pd.DataFrame:
     """Read asv_scores.csv: text, but a float for `score`."""
     return read_csv(path, score="float64")
+
+
+def data_digest(clips: pd.DataFrame, folds: pd.DataFrame) -> bytes:
+    """SHA-256 of what training sees of the data: the clips' names, bytes and labels, and the folds."""
+    content = hashlib.sha256(clips[["clip_id", "digest", "label"]].to_csv(index=False).encode())
+    content.update(folds.to_csv(index=False).encode())
+    return content.digest()
 
 
 def labelled_rows(clips: pd.DataFrame, folds: pd.DataFrame, columns: Sequence[str] = ("label",)) -> pd.DataFrame:
