@@ -163,7 +163,7 @@ def predict(
     form: Annotated[Form, typer.Option("--format", help="What is printed.")] = Form.TABLE,
     windows: Annotated[bool, typer.Option("--windows", help="Also print each window.")] = False,
     voting: Annotated[Vote, typer.Option("--vote", help="How the windows of a recording are combined.")] = Vote.MEAN,
-    overlap: Annotated[float, typer.Option(min=0, max=0.95, help="Overlap of neighbouring windows, as a fraction.")] = 0.0,
+    overlap: Annotated[float, typer.Option(min=0, max=0.95, help="Overlap of windows, as a fraction of one.")] = 0.0,
 ) -> None:
     """Classify recordings of any rate, channels and length; those that cannot be read are reported and skipped."""
     from adaspec.audio import BadClipError, read_bytes
