@@ -34,7 +34,8 @@ def results(folder: Path) -> str:
 # Results
 
 What the recipes reach, task by task: the table, the command that measures it, the verdict and a figure. Scores are means over folds
-and seeds; std is over folds and seeds together; the interval is the 95 % bootstrap interval over test clips ([how](reproducibility.md)).
+and seeds; std is over folds and seeds together; the interval is a 95 % bootstrap interval ([how](reproducibility.md)). Where the line below
+a table names a commit, it draws test clips, or whole groups where these share a source; all others were measured before that, and draw clips one by one.
 The test fold decided nothing: knobs were chosen on validation parts, as the [lab notes](lab/index.md) tell. Times are those of one
 `dvc exp run`, from the recordings to the scores. Another processor rounds differently, and so moves single clips.
 

@@ -44,8 +44,8 @@ def made(record: Record) -> str:
     told += [machine["gpu"]] if machine["gpu"] else []
     told.append(f"torch {versions['torch']}")
     note = f"; {record['note']}" if "note" in record else ""
-    source = f"taken over from {record['source']}" if "source" in record else f"commit {record['commit'][:7]}"
-    return f"*Measured on: {'; '.join(told)}{note} ({source}).*"
+    commit = f" (commit {record['commit'][:7]})" if "commit" in record else ""
+    return f"*Measured on: {'; '.join(told)}{note}{commit}.*"
 
 
 def code(*commands: str) -> str:

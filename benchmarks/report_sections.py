@@ -243,7 +243,7 @@ seed, all else as in params.yaml (64 bands, n_fft 1024).
 
 {figure("embedded", "Accuracy on the embedded data set with its interval, for seven front ends")}
 
-{made(records["fixed"])}
+Fixed: {made(records["fixed"])} All else: {made(records["window"])}
 
 Lab note: [what was learned](lab/embedded.md).
 """

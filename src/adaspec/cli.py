@@ -26,7 +26,7 @@ class Form(enum.StrEnum):
 
 
 class Vote(enum.StrEnum):
-    """Of windows."""
+    """How windows are combined."""
 
     MEAN = "mean"
     MAJORITY = "majority"
@@ -99,7 +99,7 @@ def ablation(
     jobs: Annotated[int, typer.Option(min=1, help="Variants at a time; the folds of each share the cores.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for table and figures.")] = Path("reports/ablation"),
 ) -> None:
-    """Does learning window and kernels help? Queue seven variants as DVC experiments, and tell what came out.
+    """Does learning window and kernels help? Queue seven variants as DVC experiments, and report what came out.
 
     Variants that are done are not run again: after a break, give the same command.
     """
@@ -161,11 +161,11 @@ def predict(
     model: Annotated[Path, typer.Argument(help="A model such as models/fold-1, or models: all folds, averaged.")],
     recordings: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER", help="Audio files, or folders of such.")],
     form: Annotated[Form, typer.Option("--format", help="What is printed.")] = Form.TABLE,
-    windows: Annotated[bool, typer.Option("--windows", help="Tell every window besides the whole recording.")] = False,
-    voting: Annotated[Vote, typer.Option("--vote", help="Over the windows of a recording.")] = Vote.MEAN,
-    overlap: Annotated[float, typer.Option(min=0, max=0.95, help="Of neighbouring windows, as a fraction.")] = 0.0,
+    windows: Annotated[bool, typer.Option("--windows", help="Also print each window.")] = False,
+    voting: Annotated[Vote, typer.Option("--vote", help="How the windows of a recording are combined.")] = Vote.MEAN,
+    overlap: Annotated[float, typer.Option(min=0, max=0.95, help="Overlap of windows, as a fraction of one.")] = 0.0,
 ) -> None:
-    """Classify recordings of any rate, channels and length; those that cannot be read are told, the others done."""
+    """Classify recordings of any rate, channels and length; those that cannot be read are reported and skipped."""
     from adaspec.audio import BadClipError, read_bytes
     from adaspec.errors import InputError
     from adaspec.models.predictor import Predictor, find_audio, find_models

@@ -17,9 +17,9 @@ class NoiseConfig(Section):
     """Added noise."""
 
     snr_db: tuple[Real, Real] | None
-    """[lowest, highest] signal-to-noise ratio, dB; null = no noise."""
+    """[lowest, highest] signal-to-noise ratio of added noise, dB; null = no noise."""
     color_db: UpTo60
-    """Standard deviation of the gains that colour it, dB; 0 = white. Waveforms only."""
+    """Standard deviation of the gains that colour the added noise, dB; 0 = white. Waveforms only."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -32,11 +32,11 @@ class MixConfig(Section):
     """Two clips at once."""
 
     name: Literal["none", "mixup", "between_class"]
-    """between_class: loudness-aware, with a clip of another class."""
+    """How two clips are mixed; between_class: loudness-aware, with a clip of another class."""
     probability: Annotated[Real, Field(gt=0, le=1)]
     """Share of clips that are mixed."""
     alpha: Positive
-    """A clip's share in the mixture is drawn from Beta(alpha, alpha); 1 = uniform."""
+    """Shares of mixed clips are drawn from Beta(alpha, alpha); 1 = uniform."""
 
 
 class AugmentConfig(Section):
@@ -45,33 +45,35 @@ class AugmentConfig(Section):
     of_waveforms: ClassVar[tuple[str, ...]] = ("resynthesis", "speed", "band_limit_hz", "impulses", "polarity")
 
     enabled: Switch
-    """false: none of it."""
+    """Whether training clips are changed at all; false leaves the rest of this section unread."""
     resynthesis: Annotated[Real, Field(ge=0, le=1)]
-    """Anti-spoofing: share of spoofed clips that give way to bona fide ones, re-synthesised. Waveforms only."""
+    """Share of spoofed clips that give way to bona fide ones, re-synthesised; anti-spoofing alone. Waveforms only."""
     speed: Annotated[Real, Field(ge=0, le=0.9)]
-    """+- this fraction, pitch included. Waveforms only."""
+    """Random speed, up to this fraction faster or slower, pitch included. Waveforms only."""
     band_limit_hz: tuple[NonNegative, Positive] | None
-    """[highest lower edge, lowest upper edge] of a random band, Hz; null = none. Waveforms only."""
+    """[highest lower edge, lowest upper edge] of the random band that clips are limited to, Hz; null = all frequencies.
+    Waveforms only."""
     impulses: Fraction
     """Impulsive noise on up to this fraction of the samples. Waveforms only."""
     equalizer_db: UpTo60
     """Standard deviation of a random equaliser's gains, dB."""
     gain_db: UpTo60
-    """+- dB."""
+    """Random gain, up to this many dB either way."""
     polarity: Switch
-    """Half of the waveforms upside down. Waveforms only."""
+    """Turn half of the waveforms upside down. Waveforms only."""
     delay: Fraction
-    """Silence before the clip, up to this fraction of the window."""
+    """Random silence before the clip, up to this fraction of the window."""
     time_shift: Annotated[Real, Field(ge=0, le=1)]
-    """+- wrap-around shift, as a fraction of the window."""
+    """Random rotation in time, up to this fraction of the window either way; what leaves at one end comes in at the
+    other."""
     time_stretch: Annotated[Real, Field(ge=0, le=0.9)]
-    """+- this fraction of the speed; pitch stays."""
+    """Random speed at the same pitch, up to this fraction faster or slower."""
     freq_shift: Annotated[int, Field(ge=0, strict=True)]
-    """+- bands."""
+    """Random shift in frequency, up to this many bands up or down."""
     freq_mask: Annotated[int, Field(ge=0, strict=True)]
-    """SpecAugment: bands that are masked, at most."""
+    """Longest stretch of bands that is masked (SpecAugment)."""
     time_mask: Annotated[int, Field(ge=0, strict=True)]
-    """SpecAugment: frames that are masked, at most."""
+    """Longest stretch of frames that is masked (SpecAugment)."""
     noise: NoiseConfig
     mix: MixConfig
 

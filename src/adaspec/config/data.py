@@ -57,7 +57,7 @@ class SyntheticConfig(Section):
     duration_s: Annotated[Real, Field(ge=0.5, le=60)]
     """Length of a clip, s."""
     seed: Seed
-    """Of the generated sound."""
+    """Seed of the generated sound."""
 
 
 class AudioConfig(Section):

@@ -164,7 +164,7 @@ def explain(problem: Any) -> str:
         return f"{name}: unknown key{hint}"
     key, told = ".".join(keys), _shown(problem["input"])
     if (new := renamed(key)) and problem["type"] == "model_type":
-        return f"{key}={told}: {key} is now a section; what it said is said by {new}"
+        return f"{key}={told}: {key} is now a section; set {new} instead"
     if problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
         return f"{key}={told}: too few values"
     if problem["type"] == "missing":

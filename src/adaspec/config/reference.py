@@ -104,7 +104,7 @@ def _members(annotation: Any, metadata: list[Any]) -> list[str]:
             return [f"list of {' or '.join(dict.fromkeys(_members(kinds[0], [])))}"]
         return [f"[{', '.join(' or '.join(_members(each, [])) for each in kinds)}]"]
     names = {bool: "true or false", int: "whole number", float: "number", str: "text"}
-    return [names.get(annotation, "as described") + _bounds(metadata)]
+    return [names.get(annotation, "entries") + _bounds(metadata)]
 
 
 def _bounds(metadata: list[Any]) -> str:

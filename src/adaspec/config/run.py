@@ -16,20 +16,20 @@ class EvaluateConfig(Section):
     """How test clips are scored."""
 
     vote: Literal["mean", "majority"]
-    """Over the windows of a clip."""
+    """How the windows of a clip are combined."""
     overlap: Annotated[Real, Field(ge=0, le=0.95)]
-    """Of neighbouring windows, as a fraction of one: more windows, more votes."""
+    """Overlap of neighbouring windows of a test clip, as a fraction of one; more overlap, more windows."""
     n_bootstrap: Annotated[int, Field(ge=100, le=100_000, strict=True)]
-    """Resamples for the 95 % intervals."""
+    """Number of resamples for the 95 % intervals."""
     asv_error_rates: tuple[Probability, Probability, Probability] | None
-    """For the t-DCF: [Pfa, Pmiss, Pfa of spoofs] of speaker verification; null = the data set's own."""
+    """[Pfa, Pmiss, Pfa of spoofs] of speaker verification, for the t-DCF; null = the data set's own."""
 
 
 class TrackingConfig(Section):
     """Where runs are recorded."""
 
     tracker: Literal["mlflow", "none"]
-    """What records them."""
+    """What records runs: MLflow, or nothing."""
     experiment: Annotated[str, Field(min_length=1)]
     """MLflow experiment that runs are filed in."""
 
@@ -47,8 +47,8 @@ class EngineConfig(Section):
     """How work is spread: decides time, never results."""
 
     workers: Count | None
-    """Processes for decoding; null = all cores."""
+    """Processes for decoding; null = one per core."""
     parallel_folds: Count | None
-    """Folds at a time; null = as many as fill the cores in every round."""
+    """Folds that are trained at a time; null = as many as fill the cores in every round."""
     checkpoint_interval_s: NonNegative
-    """Least time between two checkpoints of a fold, s; each is at the end of an epoch."""
+    """Least time between two checkpoints of a fold, s; checkpoints are written at the end of an epoch."""

@@ -15,48 +15,49 @@ class OptimizerConfig(Section):
     """How weights are moved."""
 
     name: Literal["adamw", "sgd", "muon"]
-    """muon takes NAdamW where it does not apply."""
+    """Optimiser; muon leaves what it cannot move, such as norms and biases, to NAdamW."""
     learning_rate: Positive
-    """The highest."""
+    """Highest learning rate, after the warm-up."""
     weight_decay: NonNegative
-    """Of the backbone's matrices and filters; never applied to the front end."""
+    """Weight decay of the backbone's matrices and filters; never applied to the front end."""
     momentum: Fraction
-    """Of sgd and muon."""
+    """Momentum; read by sgd and muon."""
 
 
 class ScheduleConfig(Section):
     """How the learning rate moves."""
 
     name: Literal["cosine", "exponential"]
-    """After the warm-up: half a cosine to 0, or a factor per epoch."""
+    """How the learning rate falls after the warm-up: by half a cosine to 0, or by a factor per epoch."""
     warmup_fraction: Fraction
-    """Of all steps, linear."""
+    """Share of all steps in which the learning rate rises, linearly, to its highest."""
     gamma: Annotated[Real, Field(gt=0, le=1)]
-    """Of exponential: the factor per epoch."""
+    """Factor on the learning rate per epoch; read by exponential."""
 
 
 class LossConfig(Section):
     """What is minimised."""
 
     name: Literal["cross_entropy", "focal", "oc_softmax"]
-    """oc_softmax is for anti-spoofing, with backbone.head: one_class."""
+    """Loss; oc_softmax is for anti-spoofing, with backbone.head: one_class."""
     focal_gamma: NonNegative
-    """Of focal: 0 is cross-entropy."""
+    """How little clips weigh that are classified well; read by focal, where 0 is cross-entropy."""
     label_smoothing: Fraction
-    """Share of each target that is spread over all classes."""
+    """Share of each clip's label that is spread over all classes."""
 
 
 class FrontendTrainConfig(Section):
     """How learned windows, kernels and mel bands are trained; read where the front end learns."""
 
     lr_multiplier: NonNegative
-    """Their learning rate over that of the backbone."""
+    """Learning rate of the front end over that of the backbone."""
     freeze_epochs: Annotated[int, Field(ge=0, strict=True)]
-    """Epochs before they begin to learn."""
+    """Epochs before the front end begins to learn."""
     l2_sp: NonNegative
-    """L2-SP: they are drawn back to their start, per step by this times their rate; in place of weight decay."""
+    """How strongly the front end is drawn back to its start (L2-SP), per step by this times its learning rate; in place
+    of weight decay."""
     gradient_clip: Positive | None
-    """Largest norm of their gradient; null = none."""
+    """Largest norm of the front end's gradient; null = no limit."""
 
 
 class TrainConfig(Section):
@@ -65,22 +66,22 @@ class TrainConfig(Section):
     epochs: Count
     """Passes over the training clips."""
     batch_size: Annotated[int, Field(ge=2, strict=True)]
-    """Windows per step."""
+    """Windows in each training step."""
     gradient_clip: Positive | None
-    """Largest norm of the backbone's gradient; null = none."""
+    """Largest norm of the backbone's gradient; null = no limit."""
     ema_decay: Fraction | None
-    """Exponential moving average of the weights, per step; null = none."""
+    """Decay, per step, of the moving average of weights that is validated, tested and saved; null = no average."""
     early_stopping_patience: Count | None
     """Epochs without a lower validation loss before training stops, and the best epoch counts; null = the last epoch
     counts."""
     device: Literal["auto", "cpu"]
-    """auto: the GPU, where there is one."""
+    """Where to compute; auto: on the GPU, where there is one."""
     precision: Literal["auto", 32, "bf16"]
-    """auto: bf16 where the processor has it (on the CPU with one thread per fold)."""
+    """Arithmetic of training; auto: bf16 where the processor has it (on the CPU with one thread per fold), else 32."""
     compile: Switch
-    """torch.compile the backbone: pays where training takes many minutes."""
+    """Compile the backbone by torch.compile, which pays where training takes many minutes."""
     threads_per_fold: Count
-    """Changes the order of float sums, and so the weights."""
+    """Threads of each fold; they change the order of float sums, and so the weights."""
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     loss: LossConfig

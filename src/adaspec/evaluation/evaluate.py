@@ -20,11 +20,11 @@ from adaspec.models.saved import load
 from adaspec.models.scoring import score_clips
 from adaspec.runtime.engine import torch_device
 from adaspec.runtime.files import complete_folder, write_csv, write_json
+from adaspec.tables.columns import DETAILS, score_column
+from adaspec.tables.stored import labelled_rows
 from adaspec.tasks import task_name
 
-__all__ = ["DETAILS", "Evaluation", "evaluate"]
-
-DETAILS = "details"  # folder below metrics with all but the headline
+__all__ = ["Evaluation", "evaluate"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def evaluate(
     asv_scores : DataFrame, optional
         Output of the stage `prepare`, for reports that need it.
     """
-    used = folds[folds["weight"] > 0].merge(clips.drop(columns="fold"), on="clip_id")
+    used = labelled_rows(clips, folds, clips.columns.drop(["clip_id", "fold"]).tolist())
     trained = {int(str(fold)): load(models / f"fold-{fold}") for fold in sorted(used["fold"].unique())}
     labels = next(iter(trained.values())).labels
     report = REPORTS[task_name(labels)]
@@ -106,7 +106,7 @@ def evaluate(
     evidence = Evidence(
         scored, used[used["role"] == "train"], labels, config.evaluate, config.seed, asv_scores=asv_scores
     )
-    shown = ["clip_id", "fold", "label", "predicted", *(f"score_{label}" for label in labels)]
+    shown = ["clip_id", "fold", "label", "predicted", *map(score_column, labels)]
     return Evaluation(
         report=report(evidence),
         learned=Learned(trained),
@@ -128,6 +128,6 @@ def _scored(rows: pd.DataFrame, trained: dict[int, AudioClassifier], config: Con
         scores = score_clips(model, list(own["clip_id"]), store, voting.vote, voting.overlap).numpy()
         model.to("cpu")
         own["predicted"] = [model.labels[index] for index in scores.argmax(axis=1)]
-        columns = [f"score_{label}" for label in model.labels]
+        columns = [score_column(label) for label in model.labels]
         tables.append(pd.concat([own, pd.DataFrame(scores, columns=columns)], axis=1))
     return pd.concat(tables, ignore_index=True)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from adaspec.evaluation.figures import shade_confusion
 from adaspec.evaluation.scores.classification import confusion_matrix
 from adaspec.runtime.figures import save_figure
+from adaspec.tables.columns import labels_of
 
 __all__ = ["draw_confusions", "draw_curves", "draw_windows"]
 
@@ -51,8 +52,7 @@ def draw_confusions(predictions: dict[str, pd.DataFrame], path: Path) -> None:
         Variant -> predictions.csv.
     path : Path
     """
-    first = next(iter(predictions.values()))
-    labels = [column.removeprefix("score_") for column in map(str, first) if column.startswith("score_")]
+    labels = labels_of(next(iter(predictions.values())))
     n_rows = math.ceil(len(predictions) / N_COLUMNS)
     side = 1.6 + 0.22 * len(labels)
     figure = Figure(figsize=(min(N_COLUMNS, len(predictions)) * side + 1, n_rows * side), layout="constrained")

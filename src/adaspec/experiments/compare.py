@@ -18,8 +18,9 @@ from adaspec.errors import InputError
 from adaspec.evaluation.bootstrap import Draw, resampled_means
 from adaspec.evaluation.scores.contract import Score, Scored
 from adaspec.evaluation.summary import difference, interval, mean_and_std, paired_interval
-from adaspec.experiments.runs import KEYS, Setting, score_columns
+from adaspec.experiments.runs import KEYS, Setting
 from adaspec.runtime.seeding import generator
+from adaspec.tables.columns import labels_of
 
 __all__ = ["Comparison", "compare"]
 
@@ -173,13 +174,13 @@ def _check_same_clips(settings: list[Setting]) -> None:
     for other, table in runs[1:]:
         for kind, here, there in (
             ("clip", reference.index, table.index),
-            ("class", pd.Index(score_columns(reference)), pd.Index(score_columns(table))),
+            ("class", pd.Index(labels_of(reference)), pd.Index(labels_of(table))),
         ):
             unshared = here.symmetric_difference(there)
             if not unshared.empty:
                 owner = name if unshared[0] in here else other
                 raise InputError(
-                    f"{name} and {other} cannot be compared: {kind} {unshared[0].removeprefix('score_')} is in {owner} "
+                    f"{name} and {other} cannot be compared: {kind} {unshared[0]} is in {owner} "
                     f"only (one of {len(unshared)} such); compare runs of one data set"
                 )
         for key, remedy in KEYS.items():

@@ -13,10 +13,11 @@ import pandas as pd
 from adaspec.errors import InputError
 from adaspec.experiments.repository import read_at
 from adaspec.runtime.text import one_line
+from adaspec.tables.columns import DETAILS, labels_of, score_column
 
-__all__ = ["KEYS", "Setting", "read_metrics", "read_predictions", "read_setting", "score_columns"]
+__all__ = ["KEYS", "Setting", "read_metrics", "read_predictions", "read_setting"]
 
-DETAILS = "metrics/details"  # in the repository
+FOLDER = f"metrics/{DETAILS}"  # in the repository
 PREDICTIONS = "predictions.csv"
 KEYS = {  # what all runs must agree on, clip by clip -> what to do where they do not
     "fold": "compare runs of one split: clips without folds of their own are split anew with every seed",
@@ -55,10 +56,10 @@ class Setting:
         if len(self.runs) == 1:
             return self.hits[0].astype(bool)
         first, *_ = tables = self.tables
-        columns = score_columns(first)
+        labels = labels_of(first)
+        columns = [score_column(label) for label in labels]
         chosen = np.mean([table[columns].to_numpy(float) for table in tables], axis=0).argmax(axis=1)
-        labels = np.array([column.removeprefix("score_") for column in columns], dtype=object)
-        return np.asarray(labels[chosen] == first["label"].to_numpy(dtype=object), dtype=bool)
+        return np.asarray(np.array(labels, dtype=object)[chosen] == first["label"].to_numpy(dtype=object), dtype=bool)
 
 
 def read_setting(argument: str) -> Setting:
@@ -113,7 +114,8 @@ def read_predictions(run: str) -> pd.DataFrame:
         raise InputError(f"{run}: {PREDICTIONS} is not a table: {one_line(error)}") from None
     where = f"{run}: {PREDICTIONS}"
     missing = [column for column in COLUMNS if column not in table]
-    scores = score_columns(table)
+    labels = labels_of(table)
+    scores = [score_column(label) for label in labels]
     if missing or not scores:
         raise InputError(f"{where} lacks the columns {', '.join(missing or ['score_LABEL'])}; 'dvc repro' writes them")
     if table.empty:
@@ -125,9 +127,9 @@ def read_predictions(run: str) -> pd.DataFrame:
     unusable = table["clip_id"][~np.isfinite(table[scores].to_numpy(float)).all(axis=1)]
     if not unusable.empty:
         raise InputError(f"{where} has a score of clip {unusable.iloc[0]} that is not a number")
-    unknown = sorted((set(table["label"]) | set(table["predicted"])) - {s.removeprefix("score_") for s in scores})
+    unknown = sorted((set(table["label"]) | set(table["predicted"])) - set(labels))
     if unknown:
-        raise InputError(f"{where} has no column score_{unknown[0]}, but clips of that class")
+        raise InputError(f"{where} has no column {score_column(unknown[0])}, but clips of that class")
     return table
 
 
@@ -147,14 +149,9 @@ def read_metrics(run: str, name: str) -> str:
         There is no such run, or it has no such file.
     """
     if not Path(run).is_dir():
-        return read_at(f"{DETAILS}/{name}", run)
+        return read_at(f"{FOLDER}/{name}", run)
     path = Path(run) / name
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error}); give a folder such as {DETAILS}") from None
-
-
-def score_columns(table: pd.DataFrame) -> list[str]:
-    """Columns of predictions.csv that hold the scores of a class each."""
-    return [column for column in table.columns if column.startswith("score_")]
+        raise InputError(f"{path} cannot be read ({error}); give a folder such as {FOLDER}") from None

@@ -1,4 +1,4 @@
-"""Where folds and shards run: the only module that knows of processes and threads.
+"""Where folds and shards run.
 
 Results never depend on how many tasks run at once: they come back in the order of the tasks, and a task that computes
 with torch sets its own number of threads.

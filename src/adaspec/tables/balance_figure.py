@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from adaspec.runtime.figures import save_figure
 from adaspec.tables.labels import ROLES
+from adaspec.tables.stored import labelled_rows
 
 __all__ = ["draw_balance"]
 
@@ -23,7 +24,7 @@ def draw_balance(folds: pd.DataFrame, clips: pd.DataFrame, path: Path) -> None:
         folds.csv and clips.csv.
     path : Path
     """
-    used = folds[folds["weight"] > 0].merge(clips[["clip_id", "label"]], on="clip_id")
+    used = labelled_rows(clips, folds)
     counts = used.groupby(["label", "role"])["weight"].sum().unstack(fill_value=0) / used["fold"].nunique()
     roles = [role for role in ROLES if role in counts]
     figure = Figure(figsize=(6.4, 1.2 + 0.2 * len(roles) * len(counts)), layout="constrained")

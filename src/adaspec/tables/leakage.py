@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from adaspec.errors import InputError
+from adaspec.tables.stored import labelled_rows
 
 __all__ = ["check_leakage"]
 
@@ -17,8 +18,9 @@ def check_leakage(folds: pd.DataFrame, clips: pd.DataFrame) -> None:
     InputError
         Names the fold, the roles, and the group or the copies.
     """
-    table = folds[folds["weight"] > 0].merge(clips[["clip_id", "group", "digest"]], on="clip_id")
-    for column in ("group", "digest"):
+    columns = ("group", "digest")
+    table = labelled_rows(clips, folds, columns)
+    for column in columns:
         n_roles = table.groupby(["fold", column])["role"].transform("nunique")
         leaking = table[n_roles > 1]
         if leaking.empty:

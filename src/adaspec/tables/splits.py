@@ -16,6 +16,7 @@ from adaspec.tables.balance import balance_role
 from adaspec.tables.columns import FOLD_COLUMNS
 from adaspec.tables.labels import ROLES, SUBSETS
 from adaspec.tables.leakage import check_leakage
+from adaspec.tables.stored import labelled_rows
 
 __all__ = ["describe_folds", "make_folds"]
 
@@ -187,7 +188,7 @@ def _check_classes(label: pd.Series, role: pd.Series, fold: int) -> None:
 
 def describe_folds(folds: pd.DataFrame, clips: pd.DataFrame) -> None:
     """Tell how many clips each role has, fold by fold; of uneven labels the rarest and the most frequent one."""
-    used = folds[folds["weight"] > 0].merge(clips[["clip_id", "label"]], on="clip_id")
+    used = labelled_rows(clips, folds)
     for fold, rows in used.groupby("fold"):
         told = []
         for role in ROLES:

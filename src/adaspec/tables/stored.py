@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from adaspec.runtime.files import read_csv
 
-__all__ = ["labelled_rows", "read_asv_scores", "read_clips", "read_folds"]
+__all__ = ["data_digest", "labelled_rows", "read_asv_scores", "read_clips", "read_folds"]
 
 
 def read_clips(path: Path) -> pd.DataFrame:
@@ -26,6 +28,13 @@ def read_asv_scores(path: Path) -> pd.DataFrame:
     return read_csv(path, score="float64")
 
 
-def labelled_rows(clips: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
-    """Rows of folds.csv that count, each with the label of its clip."""
-    return folds[folds["weight"] > 0].merge(clips[["clip_id", "label"]], on="clip_id")
+def data_digest(clips: pd.DataFrame, folds: pd.DataFrame) -> bytes:
+    """SHA-256 of what training sees of the data: the clips' names, bytes and labels, and the folds."""
+    content = hashlib.sha256(clips[["clip_id", "digest", "label"]].to_csv(index=False).encode())
+    content.update(folds.to_csv(index=False).encode())
+    return content.digest()
+
+
+def labelled_rows(clips: pd.DataFrame, folds: pd.DataFrame, columns: Sequence[str] = ("label",)) -> pd.DataFrame:
+    """Rows of folds.csv that count, each with the label of its clip, or with other columns of clips.csv."""
+    return folds[folds["weight"] > 0].merge(clips[["clip_id", *columns]], on="clip_id")

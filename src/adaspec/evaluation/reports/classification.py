@@ -16,6 +16,7 @@ from adaspec.evaluation.scores.contract import Scored
 from adaspec.evaluation.summary import headline, rounded, summarise
 from adaspec.runtime.files import write_csv
 from adaspec.runtime.seeding import generator
+from adaspec.tables.columns import score_column
 
 __all__ = ["ClassificationReport"]
 
@@ -63,7 +64,7 @@ class ClassificationReport:
     def worst_errors(self) -> pd.DataFrame:
         """Test clips that were taken for something else: fold, path, label, predicted, own_score; the worst first."""
         wrong = self.test[self.test["label"] != self.test["predicted"]]
-        own = [row[f"score_{row['label']}"] for row in wrong.to_dict("records")]
+        own = [row[score_column(row["label"])] for row in wrong.to_dict("records")]
         ranked = wrong.assign(own_score=own).sort_values(["own_score", "path"], kind="stable")
         return ranked[["fold", "path", "label", "predicted", "own_score"]].head(N_WORST)
 

@@ -6,7 +6,6 @@ missing heartbeat) and run again with the same values.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -35,6 +34,7 @@ from adaspec.runtime.progress import format_seconds
 from adaspec.runtime.text import one_line
 from adaspec.runtime.workspace import lock_file, only_one, state_folder
 from adaspec.tables import labelled_rows, read_clips, read_folds
+from adaspec.tables.stored import data_digest
 from adaspec.tracking import TRACKERS
 from adaspec.training.crossvalidate import check_training
 from adaspec.training.fit import fit_fold
@@ -97,14 +97,13 @@ class Worker:
         self.tables = CLIPS.read_bytes(), FOLDS.read_bytes()
         self.clips = read_clips(CLIPS)
         folds = read_folds(FOLDS)
-        digest = hashlib.sha256(self.clips[["clip_id", "digest", "label"]].to_csv(index=False).encode())
-        digest.update(folds.to_csv(index=False).encode())
-        if study.user_attrs.get("data", digest.hexdigest()) != digest.hexdigest():
+        digest = data_digest(self.clips, folds).hex()
+        if study.user_attrs.get("data", digest) != digest:
             raise InputError(
                 f"study {study.study_name} was begun with other clips or folds than {CLIPS} and {FOLDS} list now; "
                 "begin another one with --study"
             )
-        study.set_user_attr("data", digest.hexdigest())
+        study.set_user_attr("data", digest)
         # The test clips leave here, before anything is read of them.
         rows = labelled_rows(self.clips, folds)
         self.rows = {
