@@ -253,7 +253,7 @@ def test_recipe_that_does_not_exist_names_the_nearest(repository: Path) -> None:
             "train: {optimizer: sgd}",
             "recipes/bad.yaml: train.optimizer is now a section: set train.optimizer.name",
         ),
-        ("backbone: {name: wav_resnet}", "recipes/bad.yaml: backbone.name='wav_resnet'"),
+        ("backbone: {name: wav_resnet}", "recipes/bad.yaml: backbone.name: wav_resnet is now called resnet18"),
         ("", "recipes/bad.yaml must hold knobs, nested as in params.yaml; got None"),
         ("- seed", "recipes/bad.yaml must hold knobs, nested as in params.yaml; got ['seed']"),
     ],

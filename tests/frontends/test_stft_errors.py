@@ -52,7 +52,7 @@ TOLD: list[tuple[dict[str, Any], str]] = [
     ({"f_min": -1.0}, "f_min=-1.0 must be at least 0 and below f_max=8000.0 (in Hz)"),
     ({"f_min": math.nan}, "f_min=nan must be at least 0 and below f_max=8000.0 (in Hz)"),
     ({"f_max": math.nan}, "f_min=0.0 must be at least 0 and below f_max=nan (in Hz)"),
-    ({"n_mels": None, "learn_mel": True}, "learn_mel=True needs mel bands, but n_mels is None; set n_mels"),
+    ({"n_mels": None, "learn_mel": True}, "learn_mel=True needs mel bands, but there are none; set n_mels"),
     (
         {"n_fft": 8193, "learn_kernels": True},
         "n_fft=8193 makes 8193^2 learned kernel values, above 8192^2; lower n_fft, or learn banded kernels",

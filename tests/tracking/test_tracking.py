@@ -134,12 +134,16 @@ def test_tracking_creates_no_run_before_the_first_epoch(root: Path) -> None:
     assert client.get_experiment_by_name(CONFIG.tracking.experiment) is None
 
 
-def test_tracking_logs_every_knob_on_the_parent(root: Path) -> None:
+def test_tracking_logs_every_knob_that_decides_on_the_parent(root: Path) -> None:
     train(root)
     conclude(root)
     store = Store(root)
-    # What a search varies and how work is spread decide nothing of a run.
-    knobs = {key: str(value) for key, value in flatten(CONFIG).items() if not key.startswith(("tune.", "engine."))}
+    # What a search varies, how work is spread and where it is recorded decide nothing of a run.
+    knobs = {
+        key: str(value)
+        for key, value in flatten(CONFIG).items()
+        if not key.startswith(("tune.", "engine.", "tracking."))
+    }
     assert store.parent.data.params == knobs
     assert all(child.data.params == {} for child in store.children(store.parent).values())
 
