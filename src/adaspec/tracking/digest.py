@@ -11,6 +11,7 @@ import pandas as pd
 
 from adaspec.config import Config
 from adaspec.config.knobs import code_digest, deciding
+from adaspec.tables.stored import data_digest
 
 __all__ = ["training_digest"]
 
@@ -28,8 +29,7 @@ def training_digest(config: Config, clips: pd.DataFrame, folds: pd.DataFrame) ->
         clips.csv and folds.csv.
     """
     content = hashlib.sha256(json.dumps(deciding(config, "train"), sort_keys=True).encode())
-    content.update(clips[["clip_id", "digest", "label"]].to_csv(index=False).encode())
-    content.update(folds.to_csv(index=False).encode())
+    content.update(data_digest(clips, folds))
     content.update(code_digest("train").encode())
     content.update(" ".join(f"{package}={version(package)}" for package in PACKAGES).encode())
     weights = Path(config.backbone.timm.weights or "")
