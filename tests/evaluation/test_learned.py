@@ -34,23 +34,23 @@ def unchanged(layer: AdaptiveSTFT, fold: int) -> None:
 
 def narrowed_window(layer: AdaptiveSTFT, fold: int) -> None:
     """Twice the window's weight in its middle third, 1 % more in each further fold."""
-    layer.window[:, N_FFT // 3 : 2 * N_FFT // 3] *= 2 + 0.01 * fold
+    layer.window.values[:, N_FFT // 3 : 2 * N_FFT // 3] *= 2 + 0.01 * fold
 
 
 def moved_kernels(layer: AdaptiveSTFT, fold: int) -> None:
     """Bins 20 to 29 go up by a quarter of a bin; bin 40 falls silent, bin 41 entirely; bin 50 gets louder by 6 dB."""
     assert layer.kernels is not None
     k, n = torch.arange(20, 30)[:, None] + 0.25, torch.arange(N_FFT)
-    layer.kernels[:, 20:30] = (2 * torch.pi / N_FFT * k * n).cos()
-    layer.kernels[:, 64 + 20 : 64 + 30] = -(2 * torch.pi / N_FFT * k * n).sin()
+    layer.kernels.values[:, 20:30] = (2 * torch.pi / N_FFT * k * n).cos()
+    layer.kernels.values[:, 64 + 20 : 64 + 30] = -(2 * torch.pi / N_FFT * k * n).sin()
     for row, factor in ((40, 0.05), (41, 0.0), (50, 10**0.3)):
-        layer.kernels[:, [row, 64 + row]] *= factor
+        layer.kernels.values[:, [row, 64 + row]] *= factor
 
 
 def louder_mel(layer: AdaptiveSTFT, fold: int) -> None:
     assert layer.mel is not None
-    layer.mel *= 1.1
-    layer.mel[:, :, 3] = 0
+    layer.mel.weights *= 1.1
+    layer.mel.weights[:, :, 3] = 0
 
 
 def all_of_them(layer: AdaptiveSTFT, fold: int) -> None:
@@ -206,7 +206,7 @@ def test_figures_show_what_can_be_learned(tmp_path: Path, knobs: dict[str, Any],
 
 def test_three_transforms_have_their_own_numbers_rows_and_figures(tmp_path: Path) -> None:
     def second_alone(layer: AdaptiveSTFT, fold: int) -> None:
-        layer.window[1] *= 1.5
+        layer.window.values[1] *= 1.5
 
     knobs = WINDOW | KERNELS | MEL | {"frontend.n_transforms": 3, "frontend.window_ratio": 0.5}
     learned = Learned(models(tmp_path, second_alone, **knobs))
@@ -238,8 +238,8 @@ def test_learned_twice_gives_the_same_bytes_and_another_change_others(tmp_path: 
         all_of_them(layer, fold + 5)
         assert layer.kernels is not None
         assert layer.mel is not None
-        layer.kernels *= 1.3
-        layer.mel[:10] += 0.1
+        layer.kernels.values *= 1.3
+        layer.mel.weights[:10] += 0.1
 
     other = written(Learned(models(tmp_path / "other", otherwise, **knobs)), tmp_path / "third")
     files = [path.relative_to(first).as_posix() for path in first.rglob("*") if path.is_file()]

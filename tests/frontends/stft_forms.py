@@ -15,9 +15,11 @@ FORMS: dict[str, dict[str, Any]] = {
     "banded": {"learn_kernels": True, "kernel_form": "banded"},
     "unit_norm": {"learn_kernels": True, "kernel_constraint": "unit_norm"},
     "orthonormal": {"learn_kernels": True, "kernel_constraint": "orthonormal"},
+    "parametric": {"learn_kernels": True, "kernel_form": "parametric"},
+    "length": {"learn_length": True},
     "three": {"n_transforms": 3},
 }
-LEARN_ALL = {"learn_window": True, "learn_mel": True}
+LEARN_ALL = {"learn_window": True, "learn_mel": True, "mel_form": "free"}
 
 
 def build(form: str, **settings: Any) -> AdaptiveSTFT:

@@ -3,8 +3,9 @@ import scipy.signal
 import torch
 from torch import Tensor
 
-from adaspec.frontends.stft.constraints import constrain_kernels, nonnegative, symmetric
+from adaspec.frontends.constraints import nonnegative, symmetric
 from adaspec.frontends.stft.dft import dft_basis, dft_norms
+from adaspec.frontends.stft.kernels import constrain_kernels
 
 
 def random(*shape: int) -> Tensor:

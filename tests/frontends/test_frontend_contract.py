@@ -238,7 +238,7 @@ frontend = AdaptiveSTFT(
 clips = torch.randn(2, 1000)
 spectrogram = frontend(clips)
 spectrogram.sum().backward()
-assert frontend.window.grad.any() and frontend.kernels.grad.any()
+assert frontend.window.values.grad.any() and frontend.kernels.values.grad.any()
 assert torch.allclose(frontend.bake()(clips), spectrogram.detach(), atol=1e-5)
 ResNet(n_channels=1, n_features=8, n_frames=2, n_classes=5, dropout=0.0, widths=(4, 8))(spectrogram)
 Fbank(sample_rate=16000, frame_length_ms=25.0, frame_shift_ms=10.0, n_mels=40, normalize=True)(torch.zeros(1, 800))

@@ -9,8 +9,8 @@ from stft_forms import FORMS, LEARN_ALL, build, gradients, noise, perturb
 from torch import Tensor
 
 from adaspec.frontends import AdaptiveSTFT
-from adaspec.frontends.stft.constraints import constrain_kernels
 from adaspec.frontends.stft.dft import dft_norms
+from adaspec.frontends.stft.kernels import constrain_kernels
 
 SMALL: dict[str, Any] = {"n_fft": 64, "win_length": 60, "hop_length": 25, "n_mels": 8}
 ALL = {"learn_window": True, "learn_kernels": True, "learn_mel": True}
@@ -48,11 +48,11 @@ def values(layer: AdaptiveSTFT) -> dict[str, Tensor]:
 
 
 def assert_constraints(layer: AdaptiveSTFT) -> None:
-    window, mel = layer.effective_window(), layer.effective_mel()
+    window, mel = layer.window(), layer.mel()
     assert mel is not None
     assert (mel >= 0).all()
-    assert not layer.window_nonnegative or (window >= 0).all()
-    if layer.window_symmetric:
+    assert not layer.window.nonnegative or (window >= 0).all()
+    if layer.window.symmetric:
         torch.testing.assert_close(window[:, 1:], window[:, 1:].flip(-1))
     filters = layer.filters(windowed=False)
     basis = torch.cat([filters.real, filters.imag[:, 1:-1]], 1) / dft_norms(64)  # n_fft is even
@@ -80,23 +80,23 @@ def test_learning_moves_every_tensor_lowers_the_loss_and_keeps_the_constraints(c
 def test_constraints_hold_far_from_the_start(constraint: str) -> None:
     layer = perturb(build("fft", **SMALL, **ALL, **CONSTRAINTS[constraint]), amount=1.0)
     assert layer.mel is not None
-    assert (layer.mel < 0).any()
-    assert (layer.window < 0).any()
+    assert (layer.mel.weights < 0).any()
+    assert (layer.window.values < 0).any()
     with torch.no_grad():
         assert_constraints(layer)
     # ... and they are what the output is made of.
     waveform = noise(2, 300)
     expected = layer(waveform).detach()
     plain = build("fft", **SMALL, **ALL, **CONSTRAINTS[constraint])
-    plain.window_nonnegative = plain.window_symmetric = False
-    plain.kernel_constraint = "free"
+    plain.window.nonnegative = plain.window.symmetric = False
+    plain.kernels.constraint = "free"
     with torch.no_grad():
-        plain.window.copy_(layer.effective_window())
-        plain.mel.copy_(layer.effective_mel())
-        plain.kernels.copy_(
-            layer.kernels
+        plain.window.values.copy_(layer.window())
+        plain.mel.weights.copy_(layer.mel())
+        plain.kernels.values.copy_(
+            layer.kernels.values
             if layer.kernel_form == "banded"
-            else constrain_kernels(layer.kernels, layer.kernel_constraint)
+            else constrain_kernels(layer.kernels.values, layer.kernels.constraint)
         )
         torch.testing.assert_close(plain(waveform), expected, rtol=1e-4, atol=1e-4)
 

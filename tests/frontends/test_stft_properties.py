@@ -210,7 +210,7 @@ def test_stft_threads_do_not_disturb_each_other() -> None:
     def work(place: int) -> None:
         for _ in range(5):
             output = layer(clips[place])
-            torch.autograd.grad(output.sum(), layer.window)
+            torch.autograd.grad(output.sum(), layer.window.values)
             found[place].append(output.detach())
 
     threads = [threading.Thread(target=work, args=(place,)) for place in range(len(clips))]

@@ -55,18 +55,18 @@ def test_window_ratio_shortens_each_window_about_the_same_centre(
     win_length: int, ratio: float, lengths: list[int]
 ) -> None:
     layer = build("fft", n_fft=512, win_length=win_length, window="hamming", n_transforms=3, window_ratio=ratio)
-    for window, length in zip(layer.effective_window(), lengths, strict=True):
+    for window, length in zip(layer.window(), lengths, strict=True):
         edge = (win_length - length) // 2
         expected = torch.from_numpy(scipy.signal.get_window("hamming", length)).float()
         torch.testing.assert_close(window[edge : win_length - edge], expected, rtol=0, atol=0)
         assert not window[:edge].any()
         assert not window[win_length - edge :].any()
-    assert layer.window.shape == (3, win_length)
+    assert layer.window.values.shape == (3, win_length)
 
 
 @pytest.mark.parametrize("length", [2, 15, 16, 400, 1023, 1024, 2048, 8192])
 def test_hann_window_is_that_of_scipy(length: int) -> None:
-    (window,) = build("fft", n_fft=length, win_length=length, window="hann", n_mels=None).effective_window()
+    (window,) = build("fft", n_fft=length, win_length=length, window="hann", n_mels=None).window()
     expected = torch.from_numpy(scipy.signal.get_window("hann", length)).float()
     torch.testing.assert_close(window, expected, rtol=0, atol=0)
 
@@ -104,7 +104,7 @@ def test_filters_times_frames_are_the_spectrum(form: str, n_fft: int, center: bo
     assert filters.shape == (layer.n_channels, n_fft // 2 + 1, n_fft)
     power = torch.einsum("bfn,tkn->btkf", frames, filters).abs().square()
     assert deviation(layer(waveform).detach(), power.detach()) < 1e-5
-    window = nn.functional.pad(layer.effective_window(), (1, 1))[:, None]
+    window = nn.functional.pad(layer.window(), (1, 1))[:, None]
     torch.testing.assert_close(layer.filters(windowed=False) * window, filters)
 
 

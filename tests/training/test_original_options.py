@@ -116,7 +116,7 @@ def n_mels(toy: Toy, folder: Path) -> None:
 
 def trainable_window(toy: Toy, folder: Path) -> None:
     fitted(toy, folder, **{"frontend.learn_window": True})
-    assert load(folder / "finished").frontend.effective_window().sub(torch.hann_window(128)).abs().max() > 1e-6
+    assert load(folder / "finished").frontend.window().sub(torch.hann_window(128)).abs().max() > 1e-6
     assert learned(toy, **{"frontend.learn_window": True}) - learned(toy)
 
 

@@ -12,7 +12,7 @@ __all__ = ["CompressionConfig", "FbankConfig", "FrontendConfig", "KernelsConfig"
 
 
 class MelConfig(Section):
-    """Mel bands of the STFT."""
+    """Bands of the STFT."""
 
     n_mels: Annotated[int, Field(ge=4, le=1024, strict=True)] | None
     """Number of bands; null = linear frequency."""
@@ -20,10 +20,16 @@ class MelConfig(Section):
     """Lower end of the bands, Hz."""
     f_max: Positive | None
     """Upper end of the bands, Hz; null = half the sample rate."""
-    scale: Literal["htk", "slaney"]
-    """Logarithmic throughout (htk), or linear below 1 kHz (slaney)."""
+    scale: Literal["htk", "slaney", "erb", "bark", "linear", "log"]
+    """On which bands are spaced evenly: mel, logarithmic from 700 Hz on (htk) or from 1 kHz on (slaney), ERB rate,
+    Bark, linear, or logarithmic (with f_min above 0)."""
     norm: Literal["slaney"] | None
     """Bands of height 1 (null), or of area 1 (slaney)."""
+    form: Literal["parametric", "free"]
+    """What is learned of them: places and widths of the triangles, or each of their weights; read where
+    frontend.learn_mel is true."""
+    smooth: Count
+    """Bands from one learned number of the parametric form to the next; between them it is interpolated."""
 
 
 class CompressionConfig(Section):
@@ -38,14 +44,17 @@ class CompressionConfig(Section):
 class KernelsConfig(Section):
     """Learned kernels; read where frontend.learn_kernels is true."""
 
-    form: Literal["dense", "banded"]
-    """n_fft x n_fft numbers in place of the FFT, or weights that mix each bin with its neighbours after it."""
+    form: Literal["dense", "banded", "parametric"]
+    """n_fft x n_fft numbers in place of the FFT; weights that mix each bin with its neighbours after it; or a frequency
+    shift, a chirp rate and a window length of each bin."""
     band_width: Count
     """Bins that banded kernels mix into one, itself included; odd."""
+    smooth: Count
+    """Bins from one number of parametric kernels to the next; between them they are interpolated."""
     constraint: Literal["free", "unit_norm", "orthonormal"]
     """What dense kernels are kept to."""
     precision: Literal[32, "bf16"]
-    """Of the matrix product with dense kernels."""
+    """Of the matrix product with dense or parametric kernels."""
 
 
 class FixedSection(Section):
@@ -101,10 +110,14 @@ class FrontendConfig(Section):
     """Window length of each further transform to that of the one before it."""
     learn_window: Switch
     """Learn the window."""
+    learn_length: Switch
+    """Learn the length of the window."""
     learn_kernels: Switch
     """Learn the kernels: the rows of the DFT matrix."""
     learn_mel: Switch
     """Learn the mel bands."""
+    length_groups: Count
+    """Groups of neighbouring mel bands whose window lengths are learned apart, each with an FFT."""
     window_nonnegative: Switch
     """Keep a learned window at 0 or above."""
     window_symmetric: Switch
@@ -130,7 +143,7 @@ class FrontendConfig(Section):
     @property
     def learns(self) -> bool:
         """Whether anything is to be learned."""
-        return self.learn_window or self.learn_kernels or self.learn_mel
+        return self.learn_window or self.learn_length or self.learn_kernels or self.learn_mel
 
     @property
     def sees_waveforms(self) -> bool:

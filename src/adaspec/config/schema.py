@@ -61,12 +61,6 @@ class Config(ModelConfig):
                 f"train.frontend.freeze_epochs={learned.freeze_epochs} leaves the front end none of "
                 f"train.epochs={train.epochs} to learn in; lower it"
             )
-        rate = train.optimizer.learning_rate * learned.lr_multiplier
-        if rate * learned.l2_sp > 1:
-            raise ValueError(
-                f"train.frontend.l2_sp={learned.l2_sp} at a learning rate of {rate:g} would overshoot the start; keep "
-                "train.optimizer.learning_rate * train.frontend.lr_multiplier * train.frontend.l2_sp at 1 or below"
-            )
         patience = train.early_stopping_patience
         if patience is not None and patience <= learned.freeze_epochs:
             raise ValueError(

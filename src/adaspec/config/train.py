@@ -50,12 +50,13 @@ class FrontendTrainConfig(Section):
     """How learned windows, kernels and mel bands are trained; read where the front end learns."""
 
     lr_multiplier: NonNegative
-    """Learning rate of the front end over that of the backbone."""
+    """Factor on the learning rates of the front end, which are in the units of its parameters and do not depend on
+    train.optimizer.learning_rate."""
     freeze_epochs: Annotated[int, Field(ge=0, strict=True)]
     """Epochs before the front end begins to learn."""
-    l2_sp: NonNegative
-    """How strongly the front end is drawn back to its start (L2-SP), per step by this times its learning rate; in place
-    of weight decay."""
+    l2_sp: Fraction
+    """Share of its way that the front end is drawn back to its start (L2-SP), per step at the highest learning rate; in
+    place of weight decay."""
     gradient_clip: Positive | None
     """Largest norm of the front end's gradient; null = no limit."""
 

@@ -103,7 +103,7 @@ class Learned:
     def _draw(self, start: Filters, folder: Path) -> None:
         rate = start.sample_rate
         if "window" in start.learned:
-            draw_windows(*self._of_folds(lambda layer: layer.effective_window()), rate, folder / "frontend_window.png")
+            draw_windows(*self._of_folds(lambda layer: layer.window()), rate, folder / "frontend_window.png")
         if len(self.bins):
             draw_bins(self.bins, rate / start.n_fft, folder / "frontend_bins.png")
         if "kernels" in start.learned:
@@ -114,7 +114,7 @@ class Learned:
                 learned = {fold: filters[transform] for fold, filters in folds.items()}
                 draw_kernels(kernels, learned, rate, folder / f"frontend_kernels{suffix}.png")
         if "mel" in start.learned:
-            draw_mel(*self._of_folds(lambda layer: layer.effective_mel()), rate, folder / "frontend_mel.png")
+            draw_mel(*self._of_folds(lambda layer: layer.mel and layer.mel()), rate, folder / "frontend_mel.png")
 
     def lines(self) -> list[str]:
         """A line for a terminal; none if nothing is learned."""
@@ -146,7 +146,7 @@ class Learned:
         columns: dict[str, Any] = {"time_ms": [], "start": [], "learned": []}
         if self.start is not None and "window" in self.start.learned:
             with torch.no_grad():
-                start, folds = self._of_folds(lambda layer: layer.effective_window())
+                start, folds = self._of_folds(lambda layer: layer.window())
             columns["time_ms"] = np.arange(self.start.win_length) * 1000 / self.start.sample_rate
             for transform, window in enumerate(start):
                 suffix = f"_{transform + 1}" if transform else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
@@ -47,19 +48,15 @@ class Filters(Protocol):
     n_fft: int
     win_length: int
     n_channels: int
+    window: Callable[[], Tensor]  # (n_transforms, win_length)
+    mel: Callable[[], Tensor] | None  # (n_transforms, n_freqs, n_mels)
 
     @property
     def learned(self) -> tuple[str, ...]:
         """What is being learned."""
 
-    def effective_window(self) -> Tensor:
-        """Windows (n_transforms, win_length)."""
-
     def filters(self, *, windowed: bool = True) -> Tensor:
         """Complex filters (n_transforms, n_freqs, n_fft)."""
-
-    def effective_mel(self) -> Tensor | None:
-        """Mel bands (n_transforms, n_freqs, n_mels)."""
 
 
 def bins_of(start: Filters, layer: Filters) -> pd.DataFrame:
@@ -95,7 +92,7 @@ def filter_numbers(start: Filters, layer: Filters, bins: pd.DataFrame) -> dict[s
     """
     found: dict[str, Tensor | Array] = {}  # (n_transforms,) each
     if "window" in start.learned:
-        before, now = start.effective_window(), layer.effective_window()
+        before, now = start.window(), layer.window()
         to_ms = 1000 / start.sample_rate
         found["window_change"] = relative_change(now, before, 1)
         found["window_length_ms"] = effective_length(now) * to_ms
@@ -113,9 +110,9 @@ def filter_numbers(start: Filters, layer: Filters, bins: pd.DataFrame) -> dict[s
         found["bandwidth_change_median_hz"] = groups["bandwidth_change_hz"].median().to_numpy()
         found["dead_bins"] = groups["dead"].sum().to_numpy()
     if "mel" in start.learned:
-        bands, start_bands = layer.effective_mel(), start.effective_mel()
-        assert bands is not None
-        assert start_bands is not None
+        assert start.mel is not None
+        assert layer.mel is not None
+        bands, start_bands = layer.mel(), start.mel()
         found["mel_change"] = relative_change(bands, start_bands, 2)
         found["dead_mel_bands"] = dead(bands.mT, start_bands.mT).sum(-1)
     single = start.n_channels == 1

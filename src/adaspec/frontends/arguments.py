@@ -12,16 +12,20 @@ __all__ = ["arguments"]
 # Of the adaptive STFT: argument -> knob below `frontend`.
 ALWAYS = {
     **{name: name for name in ("n_fft", "win_length", "hop_length", "window", "center", "power")},
-    **{name: name for name in ("n_transforms", "window_ratio", "learn_window", "learn_kernels", "learn_mel")},
+    **{name: name for name in ("n_transforms", "window_ratio")},
+    **{name: name for name in ("learn_window", "learn_length", "learn_kernels", "learn_mel")},
     "n_mels": "mel.n_mels",
     "compression": "compression.name",
     "gamma": "compression.gamma",
 }
 OF_MEL = {"f_min": "mel.f_min", "f_max": "mel.f_max", "mel_scale": "mel.scale", "mel_norm": "mel.norm"}
 OF_LEARNED_WINDOW = {name: name for name in ("window_nonnegative", "window_symmetric")}
+OF_LEARNED_LENGTH = {"length_groups": "length_groups"}
+OF_LEARNED_MEL = {"mel_form": "mel.form", "mel_smooth": "mel.smooth"}
 OF_LEARNED_KERNELS = {
     "kernel_form": "kernels.form",
     "band_width": "kernels.band_width",
+    "kernel_smooth": "kernels.smooth",
     "kernel_constraint": "kernels.constraint",
     "precision": "kernels.precision",
 }
@@ -39,6 +43,8 @@ def arguments(config: FrontendConfig) -> dict[str, str]:
     for is_read, further in (
         (config.mel.n_mels is not None, OF_MEL),
         (config.learn_window, OF_LEARNED_WINDOW),
+        (config.learn_length, OF_LEARNED_LENGTH),
+        (config.learn_mel, OF_LEARNED_MEL),
         (config.learn_kernels, OF_LEARNED_KERNELS),
     ):
         read |= further if is_read else {}

@@ -27,6 +27,8 @@ class Frontend(Protocol):
         2 where `spectrogram` gives powers, 1 where it gives magnitudes.
     learned : tuple of str
         What is being learned, such as "window"; empty where nothing is.
+    rates : dict of str to float
+        Parameter, by its name -> the learning rate that suits it: per step of Adam, in the parameter's own unit.
     """
 
     @property
@@ -46,6 +48,9 @@ class Frontend(Protocol):
 
     @property
     def learned(self) -> tuple[str, ...]: ...
+
+    @property
+    def rates(self) -> dict[str, float]: ...
 
     def forward(self, waveform: Tensor) -> Tensor: ...
 

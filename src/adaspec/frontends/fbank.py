@@ -66,6 +66,11 @@ class Fbank(nn.Module):
         """Nothing."""
         return ()
 
+    @property
+    def rates(self) -> dict[str, float]:
+        """Of no parameters."""
+        return {}
+
     def for_export(self) -> nn.Module:
         """Refuse: PyTorch does not export Kaldi's filterbank.
 

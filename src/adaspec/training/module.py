@@ -64,7 +64,8 @@ class FoldModule(pl.LightningModule):
         self.spectrogram_sound = SpectrogramSound(model.frontend)
         self.register_buffer("class_weight", class_weight, persistent=False)
         self.validation_targets = validation_targets
-        self.learned = [parameter for parameter in model.frontend.parameters() if parameter.requires_grad]
+        learned = {name: value for name, value in model.frontend.named_parameters() if value.requires_grad}
+        self.learned = {parameter: model.frontend.rates[name] for name, parameter in learned.items()}
         self.start = [parameter.detach().clone() for parameter in self.learned]
         self.train_losses: list[Tensor] = []
         self.validation_outputs: list[tuple[Tensor, Tensor]] = []
@@ -152,7 +153,8 @@ class FoldModule(pl.LightningModule):
     def optimizer_step(self, epoch: int, batch_index: int, optimizer: Any, optimizer_closure: Any = None) -> None:
         super().optimizer_step(epoch, batch_index, optimizer, optimizer_closure)
         if self.learned and self.config.train.frontend.l2_sp > 0:
-            rate = optimizer.param_groups[-1]["lr"]
+            group = optimizer.param_groups[0]
+            share = group["lr"] / group["initial_lr"] * self.config.train.frontend.l2_sp
             with torch.no_grad():
                 for parameter, start in zip(self.learned, self.start, strict=True):
-                    parameter.lerp_(start.to(parameter.device), rate * self.config.train.frontend.l2_sp)
+                    parameter.lerp_(start.to(parameter.device), share)

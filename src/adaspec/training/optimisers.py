@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -43,7 +43,7 @@ OPTIMIZERS: dict[str, Callable[[Groups, OptimizerConfig], torch.optim.Optimizer]
 
 
 def build_optimizer(
-    backbone: Sequence[nn.Parameter], learned: Sequence[nn.Parameter], config: TrainConfig
+    backbone: Sequence[nn.Parameter], learned: Mapping[nn.Parameter, float], config: TrainConfig
 ) -> torch.optim.Optimizer:
     """Build the configured optimiser.
 
@@ -51,8 +51,8 @@ def build_optimizer(
     ----------
     backbone : sequence of Parameter
         Matrices and filters are in the first group, the others, which do not decay, in the second.
-    learned : sequence of Parameter
-        Of the front end: in the last group, with a learning rate of their own, if there are any.
+    learned : mapping of Parameter to float
+        Of the front end, with the learning rate of each: in the groups after these, one for each rate.
     config : TrainConfig
     """
     optimizer = config.optimizer
@@ -60,9 +60,9 @@ def build_optimizer(
         {"params": [each for each in backbone if each.ndim > 1], "weight_decay": optimizer.weight_decay},
         {"params": [each for each in backbone if each.ndim <= 1], "weight_decay": 0.0},
     ]
-    if learned:
-        rate = optimizer.learning_rate * config.frontend.lr_multiplier
-        groups.append({"params": list(learned), "weight_decay": 0.0, "lr": rate})
+    for rate in sorted(set(learned.values())):
+        params = [parameter for parameter, own in learned.items() if own == rate]
+        groups.append({"params": params, "weight_decay": 0.0, "lr": rate * config.frontend.lr_multiplier})
     return OPTIMIZERS[optimizer.name](groups, optimizer)
 
 

@@ -16,7 +16,8 @@ class BakedSTFT(nn.Module):
 
     Parameters
     ----------
-    filters : Tensor of shape (n_transforms, n_freqs, n_fft), complex
+    filters : Tensor of shape (n_transforms * n_groups, n_freqs, n_fft), complex
+    n_transforms : int
     mel : Tensor of shape (n_transforms, n_freqs, n_mels) or None
     framing : Framing
     compression : {"log10", "log1p", "db", "none"}
@@ -25,7 +26,7 @@ class BakedSTFT(nn.Module):
     Attributes
     ----------
     conv : Conv1d
-        Real, then imaginary parts of the filters, transform by transform: 2 * n_transforms * n_freqs channels.
+        Real, then imaginary parts of the filters, transform by transform and group by group of bands.
 
     Shapes
     ------
@@ -35,16 +36,22 @@ class BakedSTFT(nn.Module):
     mel: Tensor | None
 
     def __init__(
-        self, filters: Tensor, mel: Tensor | None, framing: Framing, compression: Compression, gamma: float
+        self,
+        filters: Tensor,
+        n_transforms: int,
+        mel: Tensor | None,
+        framing: Framing,
+        compression: Compression,
+        gamma: float,
     ) -> None:
         super().__init__()
         self.framing, self.compression, self.gamma = framing, compression, gamma
-        n_transforms, n_freqs, n_fft = filters.shape
+        n_filters, n_freqs, n_fft = filters.shape
         weight = torch.stack([filters.real, filters.imag], 1).reshape(-1, 1, n_fft)
         # On "meta" no random numbers are drawn for weights that are then replaced.
         self.conv = nn.Conv1d(1, len(weight), n_fft, stride=framing.hop_length, bias=False, device="meta")
         self.conv.weight = nn.Parameter(weight, requires_grad=False)
-        self.shape = n_transforms, 2, n_freqs
+        self.shape = n_transforms, n_filters // n_transforms, 2, n_freqs
         self.register_buffer("mel", None if mel is None else mel.to(weight.dtype))
         self.eval()  # exporters warn of modules in training mode
 
@@ -52,11 +59,14 @@ class BakedSTFT(nn.Module):
         with torch.autocast(waveform.device.type, enabled=False):  # bf16 and fp16 hold too few bits
             waveform = pad_ends(waveform.to(self.conv.weight.dtype), self.framing)
             spectrum = self.conv(waveform.unsqueeze(1)).unflatten(1, self.shape)
-            real, imag = spectrum.transpose(-1, -2).unbind(2)  # (batch, n_transforms, n_frames, n_freqs)
-            bands = magnitude_or_power(real, imag, self.framing.magnitude)
-            if self.mel is not None:
-                bands = bands @ self.mel
+            real, imag = spectrum.transpose(-1, -2).unbind(3)  # (batch, n_transforms, n_groups, n_frames, n_freqs)
+            bins = magnitude_or_power(real, imag, self.framing.magnitude)
+            bands = bins[:, :, 0] if self.mel is None else self._in_bands(bins, self.mel)
             return compress(bands, self.compression, self.gamma, magnitude=self.framing.magnitude).transpose(2, 3)
+
+    def _in_bands(self, bins: Tensor, mel: Tensor) -> Tensor:
+        groups = mel.tensor_split(bins.shape[2], -1)
+        return torch.cat([bins[:, :, position] @ group for position, group in enumerate(groups)], -1)
 
 
 def refuse_onnx_export(setting: str, used: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -9,13 +10,14 @@ from torch import Tensor, nn
 
 from adaspec.errors import SettingError
 from adaspec.frontends.compression import Compression, compress
-from adaspec.frontends.mel import MelNorm, MelScale, mel_bands
+from adaspec.frontends.mel import MEL_FORMS, MelForm, MelNorm, MelScale, Triangles
 from adaspec.frontends.stft.baked import BakedSTFT, refuse_onnx_export
-from adaspec.frontends.stft.constraints import KernelConstraint, constrain_kernels, nonnegative, symmetric
-from adaspec.frontends.stft.dft import complex_rows, dft_basis, dft_rows
-from adaspec.frontends.stft.mixing import identity_mixing, mixed_rows, mixing_blocks
+from adaspec.frontends.stft.dft import dft_rows
+from adaspec.frontends.stft.kernels import BandedKernels, DenseKernels, KernelConstraint, Kernels, ParametricKernels
+from adaspec.frontends.stft.parts import Switch, rates_of, transforms
 from adaspec.frontends.stft.portions import Framing, Transform, in_bands
-from adaspec.frontends.stft.settings import centred_window, check_settings, window_length
+from adaspec.frontends.stft.settings import check_settings
+from adaspec.frontends.stft.window import Length, Window, centred_window, window_length
 
 __all__ = ["AdaptiveSTFT"]
 
@@ -47,7 +49,7 @@ class AdaptiveSTFT(nn.Module):
         Mel bands; None keeps the n_fft//2 + 1 linear bins.
     f_min, f_max : float, float or None
         Range of the mel bands in Hz; None is half the sample rate.
-    mel_scale : {"htk", "slaney"}
+    mel_scale : {"htk", "slaney", "erb", "bark", "linear", "log"}
     mel_norm : {"slaney"} or None
         Bands of area 1 (in Hz), or of height 1.
     compression : {"log10", "log1p", "db", "none"}
@@ -59,12 +61,21 @@ class AdaptiveSTFT(nn.Module):
         Transforms side by side: channels of the output.
     window_ratio : float
         Window length of each further transform to that of the one before it, 0 < ratio <= 1.
-    learn_window, learn_kernels, learn_mel : bool
+    learn_window, learn_length, learn_kernels, learn_mel : bool
         What is learned. Attributes of these names switch it on or off later; what was learned until then stays.
-    kernel_form : {"dense", "banded"}
-        Learned kernels: n_fft x n_fft numbers, or for every bin the complex weights of its neighbours after the FFT.
+    length_groups : int
+        Groups of neighbouring mel bands with a learned window length each, and an FFT.
+    mel_form : {"parametric", "free"}
+        Learned mel bands: places and widths of triangles, or all weights.
+    mel_smooth : int
+        Parametric mel bands: bands from one learned number to the next.
+    kernel_form : {"dense", "banded", "parametric"}
+        Learned kernels: n_fft x n_fft numbers; for every bin the complex weights of its neighbours after the FFT; or
+        for every bin a shift of its frequency, a chirp rate and a window length.
     band_width : int
         Banded kernels: bins that are mixed into one, itself included; odd.
+    kernel_smooth : int
+        Parametric kernels: bins from one learned number to the next.
     kernel_constraint : {"free", "unit_norm", "orthonormal"}
         Dense kernels: rows kept to the DFT's norms, or besides at right angles to each other. The window comes after.
     window_nonnegative, window_symmetric : bool
@@ -95,7 +106,7 @@ class AdaptiveSTFT(nn.Module):
     torch.Size([2, 1, 64, 44])
     """
 
-    mel_gains: Tensor
+    learn_window, learn_length, learn_kernels, learn_mel = Switch(), Switch(), Switch(), Switch()
 
     def __init__(
         self,
@@ -117,10 +128,15 @@ class AdaptiveSTFT(nn.Module):
         n_transforms: int = 1,
         window_ratio: float = 1.0,
         learn_window: bool = False,
+        learn_length: bool = False,
         learn_kernels: bool = False,
         learn_mel: bool = False,
-        kernel_form: Literal["dense", "banded"] = "dense",
+        length_groups: int = 1,
+        mel_form: MelForm = "parametric",
+        mel_smooth: int = 8,
+        kernel_form: Literal["dense", "banded", "parametric"] = "dense",
         band_width: int = 9,
+        kernel_smooth: int = 1,
         kernel_constraint: KernelConstraint = "free",
         window_nonnegative: bool = False,
         window_symmetric: bool = False,
@@ -135,19 +151,14 @@ class AdaptiveSTFT(nn.Module):
         self.framing = Framing(n_fft, hop_length, center, power == 1, precision == "bf16")
         self.compression, self.gamma = compression, gamma
         self.n_channels, self.n_features, self.power = n_transforms, n_mels or n_fft // 2 + 1, power
-        self.kernel_form, self.band_width, self.kernel_constraint = kernel_form, band_width, kernel_constraint
-        self.window_nonnegative, self.window_symmetric = window_nonnegative, window_symmetric
+        self.left = (n_fft - win_length) // 2  # samples of a frame before the window
+        centre = self.left + win_length / 2
 
-        # All that learning could change is a parameter from the start, and saved: fixed ones ask for no gradient.
+        # Window and bands are there from the start, and saved: fixed ones ask for no gradient.
         lengths = [window_length(win_length, window_ratio**position) for position in range(n_transforms)]
-        self.window = nn.Parameter(torch.stack([centred_window(window, length, win_length) for length in lengths]))
-        self.kernels: nn.Parameter | None = None  # (n_transforms, ...), once they are learned
-        self.mel: nn.Parameter | None = None
-        if n_mels is not None:
-            bands, gains = mel_bands(sample_rate, n_fft, n_mels, f_min, f_max, mel_scale, mel_norm)
-            self.mel = nn.Parameter(bands.repeat(n_transforms, 1, 1))
-            self.register_buffer("mel_gains", gains, persistent=False)
-        if (self.effective_window() - self.window).abs().max() > 1e-6:
+        values = torch.stack([centred_window(window, length, win_length) for length in lengths])
+        self.window = Window(values, nonnegative=window_nonnegative, symmetric=window_symmetric)
+        if (self.window() - values).abs().max() > 1e-6:
             hint = ", or set window_ratio to 1" if len(set(lengths)) > 1 else ""
             raise SettingError(
                 "window",
@@ -155,57 +166,62 @@ class AdaptiveSTFT(nn.Module):
                 f"{window_nonnegative} and window_symmetric={window_symmetric} ask for; switch off the one it violates"
                 f"{hint}",
             )
-        self.learn_window, self.learn_kernels, self.learn_mel = learn_window, learn_kernels, learn_mel
+        self.mel = None
+        if n_mels is not None:
+            triangles = Triangles(sample_rate, n_fft, n_mels, f_min, f_max, mel_scale, mel_norm)
+            self.mel = MEL_FORMS[mel_form](triangles, n_transforms, mel_smooth)
+        # Lengths and kernels come into being once they are learned.
+        self.length: Length | None = None
+        self.kernels: Kernels | None = None
+        self._forms: dict[str, Callable[[], nn.Module]] = {
+            "length": lambda: Length(lengths, n_fft, length_groups),
+            "dense": lambda: DenseKernels(n_transforms, n_fft, kernel_constraint),
+            "banded": lambda: BandedKernels(n_transforms, n_fft, band_width),
+            "parametric": lambda: ParametricKernels(n_transforms, n_fft, lengths, centre, kernel_smooth),
+        }
+        self._forms["kernels"] = self._forms[kernel_form]
+        self.learn_window, self.learn_length = learn_window, learn_length
+        self.learn_kernels, self.learn_mel = learn_kernels, learn_mel
 
-    @property
-    def learn_window(self) -> bool:
-        """Whether the window is learned."""
-        return self.window.requires_grad
+    def switch(self, part: str, on: bool) -> None:
+        """Begin or end to learn a part; what was learned until then stays.
 
-    @learn_window.setter
-    def learn_window(self, on: bool) -> None:
-        self.window.requires_grad_(on)
+        Parameters
+        ----------
+        part : str
+            "window", "length", "kernels" or "mel".
+        on : bool
 
-    @property
-    def learn_kernels(self) -> bool:
-        """Whether the kernels are learned."""
-        return self.kernels is not None and self.kernels.requires_grad
-
-    @learn_kernels.setter
-    def learn_kernels(self, on: bool) -> None:
-        if on and self.kernels is None:
-            if self.kernel_form == "dense":
-                start = dft_basis(self.n_fft)
-            else:
-                start = identity_mixing(self.n_fft // 2 + 1, self.band_width)
-            self.kernels = nn.Parameter(start.to(self.window).repeat(self.n_channels, 1, *[1] * (start.ndim - 1)))
-        if self.kernels is not None:
-            self.kernels.requires_grad_(on)
-
-    @property
-    def learn_mel(self) -> bool:
-        """Whether the mel bands are learned."""
-        return self.mel is not None and self.mel.requires_grad
-
-    @learn_mel.setter
-    def learn_mel(self, on: bool) -> None:
-        if self.mel is not None:
-            self.mel.requires_grad_(on)
-        elif on:
-            raise SettingError("learn_mel", "=True needs mel bands, but there are none; set n_mels")
+        Raises
+        ------
+        SettingError
+            There is no such part.
+        """
+        if getattr(self, part) is None and on:
+            if part == "mel":
+                raise SettingError("learn_mel", "=True needs mel bands, but there are none; set n_mels")
+            setattr(self, part, self._forms[part]().to(self.window.values))
+        module: nn.Module | None = getattr(self, part)
+        if module is not None:
+            module.requires_grad_(on)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        # Kernels that were learned elsewhere are taken over, and stay fixed where nothing is to be learned.
-        if f"{prefix}kernels" in state_dict and self.kernels is None:
-            self.learn_kernels = True
-            self.learn_kernels = False
+        # What was learned elsewhere is taken over, and stays fixed where nothing is to be learned.
+        for part in ("length", "kernels"):
+            if getattr(self, part) is None and any(key.startswith(f"{prefix}{part}.") for key in state_dict):
+                self.switch(part, True)
+                self.switch(part, False)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
     def learned(self) -> tuple[str, ...]:
         """What is being learned."""
-        switches = {"window": self.learn_window, "kernels": self.learn_kernels, "mel": self.learn_mel}
-        return tuple(name for name, on in switches.items() if on)
+        return tuple(part for part in ("window", "length", "kernels", "mel") if getattr(self, f"learn_{part}"))
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Learning rate that suits each parameter, by its name: per step of Adam, in the parameter's own unit."""
+        return rates_of(self)
 
     def extra_repr(self) -> str:
         return (
@@ -213,14 +229,12 @@ class AdaptiveSTFT(nn.Module):
             f"n_channels={self.n_channels}, n_features={self.n_features}, learned={self.learned}"
         )
 
-    def effective_window(self) -> Tensor:
-        """Window with its constraints: (n_transforms, win_length)."""
-        window: Tensor = symmetric(self.window) if self.window_symmetric else self.window
-        return nonnegative(window) if self.window_nonnegative else window
-
-    def effective_mel(self) -> Tensor | None:
-        """Mel bands (n_transforms, n_fft//2 + 1, n_mels), never negative."""
-        return None if self.mel is None else nonnegative(self.mel) * self.mel_gains
+    def windows(self) -> Tensor:
+        """Windows as frames are multiplied with them: (n_transforms, n_groups of bands, n_fft)."""
+        window = nn.functional.pad(self.window(), (self.left, self.n_fft - self.win_length - self.left))
+        if self.length is None:
+            return window[:, None]
+        return self.length(window, self.left + self.win_length / 2)
 
     def filters(self, *, windowed: bool = True) -> Tensor:
         """Filters that the layer applies to a frame, with their constraints.
@@ -232,23 +246,22 @@ class AdaptiveSTFT(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n_transforms, n_fft//2 + 1, n_fft), complex
-            The spectrum's bin k is row k times the frame.
+        Tensor of shape (n_transforms * n_groups, n_fft//2 + 1, n_fft), complex
+            The spectrum's bin k is row k times the frame. Transform by transform, and within each a group of bands of
+            one window length after the other.
         """
-        window = self._padded_window() if windowed else self.window.new_ones(self.n_channels, self.n_fft)
-        window = window.to(torch.promote_types(window.dtype, torch.float32))  # as in `forward`
+        windows = self.windows()
+        windows = windows.to(torch.promote_types(windows.dtype, torch.float32))  # as in `forward`
+        windows = windows if windowed else torch.ones_like(windows)
         if self.kernels is None:
-            rows = dft_rows(self.n_fft, 0, window)
-        elif self.kernel_form == "dense":
-            rows = complex_rows(constrain_kernels(self.kernels.to(window.dtype), self.kernel_constraint))
-        else:
-            rows = mixed_rows(self.kernels.to(window.dtype), self.n_fft)
-        return rows * window[:, None]
+            return (dft_rows(self.n_fft, 0, windows) * windows[:, :, None]).flatten(0, 1)
+        return self.kernels.rows(windows).flatten(0, 1)
 
     def bake(self) -> BakedSTFT:
         """Return a module of one plain Conv1d that gives the same output, for use where learning is over."""
         with torch.no_grad():
-            return BakedSTFT(self.filters(), self.effective_mel(), self.framing, self.compression, self.gamma)
+            mel = None if self.mel is None else self.mel()
+            return BakedSTFT(self.filters(), self.n_channels, mel, self.framing, self.compression, self.gamma)
 
     def for_export(self) -> nn.Module:
         """Return what ONNX can hold, which has neither QR nor, on the CPU, products in bf16."""
@@ -270,31 +283,25 @@ class AdaptiveSTFT(nn.Module):
             )
         # bf16 holds 8 bits: under autocast too, only the product with the kernels may be computed in it.
         with torch.autocast(waveform.device.type, enabled=False):
-            dtype = torch.promote_types(torch.promote_types(waveform.dtype, self.window.dtype), torch.float32)
+            dtype = torch.promote_types(torch.promote_types(waveform.dtype, self.window.values.dtype), torch.float32)
             waveform = waveform.to(dtype)
-            transforms = self._transforms(dtype)
-            bands = torch.stack([in_bands(waveform, transform, self.framing) for transform in transforms], 1)
-            return bands.transpose(2, 3)
+            channels = [
+                torch.cat([in_bands(waveform, group, self.framing) for group in transform], -1)
+                for transform in self._transforms(dtype)
+            ]
+            return torch.stack(channels, 1).transpose(2, 3)
 
     def compress(self, spectrogram: Tensor) -> Tensor:
         """Second half of `forward`: from the spectrogram to a scale that a network can use."""
         with torch.autocast(spectrogram.device.type, enabled=False):
             return compress(spectrogram, self.compression, self.gamma, magnitude=self.framing.magnitude)
 
-    def _padded_window(self) -> Tensor:
-        left = (self.n_fft - self.win_length) // 2
-        return nn.functional.pad(self.effective_window(), (left, self.n_fft - self.win_length - left))
-
-    def _transforms(self, dtype: torch.dtype) -> list[Transform]:
-        """Tensors of each transform, computed anew for every call: none can be out of date."""
-        windows, mel = self._padded_window().to(dtype), self.effective_mel()
-        none: list[Tensor | None] = [None] * self.n_channels
-        kernels = blocks = none
-        if self.kernels is not None and self.kernel_form == "banded":
-            blocks = [mixing_blocks(weights) for weights in self.kernels.to(dtype)]
-        elif self.kernels is not None:
-            refuse_onnx_export("kernel_constraint=orthonormal", self.kernel_constraint == "orthonormal")
+    def _transforms(self, dtype: torch.dtype) -> list[list[Transform]]:
+        """Tensors of each transform and group of bands, computed anew for every call: none can be out of date."""
+        windows, matrices, blocks = self.windows().to(dtype), None, None
+        if self.kernels is not None:
             refuse_onnx_export("precision=bf16", self.framing.bf16)
-            kernels = list(constrain_kernels(self.kernels.to(dtype), self.kernel_constraint))
-        mels = none if mel is None else list(mel.to(dtype))
-        return [Transform(*tensors) for tensors in zip(windows, kernels, blocks, mels, strict=True)]
+            windows, matrices, blocks = self.kernels(windows)
+        bands = None if self.mel is None else self.mel().to(dtype)
+
+        return transforms(windows, matrices, blocks, bands)

@@ -52,8 +52,8 @@ class Transform(NamedTuple):
     Attributes
     ----------
     window : Tensor of shape (n_fft,)
-    kernels : Tensor of shape (n_fft, n_fft) or None
-        Laid out as `dft_basis`; they take the place of the FFT.
+    kernels : Tensor of shape (n_rows, n_fft) or None
+        Cosine, then sine rows, as `dft_basis` or with those that are zero there; they take the place of the FFT.
     blocks : Tensor or None
         Of `mixing_blocks`, applied after the FFT.
     mel : Tensor of shape (n_freqs, n_mels) or None
@@ -136,7 +136,7 @@ def _in_precision(transform: Transform, framing: Framing) -> Transform:
 
 
 def _spectrum(frames: Tensor, transform: Transform, framing: Framing) -> Tensor:
-    """(n_frames, n_fft) -> complex (n_frames, n_freqs), or with learned kernels real (n_frames, n_fft)."""
+    """(n_frames, n_fft) -> complex (n_frames, n_freqs), or with learned kernels real (n_frames, n_rows)."""
     windowed = frames * transform.window
     if transform.kernels is None:
         return torch.fft.rfft(windowed)

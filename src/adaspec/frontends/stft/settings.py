@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping
 from numbers import Integral
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 from adaspec.errors import SettingError
 
-__all__ = ["centred_window", "check_settings", "window_length"]
+__all__ = ["check_settings"]
 
 MOST_DENSE = 8192  # n_fft: 256 MiB of kernels, and as much again for their gradient and twice for Adam
 CHOICES: dict[str, tuple[Any, ...]] = {
     "power": (1, 2),
-    "mel_scale": ("htk", "slaney"),
+    "mel_scale": ("htk", "slaney", "erb", "bark", "linear", "log"),
+    "mel_form": ("parametric", "free"),
     "mel_norm": (None, "slaney"),
     "compression": ("log10", "log1p", "db", "none"),
-    "kernel_form": ("dense", "banded"),
+    "kernel_form": ("dense", "banded", "parametric"),
     "kernel_constraint": ("free", "unit_norm", "orthonormal"),
     "precision": (32, "bf16"),
 }
@@ -67,6 +64,7 @@ def _problems(s: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, f" must be {' or '.join(map(str, allowed))}"
     yield from _frequency_problems(s)
     yield from _kernel_problems(s)
+    yield from _length_problems(s)
 
 
 def _frequency_problems(s: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -75,56 +73,34 @@ def _frequency_problems(s: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "f_max", f" exceeds half of the sample rate, {half} Hz; lower it or set it to null"
     if not 0 <= s["f_min"] < s["f_max"]:
         yield "f_min", f" must be at least 0 and below f_max={s['f_max']} (in Hz)"
+    if s["mel_scale"] == "log" and s["f_min"] == 0:
+        yield "f_min", " must be above 0 Hz on the scale log"
+    if s["mel_smooth"] < 1:
+        yield "mel_smooth", " must be at least 1 (band)"
     if s["learn_mel"] and s["n_mels"] is None:
         yield "learn_mel", " needs mel bands, but there are none; set n_mels"
 
 
 def _kernel_problems(s: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    n_freqs, banded = s["n_fft"] // 2 + 1, s["kernel_form"] == "banded"
+    n_freqs, form = s["n_fft"] // 2 + 1, s["kernel_form"]
     # Whether kernels are learned may change later, so that what they are kept to is checked where they are not, too.
-    if banded and s["kernel_constraint"] != "free":
-        yield "kernel_constraint", " is for dense kernels; set it to free, or the kernels' form to dense"
-    if banded and s["precision"] != 32:
-        yield "precision", " is for dense kernels; set it to 32, or the kernels' form to dense"
-    if banded and not (s["band_width"] % 2 == 1 and 1 <= s["band_width"] <= n_freqs):
+    for name, plain in (("kernel_constraint", "free"), ("precision", 32)):
+        if s[name] != plain and (form == "banded" or (name, form) == ("kernel_constraint", "parametric")):
+            yield name, f" is not for {form} kernels; set it to {plain}, or the kernels' form to dense"
+    if form == "banded" and not (s["band_width"] % 2 == 1 and 1 <= s["band_width"] <= n_freqs):
         yield "band_width", f" must be odd (a bin and as many neighbours on either side) and at most {n_freqs}"
-    if s["learn_kernels"] and not banded and s["n_fft"] > MOST_DENSE:
+    if s["kernel_smooth"] < 1:
+        yield "kernel_smooth", " must be at least 1 (bin)"
+    if s["learn_kernels"] and form != "banded" and s["n_fft"] > MOST_DENSE:
         yield (
             "n_fft",
-            f" makes {s['n_fft']}^2 learned kernel values, above {MOST_DENSE}^2; lower n_fft, or learn banded kernels",
+            f" makes {s['n_fft']}^2 kernel values, above {MOST_DENSE}^2; lower n_fft, or learn banded kernels",
         )
 
 
-def window_length(win_length: int, ratio: float) -> int:
-    """Shorter window length of the same parity, so that both have the same centre."""
-    return max(win_length - 2 * round(win_length * (1 - ratio) / 2), 2 - win_length % 2)
-
-
-def centred_window(window: str | tuple[Any, ...], length: int, win_length: int) -> Tensor:
-    """Periodic window of `length` samples in the middle of `win_length`: (win_length,).
-
-    Raises
-    ------
-    SettingError
-        scipy.signal.get_window does not know it, or its values are not finite.
-    """
-    if window == "hann":  # as nearly always: no need to import scipy.signal, which takes a second
-        values = torch.hann_window(length, dtype=torch.float64)
-    else:
-        from scipy.signal import get_window
-
-        window = tuple(window) if isinstance(window, list) else window
-        try:
-            if not isinstance(window, str | tuple):
-                raise TypeError("neither a name nor a list")
-            with warnings.catch_warnings(action="ignore"):  # of values that are no numbers, refused below
-                values = torch.from_numpy(get_window(window, length))
-            if not values.isfinite().all():
-                raise ValueError("its values are not finite")
-        except (ValueError, TypeError, AttributeError, IndexError) as error:
-            raise SettingError(
-                "window",
-                f"={window!r} is not a window of scipy.signal.get_window ({error}); use for example hann, hamming, "
-                "boxcar or [kaiser, 14.0]",
-            ) from None
-    return nn.functional.pad(values.float(), ((win_length - length) // 2, (win_length - length) // 2))
+def _length_problems(s: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    most = s["n_mels"] or 1
+    if not 1 <= s["length_groups"] <= most:
+        yield "length_groups", f" must be from 1 to {most}, the number of mel bands"
+    if s["learn_length"] and s["learn_kernels"] and s["kernel_form"] == "parametric":
+        yield "learn_length", " is learned with parametric kernels already, for every bin; switch one of the two off"
