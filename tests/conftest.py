@@ -13,9 +13,23 @@ from adaspec.runtime.console import configure_logging
 ROOT = Path(__file__).parents[1]
 
 
+# Files in the order in which processes take them; all others follow. The first makes the repository that the others in
+# tests/pipeline copy, so that the second keeps the other process busy until then. The longest come early.
+EARLY = (
+    "pipeline/test_pipeline.py",
+    "training/test_fit.py",
+    "pipeline/test_pipeline_ablation.py",
+    "pipeline/test_pipeline_tuning.py",
+    "frontends/test_export.py",
+    "experiments/test_tuning.py",
+    "experiments/test_compare.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest file, so that the other process works through the rest meanwhile."""
-    items.sort(key=lambda item: "pipeline" not in item.path.parts)
+    """Begin with the longest files, so that no process is left alone with one of them at the end."""
+    places = {ROOT / "tests" / name: place for place, name in enumerate(EARLY)}
+    items.sort(key=lambda item: places.get(item.path, len(EARLY)))
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A small copy of the project in a git and DVC repository of its own, run once for all tests."""
+"""A small copy of the project in a git and DVC repository of its own, run once for all processes of the tests."""
 
 import os
 import shutil
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("src", "stages", "recipes", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore")
@@ -65,10 +66,10 @@ class Project:
         self.run("git", "commit", "--quiet", "--message", message)
 
 
-@pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The small pipeline, reproduced and committed."""
-    project = Project(tmp_path_factory.mktemp("repository"))
+def make(path: Path) -> Project:
+    """Reproduce and commit the small pipeline in a new repository."""
+    project = Project(path)
+    path.mkdir()
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
@@ -84,3 +85,25 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.run("dvc", "repro")
     project.commit("Reproduce")
     return project
+
+
+@pytest.fixture(scope="session")
+def reproduced(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """The small pipeline, reproduced and committed by the process that comes first; to be read only."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    path, done = shared / "reproduced", shared / "reproduced.done"
+    with FileLock(shared / "reproduced.lock"):
+        if not done.exists():
+            shutil.rmtree(path, ignore_errors=True)
+            make(path)
+            done.touch()
+    return Project(path)
+
+
+@pytest.fixture(scope="module")
+def project(reproduced: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy for each file of tests, but for MLflow's store: that names its own place."""
+    path = tmp_path_factory.mktemp("copy") / "repository"
+    shutil.copytree(reproduced.path, path, symlinks=True, ignore=shutil.ignore_patterns("mlflow.db*", "mlartifacts"))
+    return Project(path)
