@@ -195,7 +195,8 @@ def test_one_pass_loses_orthogonality_where_the_condition_is_high() -> None:
     assert loss_of_orthogonality(modified_gram_schmidt(HARD["condition 1e12"])[0]) > 1e-6
 
 
-SHAPES = [(6, 4), (4, 4), (3, 1), (1, 1), (2, 5, 3), (2, 1, 3, 3), (4, 0), (0, 4, 3)]
+# No larger than shows what they are for: the time goes with the fourth power of the sides.
+SHAPES = [(6, 4), (4, 4), (3, 1), (1, 1), (2, 3, 2), (2, 1, 3, 2), (4, 0), (0, 4, 3)]
 
 
 @EVERY_METHOD
