@@ -164,7 +164,8 @@ def test_fit_killed_and_resumed_gives_the_same_bytes(
     toy: Toy, tmp_path: Path, further: dict[str, Any], augmented: bool
 ) -> None:
     # Dropout, augmentation, averaged weights, the best epoch so far, and whether the front end learns: all come back.
-    n_epochs = 12  # so many that the kill comes before the last, and before the frozen epochs are over
+    # So many that the kill comes a good while before the last; augmented ones take longer.
+    n_epochs = 12 if augmented else 24
     knobs = {"train.epochs": n_epochs, "train.early_stopping_patience": n_epochs}
     config = changed(toy.config, **knobs, **further)
     config = changed(config, **every_augmentation(config)) if augmented else config
