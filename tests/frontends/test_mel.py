@@ -1,12 +1,10 @@
 import math
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
 import torchaudio
 
-from adaspec.config import CompressionConfig
-from adaspec.frontends.compression import Compression, compress
 from adaspec.frontends.mel import mel_bands
 
 
@@ -53,42 +51,3 @@ def test_mel_bands_without_a_bin_are_refused_without_a_second_warning() -> None:
         f"n_mels=30 leaves {n_empty} bands between 0.0 and 4000.0 Hz without a bin of n_fft=64 at 8000 Hz; "
         "lower n_mels or raise n_fft"
     )
-
-
-POWERS = torch.tensor([0.0, 1e-30, 1e-7, 0.5, 3.0, 1e20], dtype=torch.float64)
-
-
-@pytest.mark.parametrize("magnitude", [False, True])
-@pytest.mark.parametrize("gamma", [1.0, 1e6, 1e10])
-@pytest.mark.parametrize(
-    ("compression", "formula"),
-    [
-        ("log10", lambda value, c, _: math.log1p(c * value) / math.log(10)),
-        ("log1p", lambda value, c, _: math.log1p(c * value)),
-        ("db", lambda value, c, magnitude: (20 if magnitude else 10) * math.log10(max(value, 1 / c))),
-    ],
-)
-def test_compress_equals_its_formula(compression: Any, formula: Any, gamma: float, magnitude: bool) -> None:
-    expected = torch.tensor([formula(value, gamma, magnitude) for value in POWERS.tolist()], dtype=torch.float64)
-    torch.testing.assert_close(compress(POWERS, compression, gamma, magnitude=magnitude), expected, rtol=1e-12, atol=0)
-    single = compress(POWERS.float(), compression, gamma, magnitude=magnitude)
-    torch.testing.assert_close(single.double(), expected)
-
-
-def test_compress_by_none_leaves_the_spectrogram() -> None:
-    assert compress(POWERS, "none", 1e6, magnitude=False) is POWERS
-
-
-def test_compressions_are_those_of_the_configuration() -> None:
-    assert get_args(Compression) == get_args(CompressionConfig.model_fields["name"].annotation)
-
-
-@pytest.mark.parametrize("compression", ["log10", "log1p", "db"])
-def test_compress_gradient_is_finite_on_silence(compression: Any) -> None:
-    value = POWERS.float().requires_grad_()
-    compress(value, compression, 1e6, magnitude=False).sum().backward()
-    assert value.grad is not None
-    assert value.grad.isfinite().all()
-    assert (value.grad >= 0).all()
-    inner = torch.tensor([0.01, 0.5, 3.0], dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda e: compress(e, compression, 1e6, magnitude=False), [inner])
