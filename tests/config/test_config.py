@@ -16,6 +16,8 @@ from adaspec.models.check import check_model
 
 ROOT = Path(__file__).parents[2]
 
+PCEN = {"frontend.compression.name": "pcen", "frontend.learn_compression": True}
+
 
 def put(params: dict[str, Any], key: str, value: Any) -> None:
     *sections, last = key.split(".")
@@ -315,6 +317,15 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
             "augment.noise: snr_db=[20.0, 10.0] must be [lowest, highest]",
         ),
         (
+            {"frontend.learn_compression": True},
+            "frontend: learn_compression=true needs parameters, and compression.name=log10 has none; set "
+            "compression.name=pcen, or learn_compression=false",
+        ),
+        (
+            PCEN | {"frontend.learn_window": True, "frontend.cached": True},
+            "frontend: cached=true computes the spectrograms once, but they are to be learned; set it to false",
+        ),
+        (
             {"backbone.name": "timm:resnet18", "backbone.timm.freeze": True},
             "backbone: timm.freeze=true would keep random weights; set timm.pretrained=true, or freeze=false",
         ),
@@ -350,6 +361,7 @@ def test_config_checks_keys_against_each_other(
         },
         {"tracking.experiment": "default"},
         {"train.precision": 32},
+        PCEN | {"frontend.cached": True},
         {"frontend.cached": True, "frontend.n_transforms": 3, "frontend.window_ratio": 0.5},
         {"augment.polarity": True, "frontend.learn_window": True},
         {"augment.polarity": True, "frontend.cached": True, "augment.enabled": False},

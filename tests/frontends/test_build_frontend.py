@@ -18,6 +18,7 @@ BASE = small_config(Path("raw"))
 RATE = 8000
 LEARNED = {"frontend.learn_window": True, "frontend.learn_kernels": True, "frontend.learn_mel": True}
 THREE = {"frontend.n_transforms": 3, "frontend.window_ratio": 0.8}
+PCEN = {"frontend.compression.name": "pcen"}
 
 # knob of the STFT -> (another value, what must be set for it to matter)
 KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -34,6 +35,13 @@ KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
     "mel.norm": ("slaney", {}),
     "compression.name": ("db", {}),
     "compression.gamma": (10.0, {}),
+    "compression.pcen.time_constant_s": (0.02, PCEN),
+    "compression.pcen.gain": (0.5, PCEN),
+    "compression.pcen.bias": (1.0, PCEN),
+    "compression.pcen.power": (0.3, PCEN),
+    "compression.pcen.eps": (10.0, PCEN),
+    "compression.pcen.initial": (1.0, PCEN),
+    "compression.pcen.shared": (True, PCEN | {"frontend.learn_compression": True}),
     "n_transforms": (3, LEARNED),
     "window_ratio": (0.5, THREE),
     "learn_window": (True, {}),
@@ -43,6 +51,7 @@ KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
     "length_groups": (3, {"frontend.learn_length": True}),
     "mel.form": ("free", {"frontend.learn_mel": True}),
     "mel.smooth": (3, {"frontend.learn_mel": True}),
+    "learn_compression": (True, PCEN),
     "kernels.form": ("banded", LEARNED),
     "kernels.smooth": (4, LEARNED | {"frontend.kernels.form": "parametric", "frontend.learn_window": False}),
     "kernels.band_width": (3, LEARNED | {"frontend.kernels.form": "banded"}),

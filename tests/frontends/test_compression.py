@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from stft_forms import deviation
 from torch import Tensor, nn
 
+from adaspec.config import CompressionConfig
 from adaspec.frontends.compression import COMPRESSIONS, PCEN, Compressed, Compression, build_compression
 
 RATE = 22050 / 512  # frames per second
@@ -61,8 +62,9 @@ def pointwise(name: Compression, gamma: float, *, magnitude: bool = False) -> nn
     return build_compression(name, Compressed(1, 1, RATE, magnitude, gamma))
 
 
-def test_compressions_are_those_that_are_listed() -> None:
+def test_compressions_are_those_of_the_configuration() -> None:
     assert get_args(Compression) == tuple(COMPRESSIONS)
+    assert get_args(Compression) == get_args(CompressionConfig.model_fields["name"].annotation)
 
 
 @pytest.mark.parametrize("name", COMPRESSIONS)

@@ -25,7 +25,25 @@ TOLD: list[tuple[dict[str, Any], str]] = [
     ({"n_transforms": 0}, "n_transforms=0 must be at least 1"),
     ({"window_ratio": 0.0}, "window_ratio=0.0 must be above 0 and at most 1"),
     ({"window_ratio": 1.5}, "window_ratio=1.5 must be above 0 and at most 1"),
-    ({"compression": "ln"}, "compression=ln must be log10 or log1p or db or none"),
+    ({"compression": "ln"}, "compression=ln must be log10 or log1p or db or none or pcen"),
+    *(
+        ({f"pcen_{name}": value}, f"pcen_{name}={value} must be above 0")
+        for name in ("time_constant_s", "gain", "bias", "power", "eps")
+        for value in (0.0, math.nan, math.inf)
+    ),
+    *(
+        ({"pcen_initial": value}, f"pcen_initial={value} must be at least 0, or None for the first frame's own level")
+        for value in (-1.0, math.nan)
+    ),
+    (
+        {"pcen_gain": 2.0, "pcen_eps": 1e-12},
+        "pcen_gain=2.0 with pcen_eps=1e-12 lifts silence by a factor of 1e24, and float32 holds no more than 1e20 "
+        "of it; lower the gain or raise pcen_eps",
+    ),
+    (
+        {"compression": "db", "learn_compression": True},
+        "learn_compression=True needs compression=pcen, which can learn; db has nothing to learn",
+    ),
     ({"kernel_form": "sparse"}, "kernel_form=sparse must be dense or banded"),
     ({"precision": 16}, "precision=16 must be 32 or bf16"),
     ({"kernel_constraint": "unitary"}, "kernel_constraint=unitary must be free or unit_norm or orthonormal"),

@@ -12,7 +12,14 @@ from adaspec.config.data import (
     SyntheticConfig,
     WindowConfig,
 )
-from adaspec.config.frontend import CompressionConfig, FbankConfig, FrontendConfig, KernelsConfig, MelConfig
+from adaspec.config.frontend import (
+    CompressionConfig,
+    FbankConfig,
+    FrontendConfig,
+    KernelsConfig,
+    MelConfig,
+    PcenConfig,
+)
 from adaspec.config.knobs import flatten
 from adaspec.config.reading import explain, load_config, parse_yaml, read_yaml
 from adaspec.config.run import EngineConfig, EvaluateConfig, TrackingConfig
@@ -49,6 +56,7 @@ __all__ = [
     "ModelConfig",
     "NoiseConfig",
     "OptimizerConfig",
+    "PcenConfig",
     "ResnetConfig",
     "ScheduleConfig",
     "SearchedKnob",

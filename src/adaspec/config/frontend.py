@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from adaspec.config.types import Count, NonNegative, Positive, Real, Section, Switch
 
-__all__ = ["CompressionConfig", "FbankConfig", "FrontendConfig", "KernelsConfig", "MelConfig"]
+__all__ = ["CompressionConfig", "FbankConfig", "FrontendConfig", "KernelsConfig", "MelConfig", "PcenConfig"]
 
 
 class MelConfig(Section):
@@ -32,13 +32,36 @@ class MelConfig(Section):
     """Bands from one learned number of the parametric form to the next; between them it is interpolated."""
 
 
+class PcenConfig(Section):
+    """Per-channel energy normalisation; read where frontend.compression.name is pcen. All but the last three can be
+    learned, and start here."""
+
+    time_constant_s: Annotated[Real, Field(gt=0, le=1000)]
+    """Of the smoothing that says how loud a band is, s."""
+    gain: Annotated[Real, Field(gt=0, le=4)]
+    """How much of a band's level is taken away: 1 = all of it."""
+    bias: Positive
+    """Level, after the gain, up to which the compression is linear."""
+    power: Annotated[Real, Field(gt=0, le=4)]
+    """Of the compression above the bias."""
+    eps: Positive
+    """Level of gamma S below which nothing is lifted."""
+    initial: NonNegative | None
+    """Level of gamma S before the first frame; null = that of the first frame, so that no window begins with an
+    onset."""
+    shared: Switch
+    """Learn one value for all bands."""
+
+
 class CompressionConfig(Section):
     """Compression of the spectrogram S."""
 
-    name: Literal["log10", "log1p", "db", "none"]
-    """log10(1 + gamma S), ln(1 + gamma S), decibels with a floor at 1/gamma, or none."""
+    name: Literal["log10", "log1p", "db", "none", "pcen"]
+    """log10(1 + gamma S), ln(1 + gamma S), decibels with a floor at 1/gamma, none, or per-channel energy normalisation,
+    an automatic gain control in every band."""
     gamma: Positive
-    """Where the logarithm bends: at S = 1/gamma."""
+    """Where the logarithm bends: at S = 1/gamma. PCEN takes gamma S."""
+    pcen: PcenConfig
 
 
 class KernelsConfig(Section):
@@ -91,7 +114,7 @@ class FrontendConfig(Section):
     name: Literal["stft", "fbank"]
     """stft: short-time Fourier transform on waveforms, which can learn; fbank: Kaldi's filterbank, fixed and stored."""
     cached: Switch
-    """Compute the spectrograms of an STFT that learns nothing once, before training."""
+    """Compute the spectrograms of an STFT of which at most the compression is learned once, before training."""
     n_fft: Annotated[int, Field(ge=4, le=65_536, strict=True)]
     """Length of the transform, samples."""
     win_length: Annotated[int, Field(ge=2, le=65_536, strict=True)] | None
@@ -116,6 +139,8 @@ class FrontendConfig(Section):
     """Learn the kernels: the rows of the DFT matrix."""
     learn_mel: Switch
     """Learn the mel bands."""
+    learn_compression: Switch
+    """Learn the compression: time constant, gain, bias and power of PCEN."""
     length_groups: Count
     """Groups of neighbouring mel bands whose window lengths are learned apart, each with an FFT."""
     window_nonnegative: Switch
@@ -143,6 +168,11 @@ class FrontendConfig(Section):
     @property
     def learns(self) -> bool:
         """Whether anything is to be learned."""
+        return self.learns_spectrogram or self.learn_compression
+
+    @property
+    def learns_spectrogram(self) -> bool:
+        """Whether anything before the compression is to be learned."""
         return self.learn_window or self.learn_length or self.learn_kernels or self.learn_mel
 
     @property
@@ -160,8 +190,13 @@ class FrontendConfig(Section):
         fixed = self.section is not None
         if fixed and self.learns:
             raise ValueError(f"name={self.name} is computed once and cannot learn; set name=stft, or learn_* to false")
-        if self.caches and self.learns:
+        if self.caches and self.learns_spectrogram:
             raise ValueError("cached=true computes the spectrograms once, but they are to be learned; set it to false")
+        if not fixed and self.learn_compression and self.compression.name != "pcen":
+            raise ValueError(
+                f"learn_compression=true needs parameters, and compression.name={self.compression.name} has none; set "
+                "compression.name=pcen, or learn_compression=false"
+            )
         if not fixed and self.n_transforms > 1 and self.window_ratio == 1 and not self.learns:
             raise ValueError(
                 f"n_transforms={self.n_transforms} would all be the same; set window_ratio below 1, or let them learn"

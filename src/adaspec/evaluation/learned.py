@@ -30,7 +30,12 @@ __all__ = ["Learned"]
 
 Array = npt.NDArray[Any]
 
-CHANGES = {"window_change": "window", "kernel_change": "kernels", "mel_change": "mel bands"}  # number -> its name
+CHANGES = {  # number -> its name
+    "window_change": "window",
+    "kernel_change": "kernels",
+    "mel_change": "mel bands",
+    "compression_change": "compression",
+}
 
 
 class Learned:

@@ -13,7 +13,7 @@ __all__ = ["arguments"]
 ALWAYS = {
     **{name: name for name in ("n_fft", "win_length", "hop_length", "window", "center", "power")},
     **{name: name for name in ("n_transforms", "window_ratio")},
-    **{name: name for name in ("learn_window", "learn_length", "learn_kernels", "learn_mel")},
+    **{name: name for name in ("learn_window", "learn_length", "learn_kernels", "learn_mel", "learn_compression")},
     "n_mels": "mel.n_mels",
     "compression": "compression.name",
     "gamma": "compression.gamma",
@@ -29,13 +29,17 @@ OF_LEARNED_KERNELS = {
     "kernel_constraint": "kernels.constraint",
     "precision": "kernels.precision",
 }
+OF_PCEN = {
+    f"pcen_{name}": f"compression.pcen.{name}"
+    for name in ("time_constant_s", "gain", "bias", "power", "eps", "initial", "shared")
+}
 
 
 def arguments(config: FrontendConfig) -> dict[str, str]:
     """Arguments of the configured front end that are read, and the knob below `frontend` that each comes from.
 
-    One that learns nothing has them all in a section of its name; of the STFT, those of bands, learned windows and
-    learned kernels are read where there are such.
+    One that learns nothing has them all in a section of its name; of the STFT, those of bands, of PCEN and of what
+    is learned are read where there are such.
     """
     if config.section is not None:
         return {name: f"fixed.{config.name}.{name}" for name in type(config.section).model_fields}
@@ -46,6 +50,7 @@ def arguments(config: FrontendConfig) -> dict[str, str]:
         (config.learn_length, OF_LEARNED_LENGTH),
         (config.learn_mel, OF_LEARNED_MEL),
         (config.learn_kernels, OF_LEARNED_KERNELS),
+        (config.compression.name == "pcen", OF_PCEN),
     ):
         read |= further if is_read else {}
     return read

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from torch import Tensor, nn
+from torch import nn
 
 from adaspec.frontends.compression.pcen import PCEN
 from adaspec.frontends.compression.pointwise import Decibels, Logarithm, Unchanged
 
-__all__ = ["COMPRESSIONS", "PCEN", "Compressed", "Compression", "build_compression", "compress"]
+__all__ = ["COMPRESSIONS", "PCEN", "Compressed", "Compression", "build_compression", "pcen_settings"]
 
 Compression: TypeAlias = Literal["log10", "log1p", "db", "none", "pcen"]
 
@@ -62,6 +62,9 @@ def build_compression(name: Compression, of: Compressed, **settings: Any) -> nn.
     return COMPRESSIONS[name](of, **settings)
 
 
-def compress(spectrogram: Tensor, compression: Compression, gamma: float, *, magnitude: bool) -> Tensor:
-    """Compress a spectrogram by what looks at each value by itself."""
-    return build_compression(compression, Compressed(1, 1, 1.0, magnitude, gamma))(spectrogram)
+def pcen_settings(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `PCEN`, out of a layer's, which call them pcen_NAME; none where its `compression` is another."""
+    if arguments["compression"] != "pcen":
+        return {}
+    prefix = "pcen_"
+    return {name.removeprefix(prefix): value for name, value in arguments.items() if name.startswith(prefix)}

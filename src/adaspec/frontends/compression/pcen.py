@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -61,6 +64,10 @@ class PCEN(nn.Module):
     librosa.pcen (B. McFee et al.): the coefficient of a time constant, the defaults
     """
 
+    rates: ClassVar[Mapping[str, float]] = {
+        name: 0.01 for name in ("log_time_constant", "log_gain", "log_bias", "log_power")
+    }
+
     def __init__(
         self,
         *,
@@ -116,15 +123,14 @@ class PCEN(nn.Module):
         state : Tensor of the shape of `state`
             M after the last frame.
         """
-        # Bands first, as the smoothing takes them: all arithmetic is then on tensors that lie alike in memory.
-        scaled = (
-            (self.scale * spectrogram).permute(1, 2, 0, 3).contiguous()
-        )  # (n_channels, n_features, batch, n_frames)
+        dtype = torch.promote_types(torch.promote_types(spectrogram.dtype, self.log_gain.dtype), torch.float32)
+        # (n_channels, n_features, batch, n_frames), as the smoothing takes it: all then lies alike in memory.
+        scaled = (self.scale * spectrogram.to(dtype)).permute(1, 2, 0, 3).contiguous()
         if state is not None:
-            before = state.permute(1, 2, 0, 3)
+            before = state.to(dtype).permute(1, 2, 0, 3)
         else:
             before = scaled[..., :1] if self.initial is None else torch.full_like(scaled[..., :1], self.initial)
-        settings = self.settings()
+        settings = {name: value.to(dtype) for name, value in self.settings().items()}
         smoothed = self._smooth(scaled, before, settings["time_constant"])
         gain, bias, power = (settings[name][..., None, None] for name in ("gain", "bias", "power"))
         # G / ((eps + M)^gain bias); log1p and expm1 are exact where it is small, and have a gradient at silence.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
-from adaspec.frontends.compression import Compression, compress
 from adaspec.frontends.stft.portions import Framing, magnitude_or_power, pad_ends
 
 __all__ = ["BakedSTFT", "refuse_onnx_export"]
@@ -20,8 +21,8 @@ class BakedSTFT(nn.Module):
     n_transforms : int
     mel : Tensor of shape (n_transforms, n_freqs, n_mels) or None
     framing : Framing
-    compression : {"log10", "log1p", "db", "none"}
-    gamma : float
+    compression : Module
+        Copied.
 
     Attributes
     ----------
@@ -41,11 +42,10 @@ class BakedSTFT(nn.Module):
         n_transforms: int,
         mel: Tensor | None,
         framing: Framing,
-        compression: Compression,
-        gamma: float,
+        compression: nn.Module,
     ) -> None:
         super().__init__()
-        self.framing, self.compression, self.gamma = framing, compression, gamma
+        self.framing, self.compression = framing, copy.deepcopy(compression).requires_grad_(False)
         n_filters, n_freqs, n_fft = filters.shape
         weight = torch.stack([filters.real, filters.imag], 1).reshape(-1, 1, n_fft)
         # On "meta" no random numbers are drawn for weights that are then replaced.
@@ -62,7 +62,7 @@ class BakedSTFT(nn.Module):
             real, imag = spectrum.transpose(-1, -2).unbind(3)  # (batch, n_transforms, n_groups, n_frames, n_freqs)
             bins = magnitude_or_power(real, imag, self.framing.magnitude)
             bands = bins[:, :, 0] if self.mel is None else self._in_bands(bins, self.mel)
-            return compress(bands, self.compression, self.gamma, magnitude=self.framing.magnitude).transpose(2, 3)
+            return self.compression(bands.transpose(2, 3))
 
     def _in_bands(self, bins: Tensor, mel: Tensor) -> Tensor:
         groups = mel.tensor_split(bins.shape[2], -1)

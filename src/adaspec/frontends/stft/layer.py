@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from adaspec.errors import SettingError
-from adaspec.frontends.compression import Compression, compress
+from adaspec.frontends.compression import Compressed, Compression, build_compression, pcen_settings
 from adaspec.frontends.mel import MEL_FORMS, MelForm, MelNorm, MelScale, Triangles
 from adaspec.frontends.stft.baked import BakedSTFT, refuse_onnx_export
 from adaspec.frontends.stft.dft import dft_rows
 from adaspec.frontends.stft.kernels import BandedKernels, DenseKernels, KernelConstraint, Kernels, ParametricKernels
-from adaspec.frontends.stft.parts import Switch, rates_of, transforms
-from adaspec.frontends.stft.portions import Framing, Transform, in_bands
+from adaspec.frontends.stft.parts import PARTS, Switch, rates_of, transforms
+from adaspec.frontends.stft.portions import Framing, in_bands
 from adaspec.frontends.stft.settings import check_settings
-from adaspec.frontends.stft.window import Length, Window, centred_window, window_length
+from adaspec.frontends.stft.window import Length, starting_window, window_length
 
 __all__ = ["AdaptiveSTFT"]
 
@@ -52,30 +52,30 @@ class AdaptiveSTFT(nn.Module):
     mel_scale : {"htk", "slaney", "erb", "bark", "linear", "log"}
     mel_norm : {"slaney"} or None
         Bands of area 1 (in Hz), or of height 1.
-    compression : {"log10", "log1p", "db", "none"}
+    compression : {"log10", "log1p", "db", "none", "pcen"}
         Of the spectrogram S: log10(1 + gamma S), ln(1 + gamma S), decibels with a floor, 10 log10(max(S, 1/gamma)),
-        which with power=1 are 20 log10(max(S, 1/gamma)); or S as it is.
+        which with power=1 are 20 log10(max(S, 1/gamma)); S as it is; or `PCEN` of gamma S.
     gamma : float
         Of the compression, above 0.
+    pcen_time_constant_s, pcen_gain, pcen_bias, pcen_power, pcen_eps, pcen_initial, pcen_shared
+        Of the compression "pcen": arguments of `PCEN` of these names.
     n_transforms : int
         Transforms side by side: channels of the output.
     window_ratio : float
         Window length of each further transform to that of the one before it, 0 < ratio <= 1.
-    learn_window, learn_length, learn_kernels, learn_mel : bool
+    learn_window, learn_length, learn_kernels, learn_mel, learn_compression : bool
         What is learned. Attributes of these names switch it on or off later; what was learned until then stays.
     length_groups : int
         Groups of neighbouring mel bands with a learned window length each, and an FFT.
     mel_form : {"parametric", "free"}
         Learned mel bands: places and widths of triangles, or all weights.
-    mel_smooth : int
-        Parametric mel bands: bands from one learned number to the next.
     kernel_form : {"dense", "banded", "parametric"}
         Learned kernels: n_fft x n_fft numbers; for every bin the complex weights of its neighbours after the FFT; or
         for every bin a shift of its frequency, a chirp rate and a window length.
     band_width : int
         Banded kernels: bins that are mixed into one, itself included; odd.
-    kernel_smooth : int
-        Parametric kernels: bins from one learned number to the next.
+    mel_smooth, kernel_smooth : int
+        Parametric mel bands and kernels: bands or bins from one learned number to the next.
     kernel_constraint : {"free", "unit_norm", "orthonormal"}
         Dense kernels: rows kept to the DFT's norms, or besides at right angles to each other. The window comes after.
     window_nonnegative, window_symmetric : bool
@@ -106,7 +106,7 @@ class AdaptiveSTFT(nn.Module):
     torch.Size([2, 1, 64, 44])
     """
 
-    learn_window, learn_length, learn_kernels, learn_mel = Switch(), Switch(), Switch(), Switch()
+    learn_window, learn_length, learn_kernels, learn_mel, learn_compression = (Switch() for _ in PARTS)
 
     def __init__(
         self,
@@ -125,12 +125,20 @@ class AdaptiveSTFT(nn.Module):
         mel_norm: MelNorm | None = None,
         compression: Compression = "log10",
         gamma: float = 1e6,
+        pcen_time_constant_s: float = 0.4,
+        pcen_gain: float = 0.98,
+        pcen_bias: float = 2.0,
+        pcen_power: float = 0.5,
+        pcen_eps: float = 1e-6,
+        pcen_initial: float | None = None,
+        pcen_shared: bool = False,
         n_transforms: int = 1,
         window_ratio: float = 1.0,
         learn_window: bool = False,
         learn_length: bool = False,
         learn_kernels: bool = False,
         learn_mel: bool = False,
+        learn_compression: bool = False,
         length_groups: int = 1,
         mel_form: MelForm = "parametric",
         mel_smooth: int = 8,
@@ -146,30 +154,24 @@ class AdaptiveSTFT(nn.Module):
         win_length = n_fft if win_length is None else win_length
         f_max = sample_rate / 2 if f_max is None else f_max
         check_settings(locals())  # all arguments by their names, so that no check can be given another's
+        pcen = pcen_settings(locals())
 
         self.sample_rate, self.n_fft, self.win_length, self.hop_length = sample_rate, n_fft, win_length, hop_length
         self.framing = Framing(n_fft, hop_length, center, power == 1, precision == "bf16")
-        self.compression, self.gamma = compression, gamma
         self.n_channels, self.n_features, self.power = n_transforms, n_mels or n_fft // 2 + 1, power
         self.left = (n_fft - win_length) // 2  # samples of a frame before the window
         centre = self.left + win_length / 2
 
         # Window and bands are there from the start, and saved: fixed ones ask for no gradient.
         lengths = [window_length(win_length, window_ratio**position) for position in range(n_transforms)]
-        values = torch.stack([centred_window(window, length, win_length) for length in lengths])
-        self.window = Window(values, nonnegative=window_nonnegative, symmetric=window_symmetric)
-        if (self.window() - values).abs().max() > 1e-6:
-            hint = ", or set window_ratio to 1" if len(set(lengths)) > 1 else ""
-            raise SettingError(
-                "window",
-                f"={window!r} of length {' and '.join(map(str, lengths))} is not what window_nonnegative="
-                f"{window_nonnegative} and window_symmetric={window_symmetric} ask for; switch off the one it violates"
-                f"{hint}",
-            )
+        constraints = {"nonnegative": window_nonnegative, "symmetric": window_symmetric}
+        self.window = starting_window(window, lengths, win_length, **constraints)
         self.mel = None
         if n_mels is not None:
             triangles = Triangles(sample_rate, n_fft, n_mels, f_min, f_max, mel_scale, mel_norm)
             self.mel = MEL_FORMS[mel_form](triangles, n_transforms, mel_smooth)
+        of = Compressed(self.n_channels, self.n_features, sample_rate / hop_length, power == 1, gamma)
+        self.compression = build_compression(compression, of, **pcen)
         # Lengths and kernels come into being once they are learned.
         self.length: Length | None = None
         self.kernels: Kernels | None = None
@@ -181,7 +183,7 @@ class AdaptiveSTFT(nn.Module):
         }
         self._forms["kernels"] = self._forms[kernel_form]
         self.learn_window, self.learn_length = learn_window, learn_length
-        self.learn_kernels, self.learn_mel = learn_kernels, learn_mel
+        self.learn_kernels, self.learn_mel, self.learn_compression = learn_kernels, learn_mel, learn_compression
 
     def switch(self, part: str, on: bool) -> None:
         """Begin or end to learn a part; what was learned until then stays.
@@ -189,7 +191,7 @@ class AdaptiveSTFT(nn.Module):
         Parameters
         ----------
         part : str
-            "window", "length", "kernels" or "mel".
+            One of `PARTS`.
         on : bool
 
         Raises
@@ -204,6 +206,8 @@ class AdaptiveSTFT(nn.Module):
         module: nn.Module | None = getattr(self, part)
         if module is not None:
             module.requires_grad_(on)
+        if on and module is self.compression and not self.learn_compression:
+            raise SettingError("learn_compression", "=True needs a compression that can learn; set compression=pcen")
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         # What was learned elsewhere is taken over, and stays fixed where nothing is to be learned.
@@ -216,7 +220,7 @@ class AdaptiveSTFT(nn.Module):
     @property
     def learned(self) -> tuple[str, ...]:
         """What is being learned."""
-        return tuple(part for part in ("window", "length", "kernels", "mel") if getattr(self, f"learn_{part}"))
+        return tuple(part for part in PARTS if getattr(self, f"learn_{part}"))
 
     @property
     def rates(self) -> dict[str, float]:
@@ -232,9 +236,7 @@ class AdaptiveSTFT(nn.Module):
     def windows(self) -> Tensor:
         """Windows as frames are multiplied with them: (n_transforms, n_groups of bands, n_fft)."""
         window = nn.functional.pad(self.window(), (self.left, self.n_fft - self.win_length - self.left))
-        if self.length is None:
-            return window[:, None]
-        return self.length(window, self.left + self.win_length / 2)
+        return window[:, None] if self.length is None else self.length(window, self.left + self.win_length / 2)
 
     def filters(self, *, windowed: bool = True) -> Tensor:
         """Filters that the layer applies to a frame, with their constraints.
@@ -261,7 +263,7 @@ class AdaptiveSTFT(nn.Module):
         """Return a module of one plain Conv1d that gives the same output, for use where learning is over."""
         with torch.no_grad():
             mel = None if self.mel is None else self.mel()
-            return BakedSTFT(self.filters(), self.n_channels, mel, self.framing, self.compression, self.gamma)
+            return BakedSTFT(self.filters(), self.n_channels, mel, self.framing, self.compression)
 
     def for_export(self) -> nn.Module:
         """Return what ONNX can hold, which has neither QR nor, on the CPU, products in bf16."""
@@ -284,24 +286,15 @@ class AdaptiveSTFT(nn.Module):
         # bf16 holds 8 bits: under autocast too, only the product with the kernels may be computed in it.
         with torch.autocast(waveform.device.type, enabled=False):
             dtype = torch.promote_types(torch.promote_types(waveform.dtype, self.window.values.dtype), torch.float32)
+            refuse_onnx_export("precision=bf16", self.framing.bf16 and self.kernels is not None)
             waveform = waveform.to(dtype)
             channels = [
                 torch.cat([in_bands(waveform, group, self.framing) for group in transform], -1)
-                for transform in self._transforms(dtype)
+                for transform in transforms(self.windows().to(dtype), self.kernels, self.mel)
             ]
             return torch.stack(channels, 1).transpose(2, 3)
 
     def compress(self, spectrogram: Tensor) -> Tensor:
         """Second half of `forward`: from the spectrogram to a scale that a network can use."""
         with torch.autocast(spectrogram.device.type, enabled=False):
-            return compress(spectrogram, self.compression, self.gamma, magnitude=self.framing.magnitude)
-
-    def _transforms(self, dtype: torch.dtype) -> list[list[Transform]]:
-        """Tensors of each transform and group of bands, computed anew for every call: none can be out of date."""
-        windows, matrices, blocks = self.windows().to(dtype), None, None
-        if self.kernels is not None:
-            refuse_onnx_export("precision=bf16", self.framing.bf16)
-            windows, matrices, blocks = self.kernels(windows)
-        bands = None if self.mel is None else self.mel().to(dtype)
-
-        return transforms(windows, matrices, blocks, bands)
+            return self.compression(spectrogram)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from torch import Tensor, nn
 
+from adaspec.frontends.stft.kernels import Kernels
 from adaspec.frontends.stft.portions import Transform
 
-__all__ = ["Switch", "rates_of", "transforms"]
+__all__ = ["PARTS", "Switch", "rates_of", "transforms"]
+
+PARTS = ("window", "length", "kernels", "mel", "compression")
 
 
 class _Switched(Protocol):
@@ -38,21 +41,25 @@ def rates_of(layer: nn.Module) -> dict[str, float]:
     return found
 
 
-def transforms(
-    windows: Tensor, kernels: Tensor | None, blocks: Tensor | None, mel: Tensor | None
-) -> list[list[Transform]]:
-    """Transforms, and of each as many as it has groups of bands.
+def transforms(windows: Tensor, kernels: Kernels | None, mel: Callable[[], Tensor] | None) -> list[list[Transform]]:
+    """Tensors of each transform and group of bands, computed anew for every call: none can be out of date.
 
     Parameters
     ----------
     windows : Tensor of shape (n_transforms, n_groups, n_fft)
-    kernels, blocks, mel : Tensor of shape (n_transforms, ...) or None
-        As of `Transform`; bands are divided among the groups, neighbours together, as evenly as can be.
+    kernels, mel : Module or None
+        Bands are divided among the groups, neighbours together, as evenly as can be.
     """
+    matrices = blocks = None
+    if kernels is not None:
+        windows, matrices, blocks = kernels(windows)
+    weights = None if mel is None else mel().to(windows.dtype)
     found = []
     for position, groups in enumerate(windows):
         n_groups = len(groups)
-        matrix, after = (None if each is None else each[position] for each in (kernels, blocks))
-        bands: Sequence[Tensor | None] = [None] * n_groups if mel is None else mel[position].tensor_split(n_groups, -1)
+        matrix, after = (None if each is None else each[position] for each in (matrices, blocks))
+        bands: Sequence[Tensor | None] = (
+            [None] * n_groups if weights is None else weights[position].tensor_split(n_groups, -1)
+        )
         found.append([Transform(window, matrix, after, part) for window, part in zip(groups, bands, strict=True)])
     return found

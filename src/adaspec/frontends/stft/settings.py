@@ -8,16 +8,18 @@ from numbers import Integral
 from typing import Any
 
 from adaspec.errors import SettingError
+from adaspec.frontends.compression import COMPRESSIONS
 
 __all__ = ["check_settings"]
 
 MOST_DENSE = 8192  # n_fft: 256 MiB of kernels, and as much again for their gradient and twice for Adam
+MOST_LIFT = 20  # powers of ten; float32 holds 38
 CHOICES: dict[str, tuple[Any, ...]] = {
     "power": (1, 2),
     "mel_scale": ("htk", "slaney", "erb", "bark", "linear", "log"),
     "mel_form": ("parametric", "free"),
     "mel_norm": (None, "slaney"),
-    "compression": ("log10", "log1p", "db", "none"),
+    "compression": tuple(COMPRESSIONS),
     "kernel_form": ("dense", "banded", "parametric"),
     "kernel_constraint": ("free", "unit_norm", "orthonormal"),
     "precision": (32, "bf16"),
@@ -65,6 +67,7 @@ def _problems(s: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from _frequency_problems(s)
     yield from _kernel_problems(s)
     yield from _length_problems(s)
+    yield from _compression_problems(s)
 
 
 def _frequency_problems(s: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -104,3 +107,20 @@ def _length_problems(s: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "length_groups", f" must be from 1 to {most}, the number of mel bands"
     if s["learn_length"] and s["learn_kernels"] and s["kernel_form"] == "parametric":
         yield "learn_length", " is learned with parametric kernels already, for every bin; switch one of the two off"
+
+
+def _compression_problems(s: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in ("pcen_time_constant_s", "pcen_gain", "pcen_bias", "pcen_power", "pcen_eps"):
+        if not 0 < s[name] < math.inf:
+            yield name, " must be above 0"
+    if s["pcen_initial"] is not None and not 0 <= s["pcen_initial"] < math.inf:
+        yield "pcen_initial", " must be at least 0, or None for the first frame's own level"
+    lift = -s["pcen_gain"] * math.log10(s["pcen_eps"])
+    if lift > MOST_LIFT:
+        yield (
+            "pcen_gain",
+            f" with pcen_eps={s['pcen_eps']} lifts silence by a factor of 1e{lift:.0f}, and float32 holds no more than "
+            f"1e{MOST_LIFT} of it; lower the gain or raise pcen_eps",
+        )
+    if s["learn_compression"] and s["compression"] != "pcen":
+        yield "learn_compression", f" needs compression=pcen, which can learn; {s['compression']} has nothing to learn"

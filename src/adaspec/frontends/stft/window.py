@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from adaspec.errors import SettingError
 from adaspec.frontends.constraints import nonnegative, symmetric, within
 
-__all__ = ["Length", "Window", "centred_window", "length_limits", "stretched", "window_length"]
+__all__ = ["Length", "Window", "centred_window", "length_limits", "starting_window", "stretched", "window_length"]
 
 SHORTEST = 8  # samples
 
@@ -143,6 +143,28 @@ def stretched(window: Tensor, ratio: Tensor, centre: float) -> Tensor:
 def window_length(win_length: int, ratio: float) -> int:
     """Shorter window length of the same parity, so that both have the same centre."""
     return max(win_length - 2 * round(win_length * (1 - ratio) / 2), 2 - win_length % 2)
+
+
+def starting_window(
+    window: str | tuple[Any, ...], lengths: list[int], win_length: int, *, nonnegative: bool, symmetric: bool
+) -> Window:
+    """The same window in several lengths, each in the middle of `win_length`.
+
+    Raises
+    ------
+    SettingError
+        scipy.signal.get_window does not know it, or it is not what the constraints ask for.
+    """
+    values = torch.stack([centred_window(window, length, win_length) for length in lengths])
+    built = Window(values, nonnegative=nonnegative, symmetric=symmetric)
+    if (built() - values).abs().max() > 1e-6:
+        hint = ", or set window_ratio to 1" if len(set(lengths)) > 1 else ""
+        raise SettingError(
+            "window",
+            f"={window!r} of length {' and '.join(map(str, lengths))} is not what window_nonnegative={nonnegative} and "
+            f"window_symmetric={symmetric} ask for; switch off the one it violates{hint}",
+        )
+    return built
 
 
 def centred_window(window: str | tuple[Any, ...], length: int, win_length: int) -> Tensor:
