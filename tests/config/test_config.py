@@ -17,6 +17,7 @@ from adaspec.models.check import check_model
 ROOT = Path(__file__).parents[2]
 
 PCEN = {"frontend.compression.name": "pcen", "frontend.learn_compression": True}
+START = "/data/models@0123456789ab"
 
 
 def put(params: dict[str, Any], key: str, value: Any) -> None:
@@ -326,6 +327,24 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
             "frontend: cached=true computes the spectrograms once, but they are to be learned; set it to false",
         ),
         (
+            PCEN | {"train.only_frontend": True},
+            "train.only_frontend=true would keep random weights in the backbone; set train.start to trained models",
+        ),
+        (
+            {"train.start": START, "train.only_frontend": True},
+            "train.only_frontend=true leaves nothing to train, as the front end is fixed; set frontend.learn_* to true "
+            "for what is to be learned",
+        ),
+        (
+            PCEN | {"train.start": START, "train.only_frontend": True, "train.frontend.freeze_epochs": 3},
+            "train.frontend.freeze_epochs=3 leaves nothing to train in these epochs, as train.only_frontend=true; set "
+            "it to 0",
+        ),
+        (
+            {"train.start": "models"},
+            "train.start: 'models' must be the absolute path of a folder with fold-1, fold-2 and so on",
+        ),
+        (
             {"backbone.name": "timm:resnet18", "backbone.timm.freeze": True},
             "backbone: timm.freeze=true would keep random weights; set timm.pretrained=true, or freeze=false",
         ),
@@ -362,6 +381,8 @@ def test_config_checks_keys_against_each_other(
         {"tracking.experiment": "default"},
         {"train.precision": 32},
         PCEN | {"frontend.cached": True},
+        PCEN | {"train.start": START, "train.only_frontend": True},
+        PCEN | {"train.start": START, "frontend.learn_window": True},
         {"frontend.cached": True, "frontend.n_transforms": 3, "frontend.window_ratio": 0.5},
         {"augment.polarity": True, "frontend.learn_window": True},
         {"augment.polarity": True, "frontend.cached": True, "augment.enabled": False},

@@ -205,15 +205,17 @@ def test_training_of_other_sounds_refuses_what_is_for_anti_spoofing(
 ) -> None:
     config = changed(toy.config, **knobs)
     with pytest.raises(InputError, match=message):
-        check_training(config, toy.labels)
+        check_training(config, toy.labels, (1, 2))
     with pytest.raises(InputError, match=message):
         train(toy, tmp_path, config=config)
     assert not (tmp_path / ".adaspec").exists()
 
 
 def test_check_training_names_a_setting_of_a_layer_that_contradicts_another(toy: Toy) -> None:
-    check_training(toy.config, toy.labels)
+    check_training(toy.config, toy.labels, (1, 2))
     with pytest.raises(InputError, match=r"params\.yaml frontend\.win_length=256 exceeds n_fft=128"):
-        check_training(changed(toy.config, **{"frontend.win_length": 256}), toy.labels)
+        check_training(changed(toy.config, **{"frontend.win_length": 256}), toy.labels, (1, 2))
     with pytest.raises(InputError, match=r"params\.yaml backbone\.ast\.embed_dim=100 must be a multiple"):
-        check_training(changed(toy.config, **{"backbone.name": "ast", "backbone.ast.embed_dim": 100}), toy.labels)
+        check_training(
+            changed(toy.config, **{"backbone.name": "ast", "backbone.ast.embed_dim": 100}), toy.labels, (1, 2)
+        )

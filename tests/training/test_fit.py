@@ -276,7 +276,10 @@ OTHER: dict[str, Any] = {
     "train.gradient_clip": 0.01,
     "train.precision": "bf16",
 }
-ELSEWHERE = {"train.threads_per_fold", "train.compile", "train.device", "augment.enabled", "augment.resynthesis"}
+ELSEWHERE = {
+    *("train.threads_per_fold", "train.compile", "train.device", "augment.enabled", "augment.resynthesis"),
+    *("train.start", "train.only_frontend"),
+}
 
 
 def decisive(knob: str) -> bool:

@@ -70,6 +70,27 @@ class Config(ModelConfig):
         return self
 
     @model_validator(mode="after")
+    def _check_only_frontend(self) -> Self:
+        train = self.train
+        if not train.only_frontend:
+            return self
+        if train.start is None:
+            raise ValueError(
+                "train.only_frontend=true would keep random weights in the backbone; set train.start to trained models"
+            )
+        if not self.frontend.learns:
+            raise ValueError(
+                "train.only_frontend=true leaves nothing to train, as the front end is fixed; set frontend.learn_* to "
+                "true for what is to be learned"
+            )
+        if train.frontend.freeze_epochs:
+            raise ValueError(
+                f"train.frontend.freeze_epochs={train.frontend.freeze_epochs} leaves nothing to train in these epochs, "
+                "as train.only_frontend=true; set it to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_augment(self) -> Self:
         if not self.augment.enabled:
             return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from adaspec.config.types import Count, Fraction, NonNegative, Positive, Real, Section, Switch
 
@@ -75,6 +75,11 @@ class TrainConfig(Section):
     early_stopping_patience: Count | None
     """Epochs without a lower validation loss before training stops, and the best epoch counts; null = the last epoch
     counts."""
+    start: str | None
+    """Trained models to start from, fold K from their fold K: the absolute path of their folder, @ and a digest of what
+    it holds, which a run without it tells; null = weights as the backbone brings them."""
+    only_frontend: Switch
+    """Train what the front end learns alone; the backbone stays as in the models to start from, its statistics too."""
     device: Literal["auto", "cpu"]
     """Where to compute; auto: on the GPU, where there is one."""
     precision: Literal["auto", 32, "bf16"]
@@ -87,3 +92,10 @@ class TrainConfig(Section):
     schedule: ScheduleConfig
     loss: LossConfig
     frontend: FrontendTrainConfig
+
+    @field_validator("start")
+    @classmethod
+    def _check_start(cls, start: str | None) -> str | None:
+        if start is not None and not start.startswith("/"):
+            raise ValueError(f"{start!r} must be the absolute path of a folder with fold-1, fold-2 and so on")
+        return start

@@ -12,7 +12,8 @@ __all__ = ["check_config", "check_knobs"]
 
 
 def check_config(config: Config, repository: Path) -> None:
-    """Refuse a configuration that cannot run: unknown data set, data that DVC cannot follow, impossible model.
+    """Refuse a configuration that cannot run: unknown data set, data that DVC cannot follow, impossible model, no
+    models to start from.
 
     Raises
     ------
@@ -22,6 +23,10 @@ def check_config(config: Config, repository: Path) -> None:
     check_dataset(config.dataset)
     check_dataset_root(config, repository)
     _check_model(config)
+    if config.train.start is not None:
+        from adaspec.models.start import check_start
+
+        check_start(config)
 
 
 def check_knobs(config: Config) -> None:

@@ -5,8 +5,9 @@ They need torch, torchaudio, numpy and scipy alone.
 
 from __future__ import annotations
 
+import inspect
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from adaspec.errors import InputError, SettingError
 from adaspec.frontends.arguments import arguments
@@ -18,7 +19,16 @@ from adaspec.frontends.stft.layer import AdaptiveSTFT
 if TYPE_CHECKING:
     from adaspec.config import FrontendConfig
 
-__all__ = ["FRONTENDS", "AdaptiveSTFT", "BakedSTFT", "Fbank", "Frontend", "build_frontend", "check_frontend"]
+__all__ = [
+    "FRONTENDS",
+    "AdaptiveSTFT",
+    "BakedSTFT",
+    "Fbank",
+    "Frontend",
+    "all_arguments",
+    "build_frontend",
+    "check_frontend",
+]
 
 ANY_RATE = 384_000  # Hz, higher than recordings have
 
@@ -39,8 +49,7 @@ def build_frontend(config: FrontendConfig, sample_rate: int) -> AdaptiveSTFT | F
     SettingError
         The settings contradict each other or the sample rate; it names the argument.
     """
-    settings = {argument: attrgetter(knob)(config) for argument, knob in arguments(config).items()}
-    return FRONTENDS[config.name](sample_rate=sample_rate, **settings)
+    return FRONTENDS[config.name](sample_rate=sample_rate, **_settings(config))
 
 
 def check_frontend(config: FrontendConfig, sample_rate: int | None) -> None:
@@ -66,6 +75,16 @@ def check_frontend(config: FrontendConfig, sample_rate: int | None) -> None:
         knob = arguments(config).get(error.setting)
         name = f"frontend.{knob}" if knob else f"audio.{error.setting}"
         raise InputError(f"params.yaml {name}{error.reason}") from None
+
+
+def all_arguments(config: FrontendConfig) -> dict[str, Any]:
+    """Arguments of the configured front end but the sample rate: those that knobs set, and the others' defaults."""
+    taken = inspect.signature(FRONTENDS[config.name]).parameters.values()
+    return {each.name: each.default for each in taken if each.default is not each.empty} | _settings(config)
+
+
+def _settings(config: FrontendConfig) -> dict[str, Any]:
+    return {argument: attrgetter(knob)(config) for argument, knob in arguments(config).items()}
 
 
 def _build_at_any_rate(config: FrontendConfig) -> None:

@@ -16,7 +16,7 @@ from adaspec.features.representation import feature_contract
 from adaspec.models.classifier import AudioClassifier
 from adaspec.runtime.text import is_printable
 
-__all__ = ["DESCRIPTION", "FORMAT", "load", "read_description", "save"]
+__all__ = ["DESCRIPTION", "FORMAT", "WEIGHTS", "load", "read_description", "save"]
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 FORMAT = 2  # of the folder; a change that older code cannot read, or that cannot read older folders, takes the next

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,8 @@ def cross_validate(
     Raises
     ------
     InputError
-        Settings of the model contradict each other, something is set that the task has not, or a loss is not finite.
+        Settings of the model contradict each other, something is set that the task has not, models to start from do
+        not fit, or a loss is not finite.
     """
     rows = labelled_rows(clips, folds)
     n_parallel = folds_at_a_time(rows["fold"].nunique(), config.engine.parallel_folds, config.train.threads_per_fold)
@@ -63,7 +64,7 @@ def cross_validate(
         muon = ["timm.optim.muon"] if config.train.optimizer.name == "muon" else []
         load_for_workers(__name__, "adaspec.training.fit", *muon)  # while this process loads what it needs itself
     labels = sorted(clips["label"].unique())
-    check_training(config, labels)
+    check_training(config, labels, rows["fold"].unique())
     digest = training_digest(config, clips, folds)
     checkpoints = checkpoint_folder(root, digest)
     with only_one(lock_file(root, digest)):
@@ -74,19 +75,31 @@ def cross_validate(
         shutil.rmtree(checkpoints)
 
 
-def check_training(config: Config, labels: list[str]) -> None:
+def check_training(config: Config, labels: list[str], folds: Iterable[int]) -> None:
     """Refuse a resolved configuration that cannot be trained with these labels, before anything is trained.
+
+    Parameters
+    ----------
+    config : Config
+        Resolved.
+    labels : list of str
+        All classes.
+    folds : iterable of int
+        Those that are to be trained.
 
     Raises
     ------
     InputError
-        Settings of front end or backbone contradict each other, or something is set that the task has not.
+        Settings of front end or backbone contradict each other, something is set that the task has not, or models to
+        start from do not fit.
     """
     # Imported here: torch takes seconds to load, in which the workers load theirs.
     from adaspec.models.check import check_model
+    from adaspec.models.start import check_start
     from adaspec.tasks import build_task
 
     check_model(config)
+    check_start(config, labels, folds)
     build_task(labels, config)
 
 

@@ -31,6 +31,7 @@ from adaspec.features.windows import EvenWindows
 from adaspec.models.classifier import AudioClassifier
 from adaspec.models.history import HISTORY
 from adaspec.models.saved import save
+from adaspec.models.start import start_from
 from adaspec.runtime.engine import keep_freed_memory, torch_device
 from adaspec.runtime.files import complete_folder
 from adaspec.runtime.seeding import torch_seed
@@ -110,7 +111,10 @@ def fit_fold(
     train, validation = rows[rows["role"] == "train"], rows[rows["role"] == "validation"]
 
     torch.manual_seed(torch_seed(config.seed, fold, "weights"))
-    model = AudioClassifier(config, labels, pretrained=True).to(torch_device(config.train.device))
+    model = AudioClassifier(config, labels, pretrained=config.train.start is None)
+    if config.train.start is not None:
+        start_from(model, config.train.start, fold)
+    model.to(torch_device(config.train.device))
     model.backbone.to(memory_format=torch.channels_last)
     if config.train.compile:
         model.backbone.compile()

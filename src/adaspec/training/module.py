@@ -67,6 +67,9 @@ class FoldModule(pl.LightningModule):
         learned = {name: value for name, value in model.frontend.named_parameters() if value.requires_grad}
         self.learned = {parameter: model.frontend.rates[name] for name, parameter in learned.items()}
         self.start = [parameter.detach().clone() for parameter in self.learned]
+        if config.train.only_frontend:
+            # Its statistics belong to its weights; Lightning keeps the modes that modules have.
+            model.backbone.requires_grad_(False).eval()
         self.train_losses: list[Tensor] = []
         self.validation_outputs: list[tuple[Tensor, Tensor]] = []
 

@@ -230,7 +230,7 @@ class Worker:
     def _train(self, trial: optuna.Trial, knobs: dict[str, Any]) -> float:
         """Mean over folds of the objective at the epoch that counts."""
         config = resolve(with_knobs(self.config, knobs), self.clips)
-        check_training(config, self.labels)
+        check_training(config, self.labels, self.rows)
         finals: list[float] = []
         for fold, rows in self.rows.items():
             with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
