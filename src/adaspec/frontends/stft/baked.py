@@ -7,7 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from adaspec.frontends.stft.portions import Framing, magnitude_or_power, pad_ends
+from adaspec.frontends.stft.framing import Framing, pad_ends
+from adaspec.frontends.stft.portions import magnitude_or_power
 
 __all__ = ["BakedSTFT", "refuse_onnx_export"]
 

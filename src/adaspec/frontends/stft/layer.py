@@ -13,9 +13,11 @@ from adaspec.frontends.compression import Compressed, Compression, build_compres
 from adaspec.frontends.mel import MEL_FORMS, MelForm, MelNorm, MelScale, Triangles
 from adaspec.frontends.stft.baked import BakedSTFT, refuse_onnx_export
 from adaspec.frontends.stft.dft import dft_rows
+from adaspec.frontends.stft.framing import Framing, as_clips
+from adaspec.frontends.stft.inverse import inverse, spectrum
 from adaspec.frontends.stft.kernels import BandedKernels, DenseKernels, KernelConstraint, Kernels, ParametricKernels
 from adaspec.frontends.stft.parts import PARTS, Switch, rates_of, transforms
-from adaspec.frontends.stft.portions import Framing, in_bands
+from adaspec.frontends.stft.portions import in_bands
 from adaspec.frontends.stft.settings import check_settings
 from adaspec.frontends.stft.window import Length, starting_window, window_length
 
@@ -186,13 +188,7 @@ class AdaptiveSTFT(nn.Module):
         self.learn_kernels, self.learn_mel, self.learn_compression = learn_kernels, learn_mel, learn_compression
 
     def switch(self, part: str, on: bool) -> None:
-        """Begin or end to learn a part; what was learned until then stays.
-
-        Parameters
-        ----------
-        part : str
-            One of `PARTS`.
-        on : bool
+        """Begin or end to learn one of `PARTS`; what was learned until then stays.
 
         Raises
         ------
@@ -279,20 +275,23 @@ class AdaptiveSTFT(nn.Module):
 
     def spectrogram(self, waveform: Tensor) -> Tensor:
         """What `forward` compresses: power or magnitude in each band, shaped as its output, never negative."""
-        if waveform.ndim != 2 or 0 in waveform.shape:
-            raise ValueError(
-                f"waveform must have shape (batch, n_samples), neither of them 0, got {tuple(waveform.shape)}"
-            )
         # bf16 holds 8 bits: under autocast too, only the product with the kernels may be computed in it.
         with torch.autocast(waveform.device.type, enabled=False):
-            dtype = torch.promote_types(torch.promote_types(waveform.dtype, self.window.values.dtype), torch.float32)
+            waveform = as_clips(waveform, self.window.values.dtype)
             refuse_onnx_export("precision=bf16", self.framing.bf16 and self.kernels is not None)
-            waveform = waveform.to(dtype)
             channels = [
                 torch.cat([in_bands(waveform, group, self.framing) for group in transform], -1)
-                for transform in transforms(self.windows().to(dtype), self.kernels, self.mel)
+                for transform in transforms(self.windows().to(waveform.dtype), self.kernels, self.mel)
             ]
             return torch.stack(channels, 1).transpose(2, 3)
+
+    def spectrum(self, waveform: Tensor) -> Tensor:
+        """Complex bins before power and bands: (batch, n_transforms, n_fft//2 + 1, n_frames); see `stft.inverse`."""
+        return spectrum(self, waveform)
+
+    def inverse(self, bins: Tensor, n_samples: int | None = None) -> Tensor:
+        """Waveforms (batch, n_transforms, n_samples) of what `spectrum` returns; see `stft.inverse`."""
+        return inverse(self, bins, n_samples)
 
     def compress(self, spectrogram: Tensor) -> Tensor:
         """Second half of `forward`: from the spectrogram to a scale that a network can use."""

@@ -14,36 +14,15 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from adaspec.frontends.stft.framing import Framing, cut_frames
 from adaspec.frontends.stft.mixing import mix
 
-__all__ = ["Framing", "Transform", "in_bands", "magnitude_or_power", "pad_ends"]
+__all__ = ["Transform", "in_bands", "in_bins", "magnitude_or_power"]
 
 EPSILON = 1e-12  # under the root of the magnitude: its gradient stays finite on digital silence
 CACHED = 2**18  # samples in frames at a time that still fit a core's cache, with all that is made of them
 MULTIPLIED = 2**19  # the same for learned kernels, whose matrix products pay only when large
 PARALLEL = 2**26  # the same on a GPU, which computes a batch at once
-
-
-class Framing(NamedTuple):
-    """How the waveform is cut, and what is made of the frames' spectra.
-
-    Attributes
-    ----------
-    n_fft, hop_length : int
-        In samples.
-    center : bool
-        Frames are centred on multiples of the hop, the waveform's ends reflected.
-    magnitude : bool
-        |X| in place of |X|^2.
-    bf16 : bool
-        Multiply with learned kernels in bfloat16, with sums in float32.
-    """
-
-    n_fft: int
-    hop_length: int
-    center: bool
-    magnitude: bool
-    bf16: bool
 
 
 class Transform(NamedTuple):
@@ -63,28 +42,6 @@ class Transform(NamedTuple):
     kernels: Tensor | None
     blocks: Tensor | None
     mel: Tensor | None
-
-
-def pad_ends(waveform: Tensor, framing: Framing) -> Tensor:
-    """Waveforms (batch, n_samples) with their ends reflected if frames are centred.
-
-    Where a waveform is too short for reflection, or for a single frame, zeros are added.
-    """
-    n_samples, half = waveform.shape[1], framing.n_fft // 2
-    if framing.center and n_samples > half:
-        # In place of torch.nn.functional.pad, which takes three times as long.
-        ends = waveform[:, 1 : half + 1].flip(1), waveform[:, n_samples - half - 1 : n_samples - 1].flip(1)
-        waveform = torch.cat([ends[0], waveform, ends[1]], 1)
-    elif framing.center:
-        waveform = torch.nn.functional.pad(waveform, (half, half))
-    if waveform.shape[1] < framing.n_fft:
-        waveform = torch.nn.functional.pad(waveform, (0, framing.n_fft - waveform.shape[1]))
-    return waveform
-
-
-def _cut_frames(waveform: Tensor, framing: Framing) -> Tensor:
-    """(batch, n_samples) -> (batch, n_frames, n_fft)."""
-    return pad_ends(waveform, framing).unfold(1, framing.n_fft, framing.hop_length)
 
 
 def magnitude_or_power(real: Tensor, imag: Tensor, magnitude: bool) -> Tensor:
@@ -121,12 +78,30 @@ def in_bands(waveform: Tensor, transform: Transform, framing: Framing) -> Tensor
     Tensor of shape (batch, n_frames, n_features)
     """
     if torch.compiler.is_compiling() or waveform.requires_grad:
-        transform = _in_precision(transform, framing)
-        frames = _cut_frames(waveform, framing)
-        parts = _parts(_spectrum(frames.flatten(0, 1), transform, framing), transform, framing)
-        features = _weigh(magnitude_or_power(*parts, framing.magnitude), transform.mel)
-        return features.view(*frames.shape[:2], -1)
+        features = _weigh(magnitude_or_power(*_bins(waveform, transform, framing), framing.magnitude), transform.mel)
+        return features.view(waveform.shape[0], -1, features.shape[1])
     return _InPortions.apply(waveform, framing, *transform)
+
+
+def in_bins(waveform: Tensor, transform: Transform, framing: Framing) -> Tensor:
+    """Complex spectra of waveforms, by plain autograd.
+
+    Returns
+    -------
+    Tensor of shape (batch, n_frames, n_fft//2 + 1), complex
+        Without an imaginary part where the transform has none.
+    """
+    real, imag = _bins(waveform, transform, framing)
+    if imag.shape != real.shape:  # without DC, and without Nyquist where n_fft is even
+        imag = torch.nn.functional.pad(imag, (1, real.shape[1] - imag.shape[1] - 1))
+    return torch.complex(real, imag).view(waveform.shape[0], -1, real.shape[1])
+
+
+def _bins(waveform: Tensor, transform: Transform, framing: Framing) -> tuple[Tensor, Tensor]:
+    """Real and imaginary parts as of `_parts`, of all frames at once."""
+    transform = _in_precision(transform, framing)
+    frames = cut_frames(waveform, framing).flatten(0, 1)
+    return _parts(_spectrum(frames, transform, framing), transform, framing)
 
 
 def _in_precision(transform: Transform, framing: Framing) -> Transform:
@@ -159,12 +134,12 @@ def _weigh(bins: Tensor, mel: Tensor | None) -> Tensor:
 
 def _steps(waveform: Tensor, transform: Transform, framing: Framing) -> Iterator[tuple[slice, Tensor]]:
     """Frames in portions, each with its place among all frames of the batch."""
-    n_frames = _cut_frames(waveform[:1], framing).shape[1]
+    n_frames = cut_frames(waveform[:1], framing).shape[1]
     on_cpu = CACHED if transform.kernels is None else MULTIPLIED
     n_rows = max(1, (on_cpu if waveform.device.type == "cpu" else PARALLEL) // framing.n_fft)
     n_clips = max(1, n_rows // n_frames)
     for clip in range(0, waveform.shape[0], n_clips):
-        frames = _cut_frames(waveform[clip : clip + n_clips], framing).flatten(0, 1)
+        frames = cut_frames(waveform[clip : clip + n_clips], framing).flatten(0, 1)
         for row in range(0, frames.shape[0], n_rows):
             portion = frames[row : row + n_rows]
             first = clip * n_frames + row
