@@ -262,6 +262,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "train.frontend.freeze_epochs": LEARNED,
     "train.frontend.l2_sp": LEARNED,
     "train.frontend.gradient_clip": LEARNED,
+    "train.frontend.tightness": LEARNED,
     "train.optimizer.momentum": SGD,
     "train.schedule.gamma": {"train.schedule.name": "exponential"},
     "train.loss.focal_gamma": {"train.loss.name": "focal"},

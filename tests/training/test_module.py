@@ -278,6 +278,21 @@ def test_l2_sp_is_a_step_towards_the_start() -> None:
     torch.testing.assert_close(window.detach(), start + 0.25)
 
 
+def test_tightness_weighs_the_penalty_in_the_loss_where_a_window_is_learned() -> None:
+    waveforms = (torch.randn(4, 1600, generator=torch.Generator().manual_seed(1)) * 8000).short()
+    for learn, penalised in ((True, True), (False, False)):
+        losses = []
+        for weight in (0.0, 10.0):
+            knobs = {"frontend.learn_window": learn, "train.frontend.tightness": weight, "backbone.dropout": 0.0}
+            module = module_of(small_config(Path("raw"), **knobs)).eval()
+            losses.append(module.training_step((waveforms, torch.tensor([0, 1, 0, 1])), 0))
+            assert module.train_losses[0] == losses[0]  # what is told of training is the task's own loss
+        penalty = module.model.frontend.penalty()
+        assert (penalty is not None) == penalised
+        expected = losses[0] if penalty is None else losses[0] + 10 * penalty
+        torch.testing.assert_close(losses[1], expected)
+
+
 def test_gradients_are_clipped_per_group() -> None:
     def norms(**knobs: Any) -> tuple[float, float]:
         config = small_config(Path("raw"), **LEARNING, **knobs)

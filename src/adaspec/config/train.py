@@ -59,6 +59,9 @@ class FrontendTrainConfig(Section):
     place of weight decay."""
     gradient_clip: Positive | None
     """Largest norm of the front end's gradient; null = no limit."""
+    tightness: NonNegative
+    """Weight, in the loss, of ln(upper / lower frame bound) of learned windows and lengths: how far they are from
+    keeping the energy of every waveform alike; 0 = none."""
 
 
 class TrainConfig(Section):

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from adaspec.frontends import AdaptiveSTFT
 from adaspec.frontends.measures import (
     center_and_bandwidth,
     condition_number,
@@ -20,6 +21,7 @@ from adaspec.frontends.measures import (
     gram_error,
     relative_change,
 )
+from adaspec.frontends.stft.bounds import frame_bounds
 
 __all__ = ["BIN_COLUMNS", "Filters", "bins_of", "filter_numbers", "parameter_numbers", "significant"]
 
@@ -103,6 +105,10 @@ def filter_numbers(start: Filters, layer: Filters, bins: pd.DataFrame) -> dict[s
         found["kernel_change"] = relative_change(now, before, 2)
         found["gram_error"] = gram_error(now)
         found["condition_number"] = condition_number(now)
+    if isinstance(layer, AdaptiveSTFT) and {"window", "length", "kernels"} & set(start.learned):
+        lower, upper = (bound.view(len(layer.window()), -1) for bound in frame_bounds(layer))
+        found["frame_lower"], found["frame_upper"] = lower.amin(1), upper.amax(1)  # of all window lengths
+        found["frame_condition"] = (upper / lower).amax(1)
     if {"window", "kernels"} & set(start.learned):
         groups = bins.assign(size=bins["center_drift_hz"].abs()).groupby("transform")
         found["center_drift_median_hz"] = groups["size"].median().to_numpy()

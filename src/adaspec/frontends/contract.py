@@ -63,5 +63,12 @@ class Frontend(Protocol):
     def compress(self, spectrogram: Tensor) -> Tensor:
         """From a spectrogram to a scale that a network can use."""
 
+    def penalty(self) -> Tensor | None:
+        """How unevenly frames keep the energy of a waveform, 0 at best: a scalar, differentiable in what is learned.
+
+        Training adds it to the loss with the weight `train.frontend.tightness`. None where nothing is learned that it
+        depends on.
+        """
+
     def for_export(self) -> nn.Module:
         """Return what stands for it in an exported model."""

@@ -71,6 +71,10 @@ class Fbank(nn.Module):
         """Of no parameters."""
         return {}
 
+    def penalty(self) -> Tensor | None:
+        """None, as nothing is learned."""
+        return None
+
     def for_export(self) -> nn.Module:
         """Refuse: PyTorch does not export Kaldi's filterbank.
 

@@ -98,7 +98,9 @@ class FoldModule(pl.LightningModule):
         # Each member of an ensemble has its own loss.
         loss = self.task.loss(logits.flatten(0, 1), targets.repeat(len(logits), 1), self.class_weight)
         self.train_losses.append(loss.detach())
-        return loss
+        weight = self.config.train.frontend.tightness
+        penalty = model.frontend.penalty() if weight else None
+        return loss if penalty is None else loss + weight * penalty
 
     @contextmanager
     def _seeded(self, *purpose: int | str) -> Iterator[None]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["frame_bounds", "overlap", "unevenness"]
 
 GRID = 8  # points around the circle per block of a hop
-FLOOR = 1e-6  # of the mean: where windows leave gaps their unevenness stays finite, at most ln(1e6)
+FLOOR = 1e-6  # of the largest: where windows leave gaps their unevenness stays finite, ln(1e6)
 
 
 def overlap(windows: Tensor, hop_length: int) -> Tensor:
@@ -53,8 +53,8 @@ def unevenness(windows: Tensor, hop_length: int) -> Tensor:
         Differentiable. Not above ln(1e6) = 13.8, which stands for windows that leave gaps.
     """
     energy = overlap(windows, hop_length)
-    energy = energy + FLOOR * energy.mean(-1, keepdim=True).clamp_min(torch.finfo(energy.dtype).tiny / FLOOR)
-    return (energy.amax(-1) / energy.amin(-1)).log().mean()
+    upper = energy.amax(-1).clamp_min(torch.finfo(energy.dtype).tiny / FLOOR)
+    return (upper.log() - (energy.amin(-1) + FLOOR * upper).log()).mean()
 
 
 def frame_bounds(layer: AdaptiveSTFT) -> tuple[Tensor, Tensor]:

@@ -12,11 +12,11 @@ from adaspec.errors import SettingError
 from adaspec.frontends.compression import Compressed, Compression, build_compression, pcen_settings
 from adaspec.frontends.mel import MEL_FORMS, MelForm, MelNorm, MelScale, Triangles
 from adaspec.frontends.stft.baked import BakedSTFT, refuse_onnx_export
-from adaspec.frontends.stft.dft import dft_rows
+from adaspec.frontends.stft.bounds import unevenness
 from adaspec.frontends.stft.framing import Framing, as_clips
 from adaspec.frontends.stft.inverse import inverse, spectrum
 from adaspec.frontends.stft.kernels import BandedKernels, DenseKernels, KernelConstraint, Kernels, ParametricKernels
-from adaspec.frontends.stft.parts import PARTS, Switch, rates_of, transforms
+from adaspec.frontends.stft.parts import PARTS, Switch, filters_of, rates_of, transforms
 from adaspec.frontends.stft.portions import in_bands
 from adaspec.frontends.stft.settings import check_settings
 from adaspec.frontends.stft.window import Length, starting_window, window_length
@@ -188,13 +188,7 @@ class AdaptiveSTFT(nn.Module):
         self.learn_kernels, self.learn_mel, self.learn_compression = learn_kernels, learn_mel, learn_compression
 
     def switch(self, part: str, on: bool) -> None:
-        """Begin or end to learn one of `PARTS`; what was learned until then stays.
-
-        Raises
-        ------
-        SettingError
-            There is no such part.
-        """
+        """Begin or end to learn one of `PARTS`; what was learned until then stays. SettingError if it cannot learn."""
         if getattr(self, part) is None and on:
             if part == "mel":
                 raise SettingError("learn_mel", "=True needs mel bands, but there are none; set n_mels")
@@ -250,10 +244,7 @@ class AdaptiveSTFT(nn.Module):
         """
         windows = self.windows()
         windows = windows.to(torch.promote_types(windows.dtype, torch.float32))  # as in `forward`
-        windows = windows if windowed else torch.ones_like(windows)
-        if self.kernels is None:
-            return (dft_rows(self.n_fft, 0, windows) * windows[:, :, None]).flatten(0, 1)
-        return self.kernels.rows(windows).flatten(0, 1)
+        return filters_of(windows if windowed else torch.ones_like(windows), self.kernels)
 
     def bake(self) -> BakedSTFT:
         """Return a module of one plain Conv1d that gives the same output, for use where learning is over."""
@@ -264,6 +255,10 @@ class AdaptiveSTFT(nn.Module):
     def for_export(self) -> nn.Module:
         """Return what ONNX can hold, which has neither QR nor, on the CPU, products in bf16."""
         return self if self.kernels is None else self.bake()
+
+    def penalty(self) -> Tensor | None:
+        """How unevenly frames keep energy: `unevenness` of the windows, None where they are not learned."""
+        return unevenness(self.windows(), self.hop_length) if self.learn_window or self.learn_length else None
 
     def n_frames(self, n_samples: int) -> int:
         """Frames of a waveform of n_samples."""

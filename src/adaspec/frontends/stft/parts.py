@@ -7,10 +7,11 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from adaspec.frontends.stft.dft import dft_rows
 from adaspec.frontends.stft.kernels import Kernels
 from adaspec.frontends.stft.portions import Transform
 
-__all__ = ["PARTS", "Switch", "rates_of", "transforms"]
+__all__ = ["PARTS", "Switch", "filters_of", "rates_of", "transforms"]
 
 PARTS = ("window", "length", "kernels", "mel", "compression")
 
@@ -39,6 +40,13 @@ def rates_of(layer: nn.Module) -> dict[str, float]:
     for name, part in layer.named_children():
         found |= {f"{name}.{own}": rate for own, rate in getattr(part, "rates", {}).items()}
     return found
+
+
+def filters_of(windows: Tensor, kernels: Kernels | None) -> Tensor:
+    """Filters (n_transforms * n_groups, n_freqs, n_fft), complex, of windows (n_transforms, n_groups, n_fft)."""
+    if kernels is None:
+        return (dft_rows(windows.shape[-1], 0, windows) * windows[:, :, None]).flatten(0, 1)
+    return kernels.rows(windows).flatten(0, 1)
 
 
 def transforms(windows: Tensor, kernels: Kernels | None, mel: Callable[[], Tensor] | None) -> list[list[Transform]]:
