@@ -158,9 +158,11 @@ class ParametricKernels(nn.Module):
         )
 
     def per_bin(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Shift, chirp rate, and length over that at the start, of every bin: (n_transforms, n_freqs) each."""
+        """Shift, chirp rate, and length over that at the start, of every bin: (n_transforms, n_freqs) each, float64."""
         log_ratio = within(self.log_ratio, self.low.to(self.log_ratio), self.high.to(self.log_ratio))
-        shift, chirp, length = (each @ self.course.to(each) for each in (self.shift, self.chirp, log_ratio))
+        # In float64, of which autocast makes no bf16, not even in the backward pass.
+        course = self.course.double()
+        shift, chirp, length = (each.double() @ course for each in (self.shift, self.chirp, log_ratio))
         return shift, chirp, length.exp()
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
