@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -157,7 +158,6 @@ class AdaptiveSTFT(nn.Module):
         f_max = sample_rate / 2 if f_max is None else f_max
         check_settings(locals())  # all arguments by their names, so that no check can be given another's
         pcen = pcen_settings(locals())
-
         self.sample_rate, self.n_fft, self.win_length, self.hop_length = sample_rate, n_fft, win_length, hop_length
         self.framing = Framing(n_fft, hop_length, center, power == 1, precision == "bf16")
         self.n_channels, self.n_features, self.power = n_transforms, n_mels or n_fft // 2 + 1, power
@@ -174,14 +174,14 @@ class AdaptiveSTFT(nn.Module):
             self.mel = MEL_FORMS[mel_form](triangles, n_transforms, mel_smooth)
         of = Compressed(self.n_channels, self.n_features, sample_rate / hop_length, power == 1, gamma)
         self.compression = build_compression(compression, of, **pcen)
-        # Lengths and kernels come into being once they are learned.
+        # Lengths and kernels come into being once they are learned; no lambdas, so that a layer can be pickled.
         self.length: Length | None = None
         self.kernels: Kernels | None = None
         self._forms: dict[str, Callable[[], nn.Module]] = {
-            "length": lambda: Length(lengths, n_fft, length_groups),
-            "dense": lambda: DenseKernels(n_transforms, n_fft, kernel_constraint),
-            "banded": lambda: BandedKernels(n_transforms, n_fft, band_width),
-            "parametric": lambda: ParametricKernels(n_transforms, n_fft, lengths, centre, kernel_smooth),
+            "length": partial(Length, lengths, n_fft, length_groups),
+            "dense": partial(DenseKernels, n_transforms, n_fft, kernel_constraint),
+            "banded": partial(BandedKernels, n_transforms, n_fft, band_width),
+            "parametric": partial(ParametricKernels, n_transforms, n_fft, lengths, centre, kernel_smooth),
         }
         self._forms["kernels"] = self._forms[kernel_form]
         self.learn_window, self.learn_length = learn_window, learn_length
