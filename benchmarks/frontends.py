@@ -37,7 +37,12 @@ LEARNED: dict[str, dict[str, Any]] = {
     "learn_kernels banded": {"learn_kernels": True, "kernel_form": "banded"},
     "learn_kernels unit_norm": {"learn_kernels": True, "kernel_constraint": "unit_norm"},
     "learn_kernels orthonormal": {"learn_kernels": True, "kernel_constraint": "orthonormal"},
-    "learn_window, _kernels, _mel": {"learn_window": True, "learn_kernels": True, "learn_mel": True},
+    "learn_window, _kernels, _mel": {
+        "learn_window": True,
+        "learn_kernels": True,
+        "learn_mel": True,
+        "mel_form": "free",  # as when the results were recorded
+    },
     "three transforms, learn_window": {"n_transforms": 3, "window_ratio": 0.5, "learn_window": True},
 }
 PEERS = {"torchaudio": "torchaudio MelSpectrogram, fixed", "nnaudio": "nnAudio, trainable STFT"}

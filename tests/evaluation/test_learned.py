@@ -15,6 +15,8 @@ from toydata import Toy, changed, differing, small_config
 from adaspec.evaluation.evaluate import evaluate
 from adaspec.evaluation.learned import Learned
 from adaspec.frontends import AdaptiveSTFT
+from adaspec.frontends.mel import FreeBands
+from adaspec.frontends.stft.kernels import DenseKernels
 from adaspec.models.classifier import AudioClassifier
 from adaspec.models.saved import load, save
 
@@ -25,6 +27,7 @@ BINS_HEADER = (
     "gain_db,change\n"
 )
 WINDOW, KERNELS, MEL = ({f"frontend.learn_{what}": True} for what in ("window", "kernels", "mel"))
+MEL |= {"frontend.mel.form": "free"}
 Change = Callable[[AdaptiveSTFT, int], None]
 
 
@@ -39,7 +42,7 @@ def narrowed_window(layer: AdaptiveSTFT, fold: int) -> None:
 
 def moved_kernels(layer: AdaptiveSTFT, fold: int) -> None:
     """Bins 20 to 29 go up by a quarter of a bin; bin 40 falls silent, bin 41 entirely; bin 50 gets louder by 6 dB."""
-    assert layer.kernels is not None
+    assert isinstance(layer.kernels, DenseKernels)
     k, n = torch.arange(20, 30)[:, None] + 0.25, torch.arange(N_FFT)
     layer.kernels.values[:, 20:30] = (2 * torch.pi / N_FFT * k * n).cos()
     layer.kernels.values[:, 64 + 20 : 64 + 30] = -(2 * torch.pi / N_FFT * k * n).sin()
@@ -48,7 +51,7 @@ def moved_kernels(layer: AdaptiveSTFT, fold: int) -> None:
 
 
 def louder_mel(layer: AdaptiveSTFT, fold: int) -> None:
-    assert layer.mel is not None
+    assert isinstance(layer.mel, FreeBands)
     layer.mel.weights *= 1.1
     layer.mel.weights[:, :, 3] = 0
 
@@ -236,8 +239,8 @@ def test_learned_twice_gives_the_same_bytes_and_another_change_others(tmp_path: 
 
     def otherwise(layer: AdaptiveSTFT, fold: int) -> None:
         all_of_them(layer, fold + 5)
-        assert layer.kernels is not None
-        assert layer.mel is not None
+        assert isinstance(layer.kernels, DenseKernels)
+        assert isinstance(layer.mel, FreeBands)
         layer.kernels.values *= 1.3
         layer.mel.weights[:10] += 0.1
 

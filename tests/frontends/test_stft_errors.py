@@ -44,19 +44,19 @@ TOLD: list[tuple[dict[str, Any], str]] = [
         {"compression": "db", "learn_compression": True},
         "learn_compression=True needs compression=pcen, which can learn; db has nothing to learn",
     ),
-    ({"kernel_form": "sparse"}, "kernel_form=sparse must be dense or banded"),
+    ({"kernel_form": "sparse"}, "kernel_form=sparse must be dense or banded or parametric"),
     ({"precision": 16}, "precision=16 must be 32 or bf16"),
     ({"kernel_constraint": "unitary"}, "kernel_constraint=unitary must be free or unit_norm or orthonormal"),
     *(
         (
             {"kernel_form": "banded", "kernel_constraint": constraint},
-            f"kernel_constraint={constraint} is for dense kernels; set it to free, or the kernels' form to dense",
+            f"kernel_constraint={constraint} is not for banded kernels; set it to free, or the kernels' form to dense",
         )
         for constraint in ("unit_norm", "orthonormal")
     ),
     (
         {"kernel_form": "banded", "precision": "bf16"},
-        "precision=bf16 is for dense kernels; set it to 32, or the kernels' form to dense",
+        "precision=bf16 is not for banded kernels; set it to 32, or the kernels' form to dense",
     ),
     *(
         (
@@ -73,7 +73,7 @@ TOLD: list[tuple[dict[str, Any], str]] = [
     ({"n_mels": None, "learn_mel": True}, "learn_mel=True needs mel bands, but there are none; set n_mels"),
     (
         {"n_fft": 8193, "learn_kernels": True},
-        "n_fft=8193 makes 8193^2 learned kernel values, above 8192^2; lower n_fft, or learn banded kernels",
+        "n_fft=8193 makes 8193^2 kernel values, above 8192^2; lower n_fft, or learn banded kernels",
     ),
     (
         {"window": "flattop", "window_nonnegative": True},
@@ -109,7 +109,7 @@ def test_stft_empty_mel_bands_are_refused() -> None:
 @pytest.mark.parametrize("name", ["mel_scale", "mel_norm"])
 def test_stft_unknown_mel_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="slaney"):
-        AdaptiveSTFT(sample_rate=RATE, **{name: "bark"})
+        AdaptiveSTFT(sample_rate=RATE, **{name: "mels"})
 
 
 def test_stft_unknown_window_is_refused() -> None:

@@ -9,11 +9,13 @@ from stft_forms import FORMS, LEARN_ALL, build, gradients, noise, perturb
 from torch import Tensor
 
 from adaspec.frontends import AdaptiveSTFT
+from adaspec.frontends.mel import FreeBands
 from adaspec.frontends.stft.dft import dft_norms
-from adaspec.frontends.stft.kernels import constrain_kernels
+from adaspec.frontends.stft.kernels import BandedKernels, DenseKernels, constrain_kernels
 
 SMALL: dict[str, Any] = {"n_fft": 64, "win_length": 60, "hop_length": 25, "n_mels": 8}
-ALL = {"learn_window": True, "learn_kernels": True, "learn_mel": True}
+ALL = LEARN_ALL | {"learn_kernels": True}
+NAMES = {"window": "window.values", "kernels": "kernels.values", "mel": "mel.weights"}  # part -> its parameter
 CONSTRAINTS: dict[str, dict[str, Any]] = {
     "free": {},
     "unit_norm": {"kernel_constraint": "unit_norm"},
@@ -31,7 +33,7 @@ CONSTRAINTS: dict[str, dict[str, Any]] = {
 def train(layer: AdaptiveSTFT, steps: int = 15, lr: float = 1e-2) -> list[float]:
     """Losses of a fit of a random spectrogram by Adam."""
     waveform = noise(3, 400)
-    target = perturb(build("dense", **SMALL, learn_mel=True), amount=0.3)(waveform).detach()
+    target = perturb(build("dense", **SMALL, learn_mel=True, mel_form="free"), amount=0.3)(waveform).detach()
     optimizer = torch.optim.Adam([value for value in layer.parameters() if value.requires_grad], lr)
     losses = []
     for _ in range(steps):
@@ -54,11 +56,12 @@ def assert_constraints(layer: AdaptiveSTFT) -> None:
     assert not layer.window.nonnegative or (window >= 0).all()
     if layer.window.symmetric:
         torch.testing.assert_close(window[:, 1:], window[:, 1:].flip(-1))
+    constraint = layer.kernels.constraint if isinstance(layer.kernels, DenseKernels) else "free"
     filters = layer.filters(windowed=False)
     basis = torch.cat([filters.real, filters.imag[:, 1:-1]], 1) / dft_norms(64)  # n_fft is even
-    if layer.kernel_constraint == "unit_norm":
+    if constraint == "unit_norm":
         torch.testing.assert_close(basis.norm(dim=-1), torch.ones(layer.n_channels, 64), rtol=1e-5, atol=0)
-    if layer.kernel_constraint == "orthonormal":
+    if constraint == "orthonormal":
         gram = basis @ basis.mT
         torch.testing.assert_close(gram, torch.eye(64).expand_as(gram), rtol=0, atol=1e-4)
 
@@ -67,7 +70,7 @@ def assert_constraints(layer: AdaptiveSTFT) -> None:
 def test_learning_moves_every_tensor_lowers_the_loss_and_keeps_the_constraints(constraint: str) -> None:
     layer = build("fft", **SMALL, **ALL, **CONSTRAINTS[constraint])
     before = values(layer)
-    assert set(before) == {"window", "kernels", "mel"}
+    assert set(before) == set(NAMES.values())
     losses = train(layer)
     assert losses[-1] < 0.8 * losses[0]
     for name, value in values(layer).items():
@@ -79,7 +82,8 @@ def test_learning_moves_every_tensor_lowers_the_loss_and_keeps_the_constraints(c
 @pytest.mark.parametrize("constraint", CONSTRAINTS)
 def test_constraints_hold_far_from_the_start(constraint: str) -> None:
     layer = perturb(build("fft", **SMALL, **ALL, **CONSTRAINTS[constraint]), amount=1.0)
-    assert layer.mel is not None
+    assert isinstance(layer.mel, FreeBands)
+    assert isinstance(layer.kernels, DenseKernels | BandedKernels)
     assert (layer.mel.weights < 0).any()
     assert (layer.window.values < 0).any()
     with torch.no_grad():
@@ -88,15 +92,18 @@ def test_constraints_hold_far_from_the_start(constraint: str) -> None:
     waveform = noise(2, 300)
     expected = layer(waveform).detach()
     plain = build("fft", **SMALL, **ALL, **CONSTRAINTS[constraint])
+    assert isinstance(plain.mel, FreeBands)
+    assert isinstance(plain.kernels, DenseKernels | BandedKernels)
     plain.window.nonnegative = plain.window.symmetric = False
-    plain.kernels.constraint = "free"
+    if isinstance(plain.kernels, DenseKernels):
+        plain.kernels.constraint = "free"
     with torch.no_grad():
         plain.window.values.copy_(layer.window())
         plain.mel.weights.copy_(layer.mel())
         plain.kernels.values.copy_(
-            layer.kernels.values
-            if layer.kernel_form == "banded"
-            else constrain_kernels(layer.kernels.values, layer.kernels.constraint)
+            constrain_kernels(layer.kernels.values, layer.kernels.constraint)
+            if isinstance(layer.kernels, DenseKernels)
+            else layer.kernels.values
         )
         torch.testing.assert_close(plain(waveform), expected, rtol=1e-4, atol=1e-4)
 
@@ -104,14 +111,14 @@ def test_constraints_hold_far_from_the_start(constraint: str) -> None:
 @pytest.mark.parametrize("name", ["window", "kernels", "mel"])
 @pytest.mark.parametrize("kernel_form", ["dense", "banded"])
 def test_learning_of_one_tensor_leaves_the_others(name: str, kernel_form: str) -> None:
-    layer = build("fft", **SMALL, **{f"learn_{name}": True}, kernel_form=kernel_form)
+    layer = build("fft", **SMALL, **{f"learn_{name}": True}, kernel_form=kernel_form, mel_form="free")
     before = values(layer)
     losses = train(layer)
     assert losses[-1] < losses[0]
-    assert set(gradients(layer)) == {name}
+    assert set(gradients(layer)) == {NAMES[name]}
     for other, value in values(layer).items():
         parameter = layer.get_parameter(other)
-        if other == name:
+        if other == NAMES[name]:
             assert not torch.equal(value, before[other])
         else:
             assert torch.equal(value, before[other])
@@ -122,7 +129,7 @@ def test_learning_of_one_tensor_leaves_the_others(name: str, kernel_form: str) -
 @pytest.mark.parametrize("kernel_form", ["dense", "banded"])
 def test_learning_is_switched_on_off_and_on_again(name: str, kernel_form: str) -> None:
     switch = f"learn_{name}"
-    layer = build("fft", **SMALL, kernel_form=kernel_form)
+    layer = build("fft", **SMALL, kernel_form=kernel_form, mel_form="free")
     waveform = noise(2, 300)
     start = layer(waveform)
     assert not start.requires_grad
@@ -133,7 +140,7 @@ def test_learning_is_switched_on_off_and_on_again(name: str, kernel_form: str) -
     assert f"learned={layer.learned}" in repr(layer)
     torch.testing.assert_close(layer(waveform).detach(), start, rtol=1e-4, atol=1e-4)
     train(layer)
-    learned, value = layer(waveform).detach(), layer.get_parameter(name).detach().clone()
+    learned, value = layer(waveform).detach(), layer.get_parameter(NAMES[name]).detach().clone()
     assert not torch.allclose(learned, start, rtol=1e-3)
 
     setattr(layer, switch, False)
@@ -143,21 +150,21 @@ def test_learning_is_switched_on_off_and_on_again(name: str, kernel_form: str) -
     torch.testing.assert_close(frozen, learned, rtol=0, atol=0)
 
     setattr(layer, switch, True)
-    torch.testing.assert_close(layer.get_parameter(name).detach(), value, rtol=0, atol=0)
+    torch.testing.assert_close(layer.get_parameter(NAMES[name]).detach(), value, rtol=0, atol=0)
     losses = train(layer)
     assert losses[-1] < losses[0]
-    assert not torch.equal(layer.get_parameter(name), value)
+    assert not torch.equal(layer.get_parameter(NAMES[name]), value)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_kernels_learned_later_start_as_the_transform_in_the_layers_type(dtype: torch.dtype) -> None:
     layer = build("three", **SMALL).to(dtype)
-    assert "kernels" not in dict(layer.named_parameters())
+    assert set(dict(layer.named_parameters())) == {"window.values", "mel.gaps", "mel.widths"}
     layer.learn_kernels = False
     assert layer.kernels is None
     layer.learn_kernels = True
-    assert layer.get_parameter("kernels").dtype == dtype
-    assert layer.get_parameter("kernels").shape == (3, 64, 64)
+    assert layer.get_parameter("kernels.values").dtype == dtype
+    assert layer.get_parameter("kernels.values").shape == (3, 64, 64)
 
 
 def test_learn_mel_is_refused_without_bands() -> None:
@@ -186,7 +193,8 @@ def test_output_is_never_out_of_date(form: str, change: str) -> None:
         layer.load_state_dict(other.state_dict())
     elif change == "replaced":
         for name, parameter in other.named_parameters():
-            setattr(layer, name, torch.nn.Parameter(parameter.detach().clone()))
+            part, own = name.split(".")
+            setattr(getattr(layer, part), own, torch.nn.Parameter(parameter.detach().clone()))
     else:
         for parameter, wanted in zip(layer.parameters(), other.parameters(), strict=True):
             if change == "by .data":
@@ -200,7 +208,7 @@ def test_output_is_never_out_of_date(form: str, change: str) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_state_dict_round_trip_leaves_the_output(form: str) -> None:
-    trained, fresh = perturb(build(form, **SMALL, **LEARN_ALL)), build(form, **SMALL, window="hamming")
+    trained, fresh = perturb(build(form, **SMALL, **LEARN_ALL)), build(form, **SMALL, mel_form="free", window="hamming")
     waveform = noise(2, 300)
     assert not torch.allclose(fresh(waveform), trained(waveform))
     fresh.load_state_dict(trained.state_dict())
@@ -208,7 +216,7 @@ def test_state_dict_round_trip_leaves_the_output(form: str) -> None:
 
 
 def test_state_dict_of_a_learned_window_and_bands_loads_into_a_layer_without_learning() -> None:
-    trained, fresh = perturb(build("fft", **SMALL, **LEARN_ALL)), build("fft", **SMALL)
+    trained, fresh = perturb(build("fft", **SMALL, **LEARN_ALL)), build("fft", **SMALL, mel_form="free")
     fresh.load_state_dict(trained.state_dict())
     waveform = noise(2, 300)
     assert not fresh(waveform).requires_grad
@@ -218,7 +226,7 @@ def test_state_dict_of_a_learned_window_and_bands_loads_into_a_layer_without_lea
 @pytest.mark.parametrize("mel_norm", [None, "slaney"])
 def test_learned_mel_bands_only_ever_lower_a_loss_that_wants_them_lower(mel_norm: Any) -> None:
     """Most weights start at 0: none may rise against its gradient."""
-    layer = build("fft", n_fft=256, n_mels=20, mel_norm=mel_norm, learn_mel=True)
+    layer = build("fft", n_fft=256, n_mels=20, mel_norm=mel_norm, learn_mel=True, mel_form="free")
     waveform = noise(4, 4000)
     optimizer = torch.optim.AdamW(layer.parameters(), lr=2e-3, weight_decay=0.0)
     losses = []
@@ -241,5 +249,5 @@ def test_state_dict_with_kernels_loads_into_a_layer_that_learns_none(form: str) 
     assert not fresh.learn_kernels
     assert not fresh(waveform).requires_grad
     torch.testing.assert_close(fresh(waveform), trained(waveform), rtol=0, atol=0)
-    with pytest.raises(RuntimeError, match=r'Missing key.*"kernels"'):
+    with pytest.raises(RuntimeError, match=r'Missing key.*"kernels\.values"'):
         trained.load_state_dict(build("fft", **SMALL).state_dict())

@@ -43,7 +43,7 @@ from adaspec.models.check import check_model
                 "frontend.kernels.form": "banded",
                 "frontend.kernels.precision": "bf16",
             },
-            "frontend.kernels.precision=bf16 is for dense kernels; set it to 32, or the kernels' form to dense",
+            "frontend.kernels.precision=bf16 is not for banded kernels; set it to 32, or the kernels' form to dense",
         ),
         (
             {
@@ -51,7 +51,7 @@ from adaspec.models.check import check_model
                 "frontend.kernels.form": "banded",
                 "frontend.kernels.constraint": "unit_norm",
             },
-            "frontend.kernels.constraint=unit_norm is for dense kernels; set it to free, or the kernels' form to dense",
+            "frontend.kernels.constraint=unit_norm is not for banded kernels; set it to free, or the kernels' form to ",
         ),
         (
             {"frontend.learn_kernels": True, "frontend.kernels.form": "banded", "frontend.kernels.band_width": 4},
@@ -59,7 +59,31 @@ from adaspec.models.check import check_model
         ),
         (
             {"frontend.learn_kernels": True, "frontend.n_fft": 16_384},
-            "frontend.n_fft=16384 makes 16384^2 learned kernel values, above 8192^2; lower n_fft, or learn banded",
+            "frontend.n_fft=16384 makes 16384^2 kernel values, above 8192^2; lower n_fft, or learn banded",
+        ),
+        (
+            {
+                "frontend.learn_kernels": True,
+                "frontend.kernels.form": "parametric",
+                "frontend.kernels.constraint": "orthonormal",
+            },
+            "frontend.kernels.constraint=orthonormal is not for parametric kernels; set it to free, or the kernels' ",
+        ),
+        (
+            {"frontend.learn_kernels": True, "frontend.learn_length": True, "frontend.kernels.form": "parametric"},
+            "frontend.learn_length=True is learned with parametric kernels already, for every bin; switch one of the ",
+        ),
+        (
+            {"frontend.learn_length": True, "frontend.length_groups": 65, "frontend.mel.n_mels": 64},
+            "frontend.length_groups=65 must be from 1 to 64, the number of mel bands",
+        ),
+        (
+            {"frontend.mel.scale": "log", "frontend.mel.f_min": 0.0},
+            "frontend.mel.f_min=0.0 must be above 0 Hz on the scale log",
+        ),
+        (
+            {"frontend.learn_mel": True, "frontend.n_fft": 256, "frontend.win_length": 256, "frontend.mel.n_mels": 47},
+            "frontend.mel.n_mels=47 makes bands narrower than the ",
         ),
         (
             {"frontend.learn_window": True, "frontend.window_nonnegative": True, "frontend.window": "flattop"},
