@@ -30,6 +30,8 @@ class MelConfig(Section):
     frontend.learn_mel is true."""
     smooth: Count
     """Bands from one learned number of the parametric form to the next; between them it is interpolated."""
+    placement: Literal["sensitivity", "gradient"]
+    """What moves bands of the parametric form: how sensitive the loss is to each, or the loss's gradient."""
 
 
 class PcenConfig(Section):

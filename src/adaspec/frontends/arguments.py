@@ -21,7 +21,7 @@ ALWAYS = {
 OF_MEL = {"f_min": "mel.f_min", "f_max": "mel.f_max", "mel_scale": "mel.scale", "mel_norm": "mel.norm"}
 OF_LEARNED_WINDOW = {name: name for name in ("window_nonnegative", "window_symmetric")}
 OF_LEARNED_LENGTH = {"length_groups": "length_groups"}
-OF_LEARNED_MEL = {"mel_form": "mel.form", "mel_smooth": "mel.smooth"}
+OF_LEARNED_MEL = {"mel_form": "mel.form", "mel_smooth": "mel.smooth", "mel_placement": "mel.placement"}
 OF_LEARNED_KERNELS = {
     "kernel_form": "kernels.form",
     "band_width": "kernels.band_width",

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from adaspec.errors import SettingError
 from adaspec.frontends.constraints import nonnegative, within
 from adaspec.frontends.courses import interpolation
 from adaspec.frontends.mel.scales import SCALES, MelScale
 
-__all__ = ["MEL_FORMS", "FreeBands", "MelForm", "MelNorm", "ParametricBands", "Triangles"]
+__all__ = ["MEL_FORMS", "FreeBands", "MelBands", "MelForm", "MelNorm", "ParametricBands", "Placement", "Triangles"]
 
 MelForm = Literal["parametric", "free"]
 MelNorm = Literal["slaney"]
+Placement = Literal["sensitivity", "gradient"]
+
+ORDER = 1.5  # of the density's logarithm to the sensitivity's
+LEAST = 1e-2  # sensitivity over its mean that counts as none
 
 
 class Triangles:
@@ -94,8 +99,6 @@ class FreeBands(nn.Module):
     ----------
     triangles : Triangles
     n_transforms : int
-    smooth : int
-        Of the other form; no matter here.
 
     Attributes
     ----------
@@ -107,7 +110,7 @@ class FreeBands(nn.Module):
     gains: Tensor
     support: Tensor
 
-    def __init__(self, triangles: Triangles, n_transforms: int, smooth: int = 1) -> None:
+    def __init__(self, triangles: Triangles, n_transforms: int) -> None:
         super().__init__()
         lower, centre, upper = triangles.edges()
         self.weights = nn.Parameter(triangles.heights(lower, centre, upper).float().repeat(n_transforms, 1, 1))
@@ -119,14 +122,18 @@ class FreeBands(nn.Module):
         """Bands with their norm: (n_transforms, n_freqs, n_mels)."""
         return torch.where(self.support, nonnegative(self.weights), 0) * self.gains
 
+    def observed(self, spectrogram: Tensor) -> Tensor:
+        """As of `ParametricBands`; these follow the gradient."""
+        return spectrogram
+
 
 class ParametricBands(nn.Module):
     """Triangles whose places and widths are learned: 2 * n_mels + 1 numbers, or fewer.
 
-    On the scale, the distances of neighbouring centres (and of the outer centres to f_min and f_max) share the range
-    as softmax(gaps): centres stay in order and within it, and one number moves all bands beyond it, so that bands crowd
-    where they are needed. An edge lies where the neighbour's centre does, times exp(widths); at least a bin away, or as
-    far as at the start if that is less, so that no band is without a bin.
+    The density of the bands along the scale is softmax(density), and their centres are its quantiles: they stay in
+    order and between f_min and f_max, and a region that gains density draws bands from everywhere else. An edge lies
+    where the neighbour's centre does, times exp(widths); at least a bin away, or as far as at the start if that is
+    less, so that no band is without a bin.
 
     What one band gains by moving differs from clip to clip, what a region gains by more bands less so: learned by few
     numbers, with a linear course between them, bands follow the region.
@@ -136,14 +143,17 @@ class ParametricBands(nn.Module):
     triangles : Triangles
     n_transforms : int
     smooth : int
-        Bands from one learned number to the next; 1 is a number for each.
+        Distance of the learned numbers, in bands at the start; 1 is a number for each.
+    placement : {"sensitivity", "gradient"}
+        What moves the bands: see `observed`, or the loss's gradient.
 
     Attributes
     ----------
-    gaps : Parameter of shape (n_transforms, n_points)
-        Logarithms of the distances over an even spacing, up to a constant; 0 at the start.
+    density : Parameter of shape (n_transforms, n_points)
+        Logarithms of the density along the scale, over the start's, up to a constant; 0 at the start.
     widths : Parameter of shape (n_transforms, n_points)
-        Logarithms of the widths over those that reach to the neighbours' centres; 0 at the start.
+        Logarithms of the widths over those that reach to the neighbours' centres, from the lowest band to the highest;
+        0 at the start.
 
     References
     ----------
@@ -151,20 +161,19 @@ class ParametricBands(nn.Module):
     https://arxiv.org/abs/2109.02774 (centres and bandwidths as parameters)
     """
 
-    rates: ClassVar[Mapping[str, float]] = {"gaps": 0.02, "widths": 0.01}
-    gaps: nn.Parameter
+    rates: ClassVar[Mapping[str, float]] = {"density": 0.02, "widths": 0.01}
+    density: nn.Parameter
     widths: nn.Parameter
-
-    course_of_gaps: Tensor
+    course_of_density: Tensor
     course_of_widths: Tensor
 
-    def __init__(self, triangles: Triangles, n_transforms: int, smooth: int = 1) -> None:
+    def __init__(self, triangles: Triangles, n_transforms: int, smooth: int, placement: Placement) -> None:
         super().__init__()
-        self.triangles = triangles
+        self.triangles, self.smooth, self.placement = triangles, smooth, placement
         n_mels = len(triangles.points) - 2
-        for name, n_values in (("gaps", n_mels + 1), ("widths", n_mels)):
+        for name, n_values in (("density", n_mels + 1), ("widths", n_mels)):
             course = interpolation(n_values, smooth)
-            self.register_buffer(f"course_of_{name}", course.double(), persistent=False)
+            self.register_buffer(f"course_of_{name}", course, persistent=False)
             self.register_parameter(name, nn.Parameter(torch.zeros(n_transforms, course.shape[0])))
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
@@ -185,33 +194,96 @@ class ParametricBands(nn.Module):
             )
         return super().requires_grad_(requires_grad)
 
+    def centres(self) -> Tensor:
+        """Centres on the scale from 0 on, over their distance at the start: (n_transforms, n_mels), float64."""
+        share = (self.density.double() @ self.course_of_density.double()).softmax(-1)
+        n_gaps = share.shape[-1]
+        # Share below each place where a band starts; of even shares, up to rounding, its number over n_gaps.
+        below = share.cumsum(-1)
+        quantile = torch.arange(1, n_gaps, dtype=below.dtype, device=below.device).expand(len(below), -1) / n_gaps
+        cell = torch.searchsorted(below.detach(), quantile.contiguous()).clamp_max(n_gaps - 1)
+        within_cell = (quantile - below.gather(-1, cell)) / share.gather(-1, cell)
+        return cell + 1 + within_cell
+
     def edges(self) -> tuple[Tensor, Tensor, Tensor]:
         """Lower edges, centres and upper edges in Hz: (n_transforms, n_mels) each, float64."""
         triangles = self.triangles
-        points = triangles.points.to(self.gaps.device)
-        # In float64, and as a change of the points: at the start these are met to the last bit.
+        points = triangles.points.to(self.density.device)
+        centre = self.centres()
         n_gaps = len(points) - 1
-        even = (points[-1] - points[0]) / n_gaps
-        spacing = even * n_gaps * (self.gaps.double() @ self.course_of_gaps.double()).softmax(-1)
-        centre = points[1:-1] + (spacing - even).cumsum(-1)[:, :-1]
+        spacing = nn.functional.pad(centre, (1, 1)).diff(dim=-1)
+        spacing = torch.cat([spacing[:, :-1], n_gaps - centre[:, -1:]], -1)
         factor = (self.widths.double() @ self.course_of_widths.double()).exp()
-        to_hz = triangles.scale.to_hz
-        below, above = (
-            within(edge, points[0], points[-1])
-            for edge in (centre - factor * spacing[:, :-1], centre + factor * spacing[:, 1:])
-        )
-        centre_hz = to_hz(centre)
+        low, high = centre.new_zeros(()), centre.new_full((), n_gaps)
+        below = within(centre - factor * spacing[:, :-1], low, high)
+        above = within(centre + factor * spacing[:, 1:], low, high)
+        even = (points[-1] - points[0]) / n_gaps
+        lower_hz, centre_hz, upper_hz = (triangles.scale.to_hz(points[0] + even * at) for at in (below, centre, above))
         start = [edge.to(points.device) for edge in triangles.edges()]
         least = [(start[i + 1] - start[i]).clamp_max(triangles.bin_hz) for i in (0, 1)]
-        lower = torch.minimum(to_hz(below), centre_hz - least[0])
-        upper = torch.maximum(to_hz(above), centre_hz + least[1])
-        return lower, centre_hz, upper
+        return torch.minimum(lower_hz, centre_hz - least[0]), centre_hz, torch.maximum(upper_hz, centre_hz + least[1])
 
     def forward(self) -> Tensor:
         """Bands with their norm: (n_transforms, n_freqs, n_mels)."""
         lower, centre, upper = self.edges()
         bands = self.triangles.heights(lower, centre, upper) * self.triangles.gains(lower, upper)[:, None]
-        return bands.to(self.gaps.dtype)
+        return bands.to(self.density.dtype)
+
+    def observed(self, spectrogram: Tensor) -> Tensor:
+        """Let the bands see which of them the loss is sensitive to, in the backward pass.
+
+        With placement "sensitivity" the gradient of the loss with respect to the density, which follows how single
+        clips happen to lie between bands, gives way to one that draws bands to where the loss is sensitive to what
+        they hold: the logarithm of the density goes towards `ORDER` times that of sum (dL / d log E)^2, over clips and
+        frames. A class that is not told yet has large gradients, and so gets the resolution it needs.
+
+        Parameters
+        ----------
+        spectrogram : Tensor of shape (batch, n_transforms, n_mels, n_frames)
+            Energies E of the bands.
+
+        Returns
+        -------
+        Tensor
+            The same.
+
+        References
+        ----------
+        C. de Boor, "Good approximation by splines with variable knots", 1973 (equidistribution); W. Huang and
+        R. D. Russell, "Adaptive Moving Mesh Methods", 2011, section 1.1
+        """
+        if self.placement == "gradient" or not self.density.requires_grad:
+            return spectrogram
+        with torch.no_grad():
+            near = 1 - ((self.centres() - 0.5)[..., None] / self.smooth - torch.arange(self.density.shape[1])).abs()
+        return _Observed.apply(spectrogram, self.density, near.clamp_min(0))
 
 
-MEL_FORMS: dict[str, type[FreeBands] | type[ParametricBands]] = {"parametric": ParametricBands, "free": FreeBands}
+class _Observed(torch.autograd.Function):
+    """The spectrogram; its sensitivity is what the density gets for a gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, spectrogram: Tensor, density: Tensor, near: Tensor) -> Tensor:
+        ctx.save_for_backward(spectrogram, density, near)
+        return spectrogram.view_as(spectrogram)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        spectrogram, density, near = ctx.saved_tensors
+        # The largest is 1, so that squares stay far from float32's limits.
+        relative = spectrogram * (gradient / gradient.abs().max().clamp_min(torch.finfo(gradient.dtype).tiny))
+        of_bands = relative.square().sum((0, 3)).to(near.dtype)
+        of_bands = of_bands / of_bands.mean(-1, keepdim=True).clamp_min(torch.finfo(near.dtype).tiny) + LEAST
+        # Where there are no bands, those around are not known to matter less.
+        at_points = (near * of_bands[..., None]).sum(-2) / near.sum(-2).clamp_min(1e-6)
+        sensitivity = torch.where(near.sum(-2) > 1e-3, at_points, 1).log()
+        wanted = ORDER * (sensitivity - sensitivity.mean(-1, keepdim=True))
+        return gradient, ((density - density.mean(-1, keepdim=True)) - wanted).to(density.dtype), None
+
+
+MelBands = FreeBands | ParametricBands
+MEL_FORMS: dict[str, Callable[[Triangles, int, int, Placement], MelBands]] = {
+    "parametric": ParametricBands,
+    "free": lambda triangles, n_transforms, smooth, placement: FreeBands(triangles, n_transforms),
+}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from adaspec.errors import SettingError
 from adaspec.frontends.compression import Compressed, Compression, build_compression, pcen_settings
-from adaspec.frontends.mel import MEL_FORMS, MelForm, MelNorm, MelScale, Triangles
+from adaspec.frontends.mel import MEL_FORMS, MelForm, MelNorm, MelScale, Placement, Triangles
 from adaspec.frontends.stft.baked import BakedSTFT, refuse_onnx_export
 from adaspec.frontends.stft.bounds import unevenness
 from adaspec.frontends.stft.framing import Framing, as_clips
@@ -72,6 +72,10 @@ class AdaptiveSTFT(nn.Module):
         Groups of neighbouring mel bands with a learned window length each, and an FFT.
     mel_form : {"parametric", "free"}
         Learned mel bands: places and widths of triangles, or all weights.
+    mel_smooth : int
+        Parametric mel bands: bands from one learned number to the next.
+    mel_placement : {"sensitivity", "gradient"}
+        What moves parametric mel bands: how sensitive the loss is to each, or the loss's gradient.
     kernel_form : {"dense", "banded", "parametric"}
         Learned kernels: n_fft x n_fft numbers; for every bin the complex weights of its neighbours after the FFT; or
         for every bin a shift of its frequency, a chirp rate and a window length.
@@ -145,6 +149,7 @@ class AdaptiveSTFT(nn.Module):
         length_groups: int = 1,
         mel_form: MelForm = "parametric",
         mel_smooth: int = 8,
+        mel_placement: Placement = "sensitivity",
         kernel_form: Literal["dense", "banded", "parametric"] = "dense",
         band_width: int = 9,
         kernel_smooth: int = 1,
@@ -171,7 +176,7 @@ class AdaptiveSTFT(nn.Module):
         self.mel = None
         if n_mels is not None:
             triangles = Triangles(sample_rate, n_fft, n_mels, f_min, f_max, mel_scale, mel_norm)
-            self.mel = MEL_FORMS[mel_form](triangles, n_transforms, mel_smooth)
+            self.mel = MEL_FORMS[mel_form](triangles, n_transforms, mel_smooth, mel_placement)
         of = Compressed(self.n_channels, self.n_features, sample_rate / hop_length, power == 1, gamma)
         self.compression = build_compression(compression, of, **pcen)
         # Lengths and kernels come into being once they are learned; no lambdas, so that a layer can be pickled.
@@ -278,7 +283,8 @@ class AdaptiveSTFT(nn.Module):
                 torch.cat([in_bands(waveform, group, self.framing) for group in transform], -1)
                 for transform in transforms(self.windows().to(waveform.dtype), self.kernels, self.mel)
             ]
-            return torch.stack(channels, 1).transpose(2, 3)
+            spectrogram = torch.stack(channels, 1).transpose(2, 3)
+            return spectrogram if self.mel is None else self.mel.observed(spectrogram)
 
     def spectrum(self, waveform: Tensor) -> Tensor:
         """Complex bins before power and bands: (batch, n_transforms, n_fft//2 + 1, n_frames); see `stft.inverse`."""

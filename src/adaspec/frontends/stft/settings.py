@@ -18,6 +18,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "power": (1, 2),
     "mel_scale": ("htk", "slaney", "erb", "bark", "linear", "log"),
     "mel_form": ("parametric", "free"),
+    "mel_placement": ("sensitivity", "gradient"),
     "mel_norm": (None, "slaney"),
     "compression": tuple(COMPRESSIONS),
     "kernel_form": ("dense", "banded", "parametric"),
