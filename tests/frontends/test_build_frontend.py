@@ -1,6 +1,7 @@
 """Every knob of the front end reaches it."""
 
 import inspect
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
     "learn_length": (True, {}),
     "length_groups": (3, {"frontend.learn_length": True}),
     "mel.form": ("free", {"frontend.learn_mel": True}),
+    "mel.placement": ("gradient", {"frontend.learn_mel": True}),
     "mel.smooth": (3, {"frontend.learn_mel": True}),
     "learn_compression": (True, PCEN),
     "kernels.form": ("banded", LEARNED),
@@ -66,8 +68,8 @@ def configured(name: str) -> FrontendConfig:
     return FrontendConfig.model_validate(PARAMS["frontend"] | {"name": name})
 
 
-def outcome(**knobs: Any) -> tuple[list[str], Tensor]:
-    """What can be learned, and the output once all of it has moved."""
+def outcome(**knobs: Any) -> tuple[list[str], list[Tensor]]:
+    """What can be learned, and once all of it has moved the output and the gradients of what is learned."""
     layer = build_frontend(changed(BASE, **knobs).frontend, RATE)
     random = torch.Generator().manual_seed(0)
     learned = [name for name, parameter in layer.named_parameters() if parameter.requires_grad]
@@ -75,7 +77,11 @@ def outcome(**knobs: Any) -> tuple[list[str], Tensor]:
         for parameter in layer.parameters():
             if parameter.requires_grad:
                 parameter += 0.1 * torch.randn(parameter.shape, generator=random)
-        return learned, layer(torch.randn(2, 1600, generator=random))
+    output = layer(torch.randn(2, 1600, generator=random))
+    if learned:
+        output.square().sum().backward()
+    gradients = [parameter.grad for parameter in layer.parameters() if parameter.grad is not None]
+    return learned, [output.detach(), *gradients]
 
 
 def test_knobs_are_all_tried() -> None:
@@ -87,8 +93,8 @@ def test_knobs_are_all_tried() -> None:
 def test_knob_changes_the_front_end(knob: str) -> None:
     value, needed = KNOBS[knob]
     before, after = outcome(**needed), outcome(**needed | {f"frontend.{knob}": value})
-    same = before[0] == after[0] and before[1].shape == after[1].shape and torch.equal(before[1], after[1])
-    assert not same
+    same_names = before[0] == after[0]
+    assert not (same_names and all(itertools.starmap(torch.equal, zip(before[1], after[1], strict=True))))
 
 
 @pytest.mark.parametrize("name", FRONTENDS)

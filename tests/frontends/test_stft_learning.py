@@ -159,7 +159,7 @@ def test_learning_is_switched_on_off_and_on_again(name: str, kernel_form: str) -
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_kernels_learned_later_start_as_the_transform_in_the_layers_type(dtype: torch.dtype) -> None:
     layer = build("three", **SMALL).to(dtype)
-    assert set(dict(layer.named_parameters())) == {"window.values", "mel.gaps", "mel.widths"}
+    assert set(dict(layer.named_parameters())) == {"window.values", "mel.density", "mel.widths"}
     layer.learn_kernels = False
     assert layer.kernels is None
     layer.learn_kernels = True
