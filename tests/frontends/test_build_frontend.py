@@ -29,6 +29,7 @@ KNOBS: dict[str, tuple[Any, dict[str, Any]]] = {
     "window": ("hamming", {}),
     "center": (False, {}),
     "power": (1, {}),
+    "phase": ("group_delay", {}),
     "mel.n_mels": (None, {}),
     "mel.f_min": (50.0, {}),
     "mel.f_max": (3000.0, {}),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from stft_forms import FORMS, build, noise, perturb, torch_stft
 from torch import Tensor, nn
@@ -72,8 +72,8 @@ class Call(nn.Module):
 
 def check_gradients(form: str, method: str, *inputs: Any) -> None:
     """Gradients with respect to the first input and all that is learned, by differences."""
-    settings: dict[str, Any] = {"n_fft": 12, "win_length": 10, "hop_length": 5, "n_mels": None, "learn_window": True}
-    call = Call(perturb(build(form, **settings)).double(), method)
+    frame: dict[str, Any] = {"n_fft": 12, "win_length": 10, "hop_length": 5, "n_mels": None, "learn_window": True}
+    call = Call(perturb(build(form, **frame)).double(), method)
     names, values = zip(*((n, p) for n, p in call.named_parameters() if p.requires_grad), strict=True)
 
     def function(first: Tensor, *parameters: Tensor) -> Tensor:
@@ -107,6 +107,7 @@ def test_inverse_gives_the_waveform_back_after_learning(form: str, amount: float
     assert snr_db(waveform, layer.inverse(layer.spectrum(waveform), 1000).detach()) > 75
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(
     n_fft=st.integers(8, 48),
     win_share=st.floats(0.5, 1),
@@ -226,12 +227,12 @@ REFUSED: list[tuple[str, dict[str, Any], Any, type[ValueError], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("form", "settings", "n_samples", "error", "told"), REFUSED, ids=[told[4][:30] for told in REFUSED]
+    ("form", "frame", "n_samples", "error", "told"), REFUSED, ids=[told[4][:30] for told in REFUSED]
 )
 def test_inverse_that_there_is_not_is_refused(
-    form: str, settings: dict[str, Any], n_samples: int, error: type[ValueError], told: str
+    form: str, frame: dict[str, Any], n_samples: int, error: type[ValueError], told: str
 ) -> None:
-    layer = build(form, **(FRAME | settings))
+    layer = build(form, **(FRAME | frame))
     with pytest.raises(error) as refusal:
         layer.inverse(layer.spectrum(noise(1, n_samples)), n_samples)
     assert str(refusal.value) == told

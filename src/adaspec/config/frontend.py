@@ -129,6 +129,9 @@ class FrontendConfig(Section):
     """Frame i lies around sample i * hop_length, ends reflected; false = frames lie within the clip."""
     power: Annotated[int, Field(ge=1, le=2, strict=True)]
     """2: power, 1: magnitude."""
+    phase: Literal["none", "group_delay"]
+    """group_delay: a second channel for each transform, which tells where within a frame the energy of a band lies,
+    from -1 to 1; with power 2."""
     n_transforms: Literal[1, 3]
     """Transforms side by side, as channels; three need a window_ratio below 1, or to learn."""
     window_ratio: Annotated[Real, Field(gt=0, le=1)]

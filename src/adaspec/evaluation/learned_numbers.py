@@ -128,7 +128,7 @@ def filter_numbers(start: Filters, layer: Filters, bins: pd.DataFrame) -> dict[s
         found["compression_change"] = (ratios - 1).square().mean((0, 2)).sqrt()
         units = {"time_constant": "_s"}
         found |= {f"pcen_{name}_median{units.get(name, '')}": now.median(-1).values for name, now in settings.items()}
-    single = start.n_channels == 1
+    single = len(start.window()) == 1
     named = {
         name if single else f"transform-{transform}/{name}": significant(float(value))
         for name, values in found.items()

@@ -11,7 +11,7 @@ __all__ = ["arguments"]
 
 # Of the adaptive STFT: argument -> knob below `frontend`.
 ALWAYS = {
-    **{name: name for name in ("n_fft", "win_length", "hop_length", "window", "center", "power")},
+    **{name: name for name in ("n_fft", "win_length", "hop_length", "window", "center", "power", "phase")},
     **{name: name for name in ("n_transforms", "window_ratio")},
     **{name: name for name in ("learn_window", "learn_length", "learn_kernels", "learn_mel", "learn_compression")},
     "n_mels": "mel.n_mels",

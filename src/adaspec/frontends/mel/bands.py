@@ -239,8 +239,8 @@ class ParametricBands(nn.Module):
 
         Parameters
         ----------
-        spectrogram : Tensor of shape (batch, n_transforms, n_mels, n_frames)
-            Energies E of the bands.
+        spectrogram : Tensor of shape (batch, n_channels, n_mels, n_frames)
+            Energies E of the bands; each transform has one channel, or as many as any other.
 
         Returns
         -------
@@ -273,7 +273,8 @@ class _Observed(torch.autograd.Function):
         spectrogram, density, near = ctx.saved_tensors
         # The largest is 1, so that squares stay far from float32's limits.
         relative = spectrogram * (gradient / gradient.abs().max().clamp_min(torch.finfo(gradient.dtype).tiny))
-        of_bands = relative.square().sum((0, 3)).to(near.dtype)
+        # Channels of the same transform have its bands in common.
+        of_bands = relative.square().sum((0, 3)).view(len(density), -1, spectrogram.shape[2]).sum(1).to(near.dtype)
         of_bands = of_bands / of_bands.mean(-1, keepdim=True).clamp_min(torch.finfo(near.dtype).tiny) + LEAST
         # Where there are no bands, those around are not known to matter less.
         at_points = (near * of_bands[..., None]).sum(-2) / near.sum(-2).clamp_min(1e-6)

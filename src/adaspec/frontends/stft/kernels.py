@@ -14,6 +14,7 @@ from adaspec.frontends.courses import interpolation
 from adaspec.frontends.stft.baked import refuse_onnx_export
 from adaspec.frontends.stft.dft import complex_rows, dft_basis, dft_norms, dft_rows
 from adaspec.frontends.stft.mixing import identity_mixing, mixed_rows, mixing_blocks
+from adaspec.frontends.stft.phase import per_channel
 from adaspec.frontends.stft.window import length_limits, stretched
 from adaspec.linalg.qr import orthonormalize
 
@@ -48,11 +49,12 @@ class DenseKernels(nn.Module):
 
         Parameters
         ----------
-        windows : Tensor of shape (n_transforms, n_groups, n_fft)
+        windows : Tensor of shape (n_channels, n_groups, n_fft)
+            Each transform has one channel, or as many as any other.
 
         Returns
         -------
-        windows : Tensor of shape (n_transforms, n_groups, n_fft)
+        windows : Tensor of shape (n_channels, n_groups, n_fft)
             What frames are still to be multiplied with.
         matrices : Tensor of shape (n_transforms, n_rows, n_fft) or None
             Cosine, then sine rows.
@@ -63,9 +65,9 @@ class DenseKernels(nn.Module):
         return windows, constrain_kernels(self.values.to(windows.dtype), self.constraint), None
 
     def rows(self, windows: Tensor) -> Tensor:
-        """Filters (n_transforms, n_groups, n_freqs, n_fft), complex, windows included."""
+        """Filters (n_channels, n_groups, n_freqs, n_fft), complex, windows included."""
         rows = complex_rows(constrain_kernels(self.values.to(windows.dtype), self.constraint))
-        return rows[:, None] * windows[:, :, None]
+        return per_channel(rows, len(windows))[:, None] * windows[:, :, None]
 
 
 class BandedKernels(nn.Module):
@@ -94,7 +96,8 @@ class BandedKernels(nn.Module):
 
     def rows(self, windows: Tensor) -> Tensor:
         """As `DenseKernels.rows`."""
-        return mixed_rows(self.values.to(windows.dtype), self.n_fft)[:, None] * windows[:, :, None]
+        rows = mixed_rows(self.values.to(windows.dtype), self.n_fft)
+        return per_channel(rows, len(windows))[:, None] * windows[:, :, None]
 
 
 class ParametricKernels(nn.Module):
@@ -166,7 +169,7 @@ class ParametricKernels(nn.Module):
         return shift, chirp, length.exp()
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """As `DenseKernels.forward`; the matrices hold the windows."""
+        """As `DenseKernels.forward`; the matrices hold the windows, and are those of channels."""
         return torch.ones_like(windows), torch.cat(self._parts(windows), -2), None
 
     def rows(self, windows: Tensor) -> Tensor:
@@ -174,8 +177,8 @@ class ParametricKernels(nn.Module):
         return torch.complex(*self._parts(windows))[:, None]
 
     def _parts(self, windows: Tensor) -> tuple[Tensor, Tensor]:
-        """Real and imaginary parts of the kernels: (n_transforms, n_freqs, n_fft) each."""
-        shift, chirp, ratio = (each.to(windows.dtype) for each in self.per_bin())
+        """Real and imaginary parts of the kernels: (n_channels, n_freqs, n_fft) each."""
+        shift, chirp, ratio = (per_channel(each, len(windows)).to(windows.dtype) for each in self.per_bin())
         n_fft = windows.shape[-1]
         time = (torch.arange(n_fft, device=windows.device, dtype=windows.dtype) - self.centre) / n_fft
         phase = 2 * math.pi * (shift[..., None] + chirp[..., None] * (time / 2)) * time

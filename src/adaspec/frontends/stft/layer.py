@@ -18,6 +18,7 @@ from adaspec.frontends.stft.framing import Framing, as_clips
 from adaspec.frontends.stft.inverse import inverse, spectrum
 from adaspec.frontends.stft.kernels import BandedKernels, DenseKernels, KernelConstraint, Kernels, ParametricKernels
 from adaspec.frontends.stft.parts import PARTS, Switch, filters_of, rates_of, transforms
+from adaspec.frontends.stft.phase import SLOPES, Phase, paired, per_channel, sloped, with_delay
 from adaspec.frontends.stft.portions import in_bands
 from adaspec.frontends.stft.settings import check_settings
 from adaspec.frontends.stft.window import Length, starting_window, window_length
@@ -62,8 +63,10 @@ class AdaptiveSTFT(nn.Module):
         Of the compression, above 0.
     pcen_time_constant_s, pcen_gain, pcen_bias, pcen_power, pcen_eps, pcen_initial, pcen_shared
         Of the compression "pcen": arguments of `PCEN` of these names.
+    phase : {"none", "group_delay"}
+        Two channels for each transform, of late and of early sound; see `EnergyAndDelay`. Needs power=2.
     n_transforms : int
-        Transforms side by side: channels of the output.
+        Transforms side by side, as channels of the output.
     window_ratio : float
         Window length of each further transform to that of the one before it, 0 < ratio <= 1.
     learn_window, learn_length, learn_kernels, learn_mel, learn_compression : bool
@@ -97,7 +100,7 @@ class AdaptiveSTFT(nn.Module):
 
     Shapes
     ------
-    (batch, n_samples) -> (batch, n_transforms, n_features, n_frames). n_frames = 1 + n_samples // hop_length (n_samples
+    (batch, n_samples) -> (batch, n_channels, n_features, n_frames). n_frames = 1 + n_samples // hop_length (n_samples
     - 1 for odd n_fft) if centred, else 1 + (n_samples - n_fft) // hop_length. Waveforms too short for reflection or for
     a frame are filled up with zeros.
 
@@ -139,6 +142,7 @@ class AdaptiveSTFT(nn.Module):
         pcen_eps: float = 1e-6,
         pcen_initial: float | None = None,
         pcen_shared: bool = False,
+        phase: Phase = "none",
         n_transforms: int = 1,
         window_ratio: float = 1.0,
         learn_window: bool = False,
@@ -165,20 +169,21 @@ class AdaptiveSTFT(nn.Module):
         pcen = pcen_settings(locals())
         self.sample_rate, self.n_fft, self.win_length, self.hop_length = sample_rate, n_fft, win_length, hop_length
         self.framing = Framing(n_fft, hop_length, center, power == 1, precision == "bf16")
-        self.n_channels, self.n_features, self.power = n_transforms, n_mels or n_fft // 2 + 1, power
+        self.power, self.phase, self.n_channels = power, phase, n_transforms * len(SLOPES[phase])
         self.left = (n_fft - win_length) // 2  # samples of a frame before the window
         centre = self.left + win_length / 2
 
         # Window and bands are there from the start, and saved: fixed ones ask for no gradient.
         lengths = [window_length(win_length, window_ratio**position) for position in range(n_transforms)]
-        constraints = {"nonnegative": window_nonnegative, "symmetric": window_symmetric}
-        self.window = starting_window(window, lengths, win_length, **constraints)
+        kept = {"nonnegative": window_nonnegative, "symmetric": window_symmetric}
+        self.window = starting_window(window, lengths, win_length, **kept)
         self.mel = None
         if n_mels is not None:
             triangles = Triangles(sample_rate, n_fft, n_mels, f_min, f_max, mel_scale, mel_norm)
             self.mel = MEL_FORMS[mel_form](triangles, n_transforms, mel_smooth, mel_placement)
-        of = Compressed(self.n_channels, self.n_features, sample_rate / hop_length, power == 1, gamma)
-        self.compression = build_compression(compression, of, **pcen)
+        self.n_features = n_mels or n_fft // 2 + 1
+        of = Compressed(n_transforms, self.n_features, sample_rate / hop_length, power == 1, gamma)
+        self.compression = with_delay(build_compression(compression, of, **pcen), phase, 1 / gamma)
         # Lengths and kernels come into being once they are learned; no lambdas, so that a layer can be pickled.
         self.length: Length | None = None
         self.kernels: Kernels | None = None
@@ -228,24 +233,18 @@ class AdaptiveSTFT(nn.Module):
             f"n_channels={self.n_channels}, n_features={self.n_features}, learned={self.learned}"
         )
 
-    def windows(self) -> Tensor:
-        """Windows as frames are multiplied with them: (n_transforms, n_groups of bands, n_fft)."""
-        window = nn.functional.pad(self.window(), (self.left, self.n_fft - self.win_length - self.left))
+    def windows(self, slope: float = 0.0) -> Tensor:
+        """Windows as frames are multiplied with them, `sloped`: (n_transforms, n_groups of bands, n_fft)."""
+        window = nn.functional.pad(sloped(self.window(), slope), (self.left, self.n_fft - self.win_length - self.left))
         return window[:, None] if self.length is None else self.length(window, self.left + self.win_length / 2)
 
     def filters(self, *, windowed: bool = True) -> Tensor:
-        """Filters that the layer applies to a frame, with their constraints.
-
-        Parameters
-        ----------
-        windowed : bool
-            With the window; otherwise the kernels alone.
+        """Filters that the layer applies to a frame, or the kernels alone; of a phase those between its two channels.
 
         Returns
         -------
         Tensor of shape (n_transforms * n_groups, n_fft//2 + 1, n_fft), complex
-            The spectrum's bin k is row k times the frame. Transform by transform, and within each a group of bands of
-            one window length after the other.
+            Row k times the frame is bin k. Transform by transform, and within each one window length after the other.
         """
         windows = self.windows()
         windows = windows.to(torch.promote_types(windows.dtype, torch.float32))  # as in `forward`
@@ -254,8 +253,9 @@ class AdaptiveSTFT(nn.Module):
     def bake(self) -> BakedSTFT:
         """Return a module of one plain Conv1d that gives the same output, for use where learning is over."""
         with torch.no_grad():
-            mel = None if self.mel is None else self.mel()
-            return BakedSTFT(self.filters(), self.n_channels, mel, self.framing, self.compression)
+            mel = None if self.mel is None else per_channel(self.mel(), self.n_channels)
+            filters = filters_of(paired(self.windows, self.phase), self.kernels)
+            return BakedSTFT(filters, self.n_channels, mel, self.framing, self.compression)
 
     def for_export(self) -> nn.Module:
         """Return what ONNX can hold, which has neither QR nor, on the CPU, products in bf16."""
@@ -281,7 +281,7 @@ class AdaptiveSTFT(nn.Module):
             refuse_onnx_export("precision=bf16", self.framing.bf16 and self.kernels is not None)
             channels = [
                 torch.cat([in_bands(waveform, group, self.framing) for group in transform], -1)
-                for transform in transforms(self.windows().to(waveform.dtype), self.kernels, self.mel)
+                for transform in transforms(paired(self.windows, self.phase).to(waveform.dtype), self.kernels, self.mel)
             ]
             spectrogram = torch.stack(channels, 1).transpose(2, 3)
             return spectrogram if self.mel is None else self.mel.observed(spectrogram)

@@ -43,18 +43,19 @@ def rates_of(layer: nn.Module) -> dict[str, float]:
 
 
 def filters_of(windows: Tensor, kernels: Kernels | None) -> Tensor:
-    """Filters (n_transforms * n_groups, n_freqs, n_fft), complex, of windows (n_transforms, n_groups, n_fft)."""
+    """Filters (n_channels * n_groups, n_freqs, n_fft), complex, of windows (n_channels, n_groups, n_fft)."""
     if kernels is None:
         return (dft_rows(windows.shape[-1], 0, windows) * windows[:, :, None]).flatten(0, 1)
     return kernels.rows(windows).flatten(0, 1)
 
 
 def transforms(windows: Tensor, kernels: Kernels | None, mel: Callable[[], Tensor] | None) -> list[list[Transform]]:
-    """Tensors of each transform and group of bands, computed anew for every call: none can be out of date.
+    """Tensors of each channel and group of bands, computed anew for every call: none can be out of date.
 
     Parameters
     ----------
-    windows : Tensor of shape (n_transforms, n_groups, n_fft)
+    windows : Tensor of shape (n_channels, n_groups, n_fft)
+        Each transform has one channel, or as many as any other.
     kernels, mel : Module or None
         Bands are divided among the groups, neighbours together, as evenly as can be.
     """
@@ -65,9 +66,13 @@ def transforms(windows: Tensor, kernels: Kernels | None, mel: Callable[[], Tenso
     found = []
     for position, groups in enumerate(windows):
         n_groups = len(groups)
-        matrix, after = (None if each is None else each[position] for each in (matrices, blocks))
+        matrix, after = (
+            None if each is None else each[position * len(each) // len(windows)] for each in (matrices, blocks)
+        )
         bands: Sequence[Tensor | None] = (
-            [None] * n_groups if weights is None else weights[position].tensor_split(n_groups, -1)
+            [None] * n_groups
+            if weights is None
+            else weights[position * len(weights) // len(windows)].tensor_split(n_groups, -1)
         )
         found.append([Transform(window, matrix, after, part) for window, part in zip(groups, bands, strict=True)])
     return found

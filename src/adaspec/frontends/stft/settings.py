@@ -9,6 +9,7 @@ from typing import Any
 
 from adaspec.errors import SettingError
 from adaspec.frontends.compression import COMPRESSIONS
+from adaspec.frontends.stft.phase import SLOPES
 
 __all__ = ["check_settings"]
 
@@ -16,6 +17,7 @@ MOST_DENSE = 8192  # n_fft: 256 MiB of kernels, and as much again for their grad
 MOST_LIFT = 20  # powers of ten; float32 holds 38
 CHOICES: dict[str, tuple[Any, ...]] = {
     "power": (1, 2),
+    "phase": tuple(SLOPES),
     "mel_scale": ("htk", "slaney", "erb", "bark", "linear", "log"),
     "mel_form": ("parametric", "free"),
     "mel_placement": ("sensitivity", "gradient"),
@@ -65,6 +67,8 @@ def _problems(s: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, allowed in CHOICES.items():
         if s[name] not in allowed:
             yield name, f" must be {' or '.join(map(str, allowed))}"
+    if s["phase"] != "none" and s["power"] != 2:
+        yield "phase", f" compares powers, but power={s['power']}; set power to 2, or phase to none"
     yield from _frequency_problems(s)
     yield from _kernel_problems(s)
     yield from _length_problems(s)
