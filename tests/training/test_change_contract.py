@@ -23,9 +23,10 @@ from adaspec.training.augment.spectrograms import CHANGES_OF_COMPRESSED, CHANGES
 
 RATE, N_SAMPLES = 8000, 4000
 OFF = small_config(Path("raw"), **{f"augment.{knob}": value for knob, value in AugmentConfig.off()})
-# Front ends whose spectrograms are changed: each as params.yaml has it, and magnitudes.
+# Front ends whose spectrograms are changed: each as params.yaml has it, magnitudes, and pairs of powers.
 KINDS = {name: small_config(Path("raw"), **{"frontend.name": name}).frontend for name in FRONTENDS}
 KINDS["magnitude"] = small_config(Path("raw"), **{"frontend.power": 1}).frontend
+KINDS["phase"] = small_config(Path("raw"), **{"frontend.phase": "group_delay"}).frontend
 BUILT = {kind: build_frontend(config, RATE) for kind, config in KINDS.items()}
 REGISTRIES: dict[str, dict[str, Any]] = {
     "inputs": CHANGES,
