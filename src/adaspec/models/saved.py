@@ -19,7 +19,7 @@ from adaspec.runtime.text import is_printable
 __all__ = ["DESCRIPTION", "FORMAT", "WEIGHTS", "load", "read_description", "save"]
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-FORMAT = 2  # of the folder; a change that older code cannot read, or that cannot read older folders, takes the next
+FORMAT = 3  # of the folder; a change that older code cannot read, or that cannot read older folders, takes the next
 
 
 def save(model: AudioClassifier, folder: Path) -> None:
