@@ -20,7 +20,7 @@ MelForm = Literal["parametric", "free"]
 MelNorm = Literal["slaney"]
 Placement = Literal["sensitivity", "gradient"]
 
-ORDER = 1.5  # of the density's logarithm to the sensitivity's
+ORDER = 2.5  # of the density's logarithm to the sensitivity's
 LEAST = 1e-2  # sensitivity over its mean that counts as none
 
 
@@ -161,7 +161,7 @@ class ParametricBands(nn.Module):
     https://arxiv.org/abs/2109.02774 (centres and bandwidths as parameters)
     """
 
-    rates: ClassVar[Mapping[str, float]] = {"density": 0.02, "widths": 0.01}
+    rates: ClassVar[Mapping[str, float]] = {"density": 0.04, "widths": 0.02}
     density: nn.Parameter
     widths: nn.Parameter
     course_of_density: Tensor

@@ -152,7 +152,7 @@ class AdaptiveSTFT(nn.Module):
         learn_compression: bool = False,
         length_groups: int = 1,
         mel_form: MelForm = "parametric",
-        mel_smooth: int = 8,
+        mel_smooth: int = 4,
         mel_placement: Placement = "sensitivity",
         kernel_form: Literal["dense", "banded", "parametric"] = "dense",
         band_width: int = 9,
