@@ -55,9 +55,11 @@ def differences(variant: list[pd.Series], fixed: list[pd.Series], groups: pd.Ser
     means = drawn @ total / (drawn @ count)
     signs = rng.choice([-1, 1], size=(N_DRAWS, len(total)))
     as_large = (np.abs(signs @ total) >= abs(total.sum()) - 1e-9).sum()
+    low, high = np.quantile(means, [0.025, 0.975])
     return {
         "difference": float(each.mean()),
-        "interval": np.quantile(means, [0.025, 0.975]).tolist(),
+        "difference_low": float(low),
+        "difference_high": float(high),
         "p_value": float((as_large + 1) / (N_DRAWS + 1)),
     }
 
@@ -111,7 +113,7 @@ def main() -> None:
     for row in [rows[0], *compared]:
         told = f"{row['name']}: {row['accuracy']:.4f}"
         if "difference" in row:
-            low, high = row["interval"]
+            low, high = row["difference_low"], row["difference_high"]
             told += f"  {row['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
             told += f", p {row['p_value']:.4f}, Holm {row['p_holm']:.4f}"
         print(told)

@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["draw_accuracies", "draw_attacks", "draw_budget", "draw_differences", "draw_ratios"]
+__all__ = ["draw_attacks", "draw_budget", "draw_differences", "draw_ratios"]
 
 Record = dict[str, Any]
 
@@ -110,22 +110,6 @@ def draw_attacks(attacks: list[Record], made_by: dict[str, str], path: Path) -> 
         )
         axes.set_xlabel("EER in %; dots: seeds")
         figure.suptitle("minila, by attack: orange was trained on, teal is new", x=0.01, ha="left")
-        axes.grid(axis="x", alpha=0.3)
-        save(figure, path)
-
-
-def draw_accuracies(records: dict[str, Record], title: str, path: Path) -> None:
-    """Accuracy and its interval, setting by setting."""
-    with matplotlib.rc_context(STYLE):
-        figure, axes = canvas(6.4, 1.3 + 0.32 * len(records))
-        for place, record in enumerate(records.values()):
-            score = record["scores"]["accuracy"]
-            axes.plot(score["interval"], [place, place], color=TEAL if place else GREY, lw=2.5)
-            axes.plot(score["mean"], place, "o", color=TEAL if place else GREY)
-        axes.set_yticks(range(len(records)), list(records))
-        axes.set_ylim(len(records) - 0.4, -0.6)
-        axes.set_xlabel("accuracy, 95 % interval")
-        figure.suptitle(title, x=0.01, ha="left")
         axes.grid(axis="x", alpha=0.3)
         save(figure, path)
 
