@@ -77,8 +77,8 @@ class AdaptiveSTFT(nn.Module):
         Learned mel bands: places and widths of triangles, or all weights.
     mel_smooth : int
         Parametric mel bands: bands from one learned number to the next.
-    mel_placement : {"sensitivity", "gradient"}
-        What moves parametric mel bands: how sensitive the loss is to each, or the loss's gradient.
+    mel_placement : {"gradient", "sensitivity"}
+        What moves parametric mel bands: the loss's gradient, or how sensitive the loss is to each.
     kernel_form : {"dense", "banded", "parametric"}
         Learned kernels: n_fft x n_fft numbers; for every bin the complex weights of its neighbours after the FFT; or
         for every bin a shift of its frequency, a chirp rate and a window length.
@@ -153,7 +153,7 @@ class AdaptiveSTFT(nn.Module):
         length_groups: int = 1,
         mel_form: MelForm = "parametric",
         mel_smooth: int = 4,
-        mel_placement: Placement = "sensitivity",
+        mel_placement: Placement = "gradient",
         kernel_form: Literal["dense", "banded", "parametric"] = "dense",
         band_width: int = 9,
         kernel_smooth: int = 1,
