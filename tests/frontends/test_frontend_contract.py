@@ -101,6 +101,17 @@ def test_frontend_shape_and_finite(case: Case, batch: int) -> None:
 
 
 @EVERY
+def test_frontend_measures_parts_for_each_channel(case: Case) -> None:
+    frontend = build(case)
+    perturb(frontend)
+    for part, measures in frontend.measures().items():
+        shapes = {values.shape for values in measures.values()}
+        assert len(shapes) == 1, part
+        assert shapes.pop()[0] == frontend.n_channels, part
+        assert all(values.isfinite().all() for values in measures.values()), part
+
+
+@EVERY
 def test_frontend_frames_advance_by_the_hop(case: Case) -> None:
     frontend = build(case)
     n_frames = frontend.n_frames(4000)

@@ -54,6 +54,17 @@ class Frontend(Protocol):
 
     def forward(self, waveform: Tensor) -> Tensor: ...
 
+    def measures(self) -> dict[str, dict[str, Tensor]]:
+        """What can be learned, in physical units, as far as its numbers have any.
+
+        Returns
+        -------
+        dict of str to dict of str to Tensor of shape (n_transforms, n)
+            Part, by its name in `learned` -> measure -> values in use, of transforms side by side and their bands, bins
+            or groups. The measures of a part have one shape, and their unit at the end of their names (none: a pure
+            number); "center_hz" tells where the others lie.
+        """
+
     def n_frames(self, n_samples: int) -> int:
         """Frames of a waveform of n_samples."""
 

@@ -85,6 +85,10 @@ class Fbank(nn.Module):
         """
         raise SettingError("name", "=fbank is Kaldi's filterbank, which PyTorch does not export; use name=stft")
 
+    def measures(self) -> dict[str, dict[str, Tensor]]:
+        """Nothing."""
+        return {}
+
     def n_frames(self, n_samples: int) -> int:
         """Frames of a waveform of n_samples."""
         return 1 + max(0, n_samples - self.frame_length) // self.hop_length

@@ -100,6 +100,11 @@ class PCEN(nn.Module):
         """Values in use of "time_constant" (in s), "gain", "bias" and "power": (n_channels, n_features or 1) each."""
         return {name: value * getattr(self, f"log_{name}").exp() for name, value in self.start.items()}
 
+    def measures(self) -> dict[str, Tensor]:
+        """`settings` in float64, with "time_constant_ms" in place of "time_constant"."""
+        values = {name: value * getattr(self, f"log_{name}").double().exp() for name, value in self.start.items()}
+        return {"time_constant_ms": 1000 * values.pop("time_constant"), **values}
+
     def forward(self, spectrogram: Tensor, state: Tensor | None = None) -> Tensor:
         return self.stream(spectrogram, state)[0]
 

@@ -223,6 +223,14 @@ class ParametricBands(nn.Module):
         least = [(start[i + 1] - start[i]).clamp_max(triangles.bin_hz) for i in (0, 1)]
         return torch.minimum(lower_hz, centre_hz - least[0]), centre_hz, torch.maximum(upper_hz, centre_hz + least[1])
 
+    def measures(self) -> dict[str, Tensor]:
+        """Values in use of "center_hz" and "bandwidth_hz": (n_transforms, n_mels) each, float64.
+
+        The bandwidth is half of the distance of the edges: at half height, or of a rectangle with the same area.
+        """
+        lower, centre, upper = self.edges()
+        return {"center_hz": centre, "bandwidth_hz": (upper - lower) / 2}
+
     def forward(self) -> Tensor:
         """Bands with their norm: (n_transforms, n_freqs, n_mels)."""
         lower, centre, upper = self.edges()

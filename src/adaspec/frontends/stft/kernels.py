@@ -119,6 +119,8 @@ class ParametricKernels(nn.Module):
         Of the windows, in samples.
     smooth : int
         Bins from one learned number to the next; between them it is interpolated linearly.
+    sample_rate : float
+        In Hz.
 
     Attributes
     ----------
@@ -142,12 +144,15 @@ class ParametricKernels(nn.Module):
     sine: Tensor
     course: Tensor
 
-    def __init__(self, n_transforms: int, n_fft: int, lengths: list[int], centre: float, smooth: int) -> None:
+    def __init__(
+        self, n_transforms: int, n_fft: int, lengths: list[int], centre: float, smooth: int, sample_rate: float
+    ) -> None:
         super().__init__()
         course = interpolation(n_fft // 2 + 1, smooth)
         base = dft_rows(n_fft, 0, torch.zeros(()))
         low, high = length_limits(lengths, n_fft)
-        self.centre = centre
+        self.centre, self.bin_hz = centre, sample_rate / n_fft
+        self.start_ms = [1000 * length / sample_rate for length in lengths]
         for name, value in {
             "course": course,
             "cosine": base.real.clone(),
@@ -167,6 +172,19 @@ class ParametricKernels(nn.Module):
         course = self.course.double()
         shift, chirp, length = (each.double() @ course for each in (self.shift, self.chirp, log_ratio))
         return shift, chirp, length.exp()
+
+    def measures(self) -> dict[str, Tensor]:
+        """Values in use of "center_hz", "chirp_hz_per_s" and "length_ms": (n_transforms, n_freqs) each, float64.
+
+        The centre is the frequency in the middle of the window, from which a chirp rises or falls to either side.
+        """
+        shift, chirp, ratio = (each.double() for each in self.per_bin())
+        bins = torch.arange(shift.shape[-1], device=shift.device)
+        return {
+            "center_hz": (bins + shift) * self.bin_hz,
+            "chirp_hz_per_s": chirp * self.bin_hz**2,
+            "length_ms": ratio.new_tensor(self.start_ms)[:, None] * ratio,
+        }
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """As `DenseKernels.forward`; the matrices hold the windows, and are those of channels."""

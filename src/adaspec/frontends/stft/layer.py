@@ -17,7 +17,7 @@ from adaspec.frontends.stft.bounds import unevenness
 from adaspec.frontends.stft.framing import Framing, as_clips
 from adaspec.frontends.stft.inverse import inverse, spectrum
 from adaspec.frontends.stft.kernels import BandedKernels, DenseKernels, KernelConstraint, Kernels, ParametricKernels
-from adaspec.frontends.stft.parts import PARTS, Switch, filters_of, rates_of, transforms
+from adaspec.frontends.stft.parts import PARTS, Switch, filters_of, measures_of, rates_of, transforms
 from adaspec.frontends.stft.phase import SLOPES, Phase, paired, per_channel, sloped, with_delay
 from adaspec.frontends.stft.portions import in_bands
 from adaspec.frontends.stft.settings import check_settings
@@ -117,6 +117,7 @@ class AdaptiveSTFT(nn.Module):
     """
 
     learn_window, learn_length, learn_kernels, learn_mel, learn_compression = (Switch() for _ in PARTS)
+    measures = measures_of
 
     def __init__(
         self,
@@ -172,7 +173,6 @@ class AdaptiveSTFT(nn.Module):
         self.power, self.phase, self.n_channels = power, phase, n_transforms * len(SLOPES[phase])
         self.left = (n_fft - win_length) // 2  # samples of a frame before the window
         centre = self.left + win_length / 2
-
         # Window and bands are there from the start, and saved: fixed ones ask for no gradient.
         lengths = [window_length(win_length, window_ratio**position) for position in range(n_transforms)]
         kept = {"nonnegative": window_nonnegative, "symmetric": window_symmetric}
@@ -188,10 +188,10 @@ class AdaptiveSTFT(nn.Module):
         self.length: Length | None = None
         self.kernels: Kernels | None = None
         self._forms: dict[str, Callable[[], nn.Module]] = {
-            "length": partial(Length, lengths, n_fft, length_groups),
+            "length": partial(Length, lengths, n_fft, length_groups, sample_rate),
             "dense": partial(DenseKernels, n_transforms, n_fft, kernel_constraint),
             "banded": partial(BandedKernels, n_transforms, n_fft, band_width),
-            "parametric": partial(ParametricKernels, n_transforms, n_fft, lengths, centre, kernel_smooth),
+            "parametric": partial(ParametricKernels, n_transforms, n_fft, lengths, centre, kernel_smooth, sample_rate),
         }
         self._forms["kernels"] = self._forms[kernel_form]
         self.learn_window, self.learn_length = learn_window, learn_length

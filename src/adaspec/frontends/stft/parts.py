@@ -1,9 +1,12 @@
-"""The parts of a layer that can be learned: modules that declare the learning rates of their parameters."""
+"""The parts of a layer that can be learned: modules that declare the learning rates of their parameters.
+
+Where a part's numbers have a unit it also offers `measures`, as `measures_of` returns them for all parts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -11,13 +14,18 @@ from adaspec.frontends.stft.dft import dft_rows
 from adaspec.frontends.stft.kernels import Kernels
 from adaspec.frontends.stft.portions import Transform
 
-__all__ = ["PARTS", "Switch", "filters_of", "rates_of", "transforms"]
+__all__ = ["PARTS", "Switch", "filters_of", "measures_of", "rates_of", "transforms"]
 
 PARTS = ("window", "length", "kernels", "mel", "compression")
 
 
 class _Switched(Protocol):
     def switch(self, part: str, on: bool) -> None: ...
+
+
+@runtime_checkable
+class _Measured(Protocol):
+    def measures(self) -> dict[str, Tensor]: ...
 
 
 class Switch:
@@ -40,6 +48,12 @@ def rates_of(layer: nn.Module) -> dict[str, float]:
     for name, part in layer.named_children():
         found |= {f"{name}.{own}": rate for own, rate in getattr(part, "rates", {}).items()}
     return found
+
+
+def measures_of(layer: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """What can be learned, in physical units: part -> measure, such as "center_hz" -> values (n_transforms, n)."""
+    found = {name: part.measures() for name, part in layer.named_children() if isinstance(part, _Measured)}
+    return {name: measures for name, measures in found.items() if measures}
 
 
 def filters_of(windows: Tensor, kernels: Kernels | None) -> Tensor:

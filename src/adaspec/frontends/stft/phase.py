@@ -52,10 +52,9 @@ class EnergyAndDelay(nn.Module):
         """Learning rates of the level's parameters."""
         return {f"level.{name}": rate for name, rate in getattr(self.level, "rates", {}).items()}
 
-    def settings(self) -> dict[str, Tensor]:
-        """As of the level, where it can be learned."""
-        assert isinstance(self.level, PCEN)
-        return self.level.settings()
+    def measures(self) -> dict[str, Tensor]:
+        """Measures of the level, of the shape (n_transforms, n); none where it cannot be learned."""
+        return self.level.measures() if isinstance(self.level, PCEN) else {}
 
     def forward(self, spectrogram: Tensor) -> Tensor:
         late, early = spectrogram[:, ::2], spectrogram[:, 1::2]

@@ -56,6 +56,8 @@ class Length(nn.Module):
     n_fft : int
         The longest that can be learned, in samples; the shortest is 8.
     n_groups : int
+    sample_rate : float
+        In Hz.
 
     Attributes
     ----------
@@ -72,8 +74,9 @@ class Length(nn.Module):
     low: Tensor
     high: Tensor
 
-    def __init__(self, lengths: list[int], n_fft: int, n_groups: int) -> None:
+    def __init__(self, lengths: list[int], n_fft: int, n_groups: int, sample_rate: float) -> None:
         super().__init__()
+        self.start_ms = [1000 * length / sample_rate for length in lengths]
         low, high = length_limits(lengths, n_fft)
         self.register_buffer("low", low, persistent=False)
         self.register_buffer("high", high, persistent=False)
@@ -83,6 +86,11 @@ class Length(nn.Module):
         """Lengths over those at the start: (n_transforms, n_groups)."""
         low, high = self.low.to(self.log_ratio), self.high.to(self.log_ratio)
         return within(self.log_ratio, low, high).exp()
+
+    def measures(self) -> dict[str, Tensor]:
+        """Values in use of "length_ms": (n_transforms, n_groups), float64."""
+        ratio = self.ratio().double()
+        return {"length_ms": ratio.new_tensor(self.start_ms)[:, None] * ratio}
 
     def forward(self, window: Tensor, centre: float) -> Tensor:
         """Stretch windows.
