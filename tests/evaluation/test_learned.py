@@ -111,6 +111,7 @@ def test_learned_window_is_measured(tmp_path: Path) -> None:
     window[N_FFT // 3 : 2 * N_FFT // 3] *= 2.01
     length_ms, start_length_ms = (1000 / RATE * w.sum() ** 2 / (w**2).sum() for w in (window, hann))
     width_hz, start_width_hz = (RATE * (w**2).sum() / w.sum() ** 2 for w in (window, hann))
+    power = N_FFT * (window**2).reshape(2, -1).sum(0)  # of both frames that a sample lies in, half a frame apart
     numbers = learned.folds[1]
     assert numbers == {
         "window_change": pytest.approx(np.linalg.norm(window - hann) / np.linalg.norm(hann), rel=1e-4),
@@ -121,6 +122,9 @@ def test_learned_window_is_measured(tmp_path: Path) -> None:
         "bandwidth_median_hz": pytest.approx(width_hz, rel=1e-3),
         "bandwidth_change_median_hz": pytest.approx(width_hz - start_width_hz, rel=1e-2),
         "dead_bins": 0,
+        "frame_lower": pytest.approx(power.min(), rel=1e-4),
+        "frame_upper": pytest.approx(power.max(), rel=1e-4),
+        "frame_condition": pytest.approx(power.max() / power.min(), rel=1e-4),
     }
     assert learned.folds[2]["window_change"] > numbers["window_change"]
     mean = np.mean([fold["window_change"] for fold in learned.folds.values()])
@@ -146,6 +150,7 @@ def test_learned_kernels_are_measured(tmp_path: Path) -> None:
     assert set(numbers) == {
         *("kernel_change", "gram_error", "condition_number", "center_drift_median_hz", "center_drift_max_hz"),
         *("bandwidth_median_hz", "bandwidth_change_median_hz", "dead_bins"),
+        *("frame_lower", "frame_upper", "frame_condition"),
     }
     assert numbers["center_drift_median_hz"] == pytest.approx(0, abs=1e-4)
     assert numbers["center_drift_max_hz"] == pytest.approx(BIN_HZ / 4, rel=0.01)
@@ -317,6 +322,9 @@ class Scaled(nn.Module):
     @property
     def learned(self) -> tuple[str, ...]:
         return ("factor",) if self.factor.requires_grad else ()
+
+    def measures(self) -> dict[str, dict[str, torch.Tensor]]:
+        return {}
 
 
 def test_front_end_of_another_kind_tells_how_far_its_parameters_went(
