@@ -37,13 +37,13 @@ BIN_COLUMNS = [
 
 @runtime_checkable
 class Filters(Protocol):
-    """A front end whose windows, filters, mel bands and compression can be shown, whatever else it does.
+    """A front end whose windows, filters and mel bands can be shown, whatever else it does.
 
     Attributes
     ----------
     sample_rate, n_fft, win_length, n_channels : int
     learned : tuple of str
-        Of "window", "kernels", "mel" and "compression".
+        What is learned, such as "window", "kernels" and "mel".
     """
 
     sample_rate: int
@@ -52,7 +52,6 @@ class Filters(Protocol):
     n_channels: int
     window: Callable[[], Tensor]  # (n_transforms, win_length)
     mel: Callable[[], Tensor] | None  # (n_transforms, n_freqs, n_mels)
-    compression: Any  # `PCEN`, where it is learned
 
     @property
     def learned(self) -> tuple[str, ...]:
@@ -122,12 +121,6 @@ def filter_numbers(start: Filters, layer: Filters, bins: pd.DataFrame) -> dict[s
         bands, start_bands = layer.mel(), start.mel()
         found["mel_change"] = relative_change(bands, start_bands, 2)
         found["dead_mel_bands"] = dead(bands.mT, start_bands.mT).sum(-1)
-    if "compression" in start.learned:
-        settings, start_settings = layer.compression.settings(), start.compression.settings()
-        ratios = torch.stack([settings[name] / start_settings[name] for name in settings])
-        found["compression_change"] = (ratios - 1).square().mean((0, 2)).sqrt()
-        units = {"time_constant": "_s"}
-        found |= {f"pcen_{name}_median{units.get(name, '')}": now.median(-1).values for name, now in settings.items()}
     single = len(start.window()) == 1
     named = {
         name if single else f"transform-{transform}/{name}": significant(float(value))

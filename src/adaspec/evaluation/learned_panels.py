@@ -22,9 +22,9 @@ def panels(n_rows: int, n_columns: int, width: float, height: float) -> tuple[Fi
     return figure, figure.subplots(n_rows, n_columns, squeeze=False).tolist()
 
 
-def legend(figure: Figure, axes: Axes) -> None:
-    """Put the legend of one panel beside all of them."""
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8, markerscale=3)
+def legend(figure: Figure, axes: Axes, markerscale: float = 3) -> None:
+    """Put the legend of one panel beside all of them, its dots so many times larger."""
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8, markerscale=markerscale)
 
 
 def draw_lines(
