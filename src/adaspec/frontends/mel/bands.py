@@ -196,7 +196,8 @@ class ParametricBands(nn.Module):
 
     def centres(self) -> Tensor:
         """Centres on the scale from 0 on, over their distance at the start: (n_transforms, n_mels), float64."""
-        share = (self.density.double() @ self.course_of_density.double()).softmax(-1)
+        density = self.density if self.placement == "gradient" else self.density.detach()  # see `observed`
+        share = (density.double() @ self.course_of_density.double()).softmax(-1)
         n_gaps = share.shape[-1]
         # Share below each place where a band starts; of even shares, up to rounding, its number over n_gaps.
         below = share.cumsum(-1)
