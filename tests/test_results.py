@@ -47,6 +47,15 @@ def test_readme_tells_what_was_measured() -> None:
     assert [float(each) for each in told] == pytest.approx([100 * mean for mean in means], abs=0.0501)
 
 
+def test_readme_tells_what_learned_bands_gain() -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    fixed, mel = read(ROOT / "benchmarks/results/learning-embedded.json")["rows"][:2]
+    low, high, gain = (100 * mel[key] for key in ("difference_low", "difference_high", "difference"))
+    assert f"from {fixed['accuracy']:.2f} to {mel['accuracy']:.2f} (three seeds: +{gain:.1f} points" in text
+    assert f"interval +{low:.1f} to +{high:.1f})" in text
+    assert f"[{gain:.1f} points]" in text
+
+
 @pytest.fixture
 def programs(monkeypatch: pytest.MonkeyPatch) -> tuple[ModuleType, ModuleType]:
     """The programs `accuracy` and `record`."""

@@ -46,11 +46,11 @@ def test_plan_varies_what_is_learned_and_nothing_else(repository: Path) -> None:
 
 def test_plan_asks_the_same_of_every_variant(repository: Path) -> None:
     """What is asked of learned kernels is unread where they are fixed."""
-    asked = ("frontend.kernels.constraint=orthonormal", "frontend.window_symmetric=true", "train.frontend.l2_sp=1.0")
+    asked = ("frontend.kernels.constraint=orthonormal", "frontend.window_symmetric=true", "train.frontend.l2_sp=0.5")
     for variant in plan("tones", settings=asked):
         assert variant.knobs["frontend.kernels.constraint"] == "orthonormal"
         assert variant.knobs["frontend.window_symmetric"] is True
-        assert variant.config.train.frontend.l2_sp == 1.0
+        assert variant.config.train.frontend.l2_sp == 0.5
 
 
 def test_plan_names_change_with_knobs_that_decide_a_result(repository: Path) -> None:

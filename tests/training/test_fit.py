@@ -150,7 +150,7 @@ def every_augmentation(config: Config) -> dict[str, Any]:
     return knobs
 
 
-LEARNING = {"frontend.learn_window": True, "frontend.learn_kernels": True, "train.frontend.l2_sp": 1.0}
+LEARNING = {"frontend.learn_window": True, "frontend.learn_kernels": True, "train.frontend.l2_sp": 0.01}
 FROZEN = LEARNING | {"train.frontend.freeze_epochs": 8, "train.optimizer.name": "muon"}
 CACHED = {"frontend.cached": True, "frontend.n_transforms": 3, "frontend.window_ratio": 0.5}
 
@@ -540,7 +540,7 @@ def test_fit_that_diverges_ends_in_one_line_and_saves_no_model(fit, toy, tmp_pat
 
 
 def test_fit_whose_orthonormal_kernels_fall_apart_ends_in_one_line(fit, toy) -> None:
-    knobs = {"train.optimizer.learning_rate": 1e30, "train.frontend.gradient_clip": None, "train.optimizer.name": "sgd"}
+    knobs = {"train.frontend.lr_multiplier": 1e30, "train.frontend.gradient_clip": None, "train.optimizer.name": "sgd"}
     knobs |= {"frontend.learn_kernels": True, "frontend.kernels.constraint": "orthonormal", "train.ema_decay": None}
     with pytest.raises(
         InputError, match=r"training diverged in epoch \d: the learned kernels cannot be made"

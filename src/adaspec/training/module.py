@@ -91,7 +91,8 @@ class FoldModule(pl.LightningModule):
             if representation.domain == "waveform":
                 inputs = self.task.augment(inputs, classes, model.sample_rate)
             inputs, targets = augment_inputs(inputs, targets, self.sound, augment)
-            spectrogram = self._spectrogram(inputs)
+            with self._told():
+                spectrogram = model.frontend.spectrogram(inputs) if representation.domain == "waveform" else inputs
             spectrogram = augment_spectrograms(spectrogram, model.n_frames, self.spectrogram_sound, augment)
             compressed = augment_compressed(model.frontend.compress(spectrogram), augment)
         logits = model.members(compressed.contiguous(memory_format=torch.channels_last))
@@ -112,11 +113,11 @@ class FoldModule(pl.LightningModule):
             generator.manual_seed(torch_seed(self.config.seed, self.fold, self.current_epoch, *purpose))
             yield
 
-    def _spectrogram(self, inputs: Tensor) -> Tensor:
-        if self.representation.domain == "spectrogram":
-            return inputs
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say in one line what a front end that diverged raises."""
         try:
-            return self.model.frontend.spectrogram(inputs)
+            yield
         except ValueError as error:  # kernels that cannot be made orthonormal any more
             raise InputError(
                 f"training diverged in epoch {self.current_epoch + 1}: {error}; see train.frontend.lr_multiplier and "
@@ -125,7 +126,9 @@ class FoldModule(pl.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         positions, stored = batch
-        self.validation_outputs.append((positions, probabilities(self.model, stored, self.validation_representation)))
+        with self._told():
+            found = probabilities(self.model, stored, self.validation_representation)
+        self.validation_outputs.append((positions, found))
 
     def on_validation_epoch_end(self) -> None:
         positions = torch.cat([positions for positions, _ in self.validation_outputs]).cpu()
