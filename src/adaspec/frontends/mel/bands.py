@@ -202,7 +202,8 @@ class ParametricBands(nn.Module):
         # Share below each place where a band starts; of even shares, up to rounding, its number over n_gaps.
         below = share.cumsum(-1)
         quantile = torch.arange(1, n_gaps, dtype=below.dtype, device=below.device).expand(len(below), -1) / n_gaps
-        cell = torch.searchsorted(below.detach(), quantile.contiguous()).clamp_max(n_gaps - 1)
+        # Not by searchsorted, which ONNX has not.
+        cell = (below[:, None, :-1] < quantile[..., None]).sum(-1)
         within_cell = (quantile - below.gather(-1, cell)) / share.gather(-1, cell)
         return cell + 1 + within_cell
 

@@ -17,7 +17,7 @@ from adaspec.frontends.stft.bounds import unevenness
 from adaspec.frontends.stft.framing import Framing, as_clips
 from adaspec.frontends.stft.inverse import inverse, spectrum
 from adaspec.frontends.stft.kernels import BandedKernels, DenseKernels, KernelConstraint, Kernels, ParametricKernels
-from adaspec.frontends.stft.parts import PARTS, Switch, filters_of, held, measures_of, rates_of, transforms
+from adaspec.frontends.stft.parts import PARTS, Switch, filters_of, measures_of, rates_of, transforms
 from adaspec.frontends.stft.phase import SLOPES, Phase, paired, per_channel, sloped, with_delay
 from adaspec.frontends.stft.portions import in_bands
 from adaspec.frontends.stft.settings import check_settings
@@ -259,7 +259,7 @@ class AdaptiveSTFT(nn.Module):
 
     def for_export(self) -> nn.Module:
         """Return what ONNX can hold, which has neither QR nor, on the CPU, products in bf16."""
-        return held(self) if self.kernels is None else self.bake()
+        return self if self.kernels is None else self.bake()
 
     def penalty(self) -> Tensor | None:
         """How unevenly frames keep energy: `unevenness` of the windows, None where they are not learned."""

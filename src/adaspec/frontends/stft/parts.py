@@ -5,9 +5,8 @@ Where a part's numbers have a unit it also offers `measures`, as `measures_of` r
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -15,23 +14,13 @@ from adaspec.frontends.stft.dft import dft_rows
 from adaspec.frontends.stft.kernels import Kernels
 from adaspec.frontends.stft.portions import Transform
 
-__all__ = ["PARTS", "Switch", "filters_of", "held", "measures_of", "rates_of", "transforms"]
+__all__ = ["PARTS", "Switch", "filters_of", "measures_of", "rates_of", "transforms"]
 
 PARTS = ("window", "length", "kernels", "mel", "compression")
 
 
 class _Switched(Protocol):
     def switch(self, part: str, on: bool) -> None: ...
-
-
-class _Parts(Protocol):
-    length: Any
-    mel: Any
-
-    def windows(self) -> Tensor: ...
-
-
-_Layer = TypeVar("_Layer", bound=_Parts)
 
 
 @runtime_checkable
@@ -51,32 +40,6 @@ class Switch:
 
     def __set__(self, layer: _Switched, on: bool) -> None:
         layer.switch(self.part, on)
-
-
-class _Held(nn.Module):
-    """What a part gives now, whatever it is given."""
-
-    value: Tensor
-
-    def __init__(self, value: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("value", value.detach().clone())
-
-    def forward(self, *_: object) -> Tensor:
-        return self.value
-
-    def observed(self, spectrogram: Tensor) -> Tensor:
-        return spectrogram
-
-
-def held(layer: _Layer) -> _Layer:
-    """A copy of a layer whose windows and bands are numbers, no longer computed from what was learned."""
-    copied = copy.deepcopy(layer)
-    if layer.length is not None:
-        copied.length = _Held(layer.windows())
-    if layer.mel is not None:
-        copied.mel = _Held(layer.mel())
-    return copied
 
 
 def rates_of(layer: nn.Module) -> dict[str, float]:
