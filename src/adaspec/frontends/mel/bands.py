@@ -199,10 +199,9 @@ class ParametricBands(nn.Module):
         density = self.density if self.placement == "gradient" else self.density.detach()  # see `observed`
         share = (density.double() @ self.course_of_density.double()).softmax(-1)
         n_gaps = share.shape[-1]
-        # Share below each place where a band starts; of even shares, up to rounding, its number over n_gaps.
+        # Share below each place where a band starts, searched by counting: ONNX has no searchsorted.
         below = share.cumsum(-1)
         quantile = torch.arange(1, n_gaps, dtype=below.dtype, device=below.device).expand(len(below), -1) / n_gaps
-        # Not by searchsorted, which ONNX has not.
         cell = (below[:, None, :-1] < quantile[..., None]).sum(-1)
         within_cell = (quantile - below.gather(-1, cell)) / share.gather(-1, cell)
         return cell + 1 + within_cell
@@ -213,8 +212,8 @@ class ParametricBands(nn.Module):
         points = triangles.points.to(self.density.device)
         centre = self.centres()
         n_gaps = len(points) - 1
-        spacing = nn.functional.pad(centre, (1, 1)).diff(dim=-1)
-        spacing = torch.cat([spacing[:, :-1], n_gaps - centre[:, -1:]], -1)
+        last = centre.new_full((len(centre), 1), n_gaps)
+        spacing = torch.cat([torch.zeros_like(last), centre, last], -1).diff(dim=-1)
         factor = (self.widths.double() @ self.course_of_widths.double()).exp()
         low, high = centre.new_zeros(()), centre.new_full((), n_gaps)
         below = within(centre - factor * spacing[:, :-1], low, high)
@@ -265,7 +264,8 @@ class ParametricBands(nn.Module):
         if self.placement == "gradient" or not self.density.requires_grad:
             return spectrogram
         with torch.no_grad():
-            near = 1 - ((self.centres() - 0.5)[..., None] / self.smooth - torch.arange(self.density.shape[1])).abs()
+            points = torch.arange(self.density.shape[1], device=self.density.device)
+            near = 1 - ((self.centres() - 0.5)[..., None] / self.smooth - points).abs()
         return _Observed.apply(spectrogram, self.density, near.clamp_min(0))
 
 
