@@ -1,12 +1,15 @@
 """Does what is learned help? Variants of a front end beside the fixed one, over several seeds, run as a user runs them.
 
     python benchmarks/learning.py RECIPE [--root DIR] [--variants NAME ...] [--seeds 1 2 3] [-S KEY=VALUE ...]
-                                         [--out DIR] [--record NAME]
+                                         [--noise DB ...] [--out DIR] [--record NAME]
 
 Each variant and seed is one run of benchmarks/accuracy.py: `dvc exp run` in a clone of the last commit. What a variant
-has over the fixed front end is the difference of correct clips, averaged over seeds; its 95 % interval resamples groups
-of clips that share a source (percentile bootstrap), its p-value flips the sign of each group's difference at random
-(two-sided), corrected by Holm for all variants. -S holds for all variants. Runs that lie in --out are not run again.
+has over the fixed front end is the difference of accuracy (of EER in anti-spoofing), averaged over seeds. Its 95 %
+interval resamples groups of clips that share a source, in anti-spoofing speakers (trials where there are fewer than
+ten): the percentile bootstrap. The p-value, two-sided, is of the same resamples, corrected by Holm for all variants.
+
+--noise tests the trained models besides on test clips alone with white noise, at these signal-to-noise ratios (dB).
+-S holds for all variants. Runs that lie in --out are not run again.
 """
 
 from __future__ import annotations
@@ -14,13 +17,25 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import record
+import yaml
 from accuracy import EMBEDDED, SHARED, clone_last_commit, keep, run_recipe
+
+from adaspec.audio import decode
+from adaspec.evaluation.bootstrap import Draw, resampled_means
+from adaspec.evaluation.scores.classification import classified
+from adaspec.evaluation.scores.contract import Scored
+from adaspec.evaluation.scores.detection import detected
+from adaspec.evaluation.summary import interval
+from adaspec.models.predictor import Predictor
+from adaspec.tables import BONAFIDE, SPOOF
+from adaspec.tables.columns import labels_of, score_column
 
 VARIANTS: dict[str, list[str]] = {
     "fixed": [],
@@ -36,32 +51,88 @@ VARIANTS: dict[str, list[str]] = {
     "kernels": ["frontend.learn_kernels=true"],
     "free-mel": ["frontend.learn_mel=true", "frontend.mel.form=free"],
 }
-N_DRAWS = 10_000
+N_RESAMPLES = 10_000
+FEW_SPEAKERS = 10  # fewer are too few to resample
 
 
-def correct(folder: Path) -> pd.Series:
-    """Whether each test clip was told, by its name."""
-    predictions = pd.read_csv(folder / "predictions.csv")
-    return (predictions["label"] == predictions["predicted"]).groupby(predictions["clip_id"]).mean()
+def noise_file(snr_db: float) -> str:
+    return f"noise-{snr_db:g}-db.csv"
 
 
-def differences(variant: list[pd.Series], fixed: list[pd.Series], groups: pd.Series) -> dict[str, Any]:
-    """Mean difference over seeds, its interval and its p-value before correction."""
-    each = pd.concat([one - other for one, other in zip(variant, fixed, strict=True)], axis=1).mean(axis=1)
-    of_groups = each.groupby(groups.reindex(each.index).to_numpy()).agg(["sum", "count"])
-    total, count = of_groups["sum"].to_numpy(), of_groups["count"].to_numpy()
-    rng = np.random.default_rng(0)
-    drawn = rng.multinomial(len(total), np.full(len(total), 1 / len(total)), size=N_DRAWS)
-    means = drawn @ total / (drawn @ count)
-    signs = rng.choice([-1, 1], size=(N_DRAWS, len(total)))
-    as_large = (np.abs(signs @ total) >= abs(total.sum()) - 1e-9).sum()
-    low, high = np.quantile(means, [0.025, 0.975])
-    return {
-        "difference": float(each.mean()),
-        "difference_low": float(low),
-        "difference_high": float(high),
-        "p_value": float((as_large + 1) / (N_DRAWS + 1)),
-    }
+def predict_in_noise(repository: Path, snr_db: float) -> pd.DataFrame:
+    """What the models of the last run say of their test clips with white noise, whose draw is the clip's alone."""
+    settings = yaml.safe_load((repository / "params.yaml").read_text())
+    clips = pd.read_csv(repository / "data/clips.csv", dtype=str).set_index("clip_id")
+    tested = pd.read_csv(repository / "metrics/details/predictions.csv", dtype={"clip_id": str, "fold": str})
+    voting = {key: settings["evaluate"][key] for key in ("vote", "overlap")}
+    rows = []
+    for fold, own in tested.groupby("fold"):
+        predictor = Predictor([repository / f"models/fold-{fold}"], **voting)
+        for clip, label in zip(own["clip_id"], own["label"], strict=True):
+            path = Path(repository, settings["dataset"]["root"], clips.loc[clip, "path"])
+            waveform, sample_rate = decode(path.read_bytes())
+            noise = np.random.default_rng(zlib.crc32(clip.encode())).standard_normal(len(waveform))
+            scale = np.sqrt(np.mean(np.square(waveform, dtype=np.float64)) / 10 ** (snr_db / 10))
+            found = predictor.predict_waveform(waveform + scale * noise, sample_rate)
+            scores = {score_column(name): value for name, value in found.probabilities.items()}
+            rows.append({"clip_id": clip, "fold": fold, "label": label, "predicted": found.label} | scores)
+    return pd.DataFrame(rows)
+
+
+def scored(table: pd.DataFrame) -> Scored[Any]:
+    """Clips with the one score that is compared."""
+    labels = labels_of(table)
+    if set(labels) == {BONAFIDE, SPOOF}:
+        bonafide = (table["label"] == BONAFIDE).to_numpy()
+        return detected(table[score_column(BONAFIDE)].to_numpy(), bonafide).only("eer")
+    target, predicted = (table[column].map(labels.index).to_numpy() for column in ("label", "predicted"))
+    return classified(target, predicted, len(labels)).only("accuracy")
+
+
+def score_name(table: pd.DataFrame) -> str:
+    return next(iter(scored(table).scores))
+
+
+def mean_over_folds(table: pd.DataFrame) -> float:
+    values = [scored(own).values() for _, own in table.groupby("fold")]
+    return float(np.mean([value for each in values for value in each.values()]))
+
+
+def resampled(tables: list[pd.DataFrame], clips: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """The score of every resample of the clips, which all tables of these clips share: the mean over tables."""
+    means = []
+    for table in tables:
+        ordered = table.sort_values("clip_id")
+        folds = []
+        rng = np.random.default_rng(0)
+        for _, own in ordered.groupby("fold"):
+            of_clips = clips.loc[own["clip_id"]]
+            by_speaker = "speaker" not in clips or of_clips["speaker"].nunique() >= FEW_SPEAKERS
+            draw = Draw(of_clips["group"], rng) if by_speaker else Draw(own["clip_id"], rng, strata=own["label"])
+            folds.append((scored(own), draw))
+        means.append(next(iter(resampled_means(folds, N_RESAMPLES).values())))
+    return np.mean(means, axis=0)
+
+
+def compare(found: dict[str, list[pd.DataFrame]], clips: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row for each variant: its score, and the difference to the first with interval and p-values."""
+    rows: list[dict[str, Any]] = []
+    draws = {name: resampled(tables, clips) for name, tables in found.items()}
+    for name, tables in found.items():
+        means = [mean_over_folds(table) for table in tables]
+        rows.append({"name": name, "settings": VARIANTS[name], score_name(tables[0]): float(np.mean(means))})
+        rows[-1]["per_seed"] = means
+        if name == "fixed":
+            continue
+        differences = draws[name] - draws["fixed"]
+        low, high = interval(differences)
+        below, above = (int((sign * differences >= 0).sum()) for sign in (-1, 1))
+        p_value = min(1.0, 2 * (min(below, above) + 1) / (N_RESAMPLES + 1))
+        rows[-1] |= {"difference": float(np.mean(means)) - rows[0][score_name(tables[0])]}
+        rows[-1] |= {"difference_low": low, "difference_high": high, "p_value": p_value}
+    for row, p_value in zip(rows[1:], holm([row["p_value"] for row in rows[1:]]), strict=True):
+        row["p_holm"] = p_value
+    return rows
 
 
 def holm(values: list[float]) -> list[float]:
@@ -73,6 +144,14 @@ def holm(values: list[float]) -> list[float]:
     return corrected
 
 
+def describe(row: dict[str, Any], score: str) -> str:
+    line = f"{row['name']}: {row[score]:.4f}"
+    if "difference" in row:
+        line += f"  {row['difference']:+.4f} ({row['difference_low']:+.4f} to {row['difference_high']:+.4f})"
+        line += f", p {row['p_value']:.4f}, Holm {row['p_holm']:.4f}"
+    return line
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe")
@@ -80,6 +159,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="NAME")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("-S", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--noise", type=float, nargs="+", default=[], metavar="DB")
     parser.add_argument("--out", type=Path, default=Path("learning"))
     parser.add_argument("--record", type=record.check_name, metavar="NAME")
     arguments = parser.parse_args()
@@ -91,36 +171,34 @@ def main() -> None:
     if not repository.exists():
         out.mkdir(parents=True, exist_ok=True)
         clone_last_commit(repository)
-    found: dict[str, list[pd.Series]] = {name: [] for name in names}
+    files = ["predictions.csv", *map(noise_file, arguments.noise)]
+    found: dict[str, dict[str, list[pd.DataFrame]]] = {file: {name: [] for name in names} for file in files}
     for seed in arguments.seeds:
         for name in names:
             folder = out / f"{name}-seed-{seed}"
-            if not (folder / "predictions.csv").exists():
+            if not all((folder / file).exists() for file in files):
                 settings = [f"seed={seed}", *arguments.settings, *VARIANTS[name]]
                 cost = run_recipe(arguments.recipe, arguments.root.absolute(), settings, repository)
                 keep(repository, folder)
-                print(f"{name} seed {seed}: {correct(folder).mean():.4f}, {cost['wall_s']:.0f} s", flush=True)
-            found[name].append(correct(folder))
-    clips = pd.read_csv(repository / "data/clips.csv", dtype=str)
-    groups = clips.set_index("clip_id")["group"]
-    rows = [{"name": name, "settings": VARIANTS[name]} for name in names]
-    for row in rows:
-        means = [float(each.mean()) for each in found[str(row["name"])]]
-        row |= {"accuracy": float(np.mean(means)), "per_seed": means}
-    compared = [row | differences(found[str(row["name"])], found["fixed"], groups) for row in rows[1:]]
-    for row, p_value in zip(compared, holm([row["p_value"] for row in compared]), strict=True):
-        row["p_holm"] = p_value
-    for row in [rows[0], *compared]:
-        told = f"{row['name']}: {row['accuracy']:.4f}"
-        if "difference" in row:
-            low, high = row["difference_low"], row["difference_high"]
-            told += f"  {row['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
-            told += f", p {row['p_value']:.4f}, Holm {row['p_holm']:.4f}"
-        print(told)
+                for snr_db in arguments.noise:
+                    predict_in_noise(repository, snr_db).to_csv(folder / noise_file(snr_db), index=False)
+                reached = mean_over_folds(pd.read_csv(folder / "predictions.csv"))
+                print(f"{name} seed {seed}: {reached:.4f}, {cost['wall_s']:.0f} s", flush=True)
+            for file in files:
+                found[file][name].append(pd.read_csv(folder / file, dtype={"clip_id": str}))
+    clips = pd.read_csv(repository / "data/clips.csv", dtype=str).set_index("clip_id")
+    rows = {file.removesuffix(".csv"): compare(tables, clips) for file, tables in found.items()}
+    clean = rows.pop("predictions")
+    score = score_name(found["predictions.csv"]["fixed"][0])
+    for condition, some in {"clean": clean, **rows}.items():
+        print(f"{condition}, {score}")
+        for row in some:
+            print("  " + describe(row, score))
     if arguments.record:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=repository, check=True, capture_output=True, text=True)
         measured = {"recipe": arguments.recipe, "settings": arguments.settings, "seeds": arguments.seeds}
-        record.write(arguments.record, measured | {"trained_at": head.stdout.strip(), "rows": [rows[0], *compared]})
+        measured |= {"score": score, "trained_at": head.stdout.strip(), "rows": clean, "in_noise": rows}
+        record.write(arguments.record, measured)
 
 
 if __name__ == "__main__":
