@@ -4,6 +4,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 import yaml
@@ -11,6 +12,10 @@ import yaml
 from adaspec.runtime.console import configure_logging
 
 ROOT = Path(__file__).parents[1]
+
+# A busy machine fails no test.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 # Files in the order in which processes take them; all others follow. The first makes the repository that the others in

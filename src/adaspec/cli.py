@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import logging
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 import adaspec
 from adaspec.runtime.console import command_line
+from adaspec.runtime.table import TableForm
 
 __all__ = ["app"]
 
@@ -30,6 +32,22 @@ class Vote(enum.StrEnum):
 
     MEAN = "mean"
     MAJORITY = "majority"
+
+
+class Blending(enum.StrEnum):
+    """Of two scores, as in adaspec.evaluation.trials.blends."""
+
+    SUM = "sum"
+    PRODUCT = "product"
+    LINEAR = "linear"
+    NONLINEAR = "nonlinear"
+
+
+class Costs(enum.StrEnum):
+    """Of the a-DCF, as in adaspec.evaluation.scores.speaker_aware."""
+
+    DEFAULT = "default"
+    ASVSPOOF5 = "asvspoof5"
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -199,7 +217,9 @@ def export(
 
 @app.command()
 def score(
-    scores: Annotated[Path, typer.Argument(help="Score file: FILE SYSTEM KEY SCORE in each line, higher = bona fide.")],
+    scores: Annotated[
+        Path, typer.Argument(help="FILE SYSTEM KEY SCORE in each line, higher = bona fide; with --sasv a CSV file.")
+    ],
     asv_scores: Annotated[
         Path | None,
         typer.Option(help="ASV score file for the t-DCF: SYSTEM target|nontarget|spoof SCORE in each line."),
@@ -207,13 +227,36 @@ def score(
     threshold_from: Annotated[
         Path | None, typer.Option(help="Score file, such as that of dev, whose EER sets the threshold; else it is 0.")
     ] = None,
+    sasv: Annotated[
+        bool, typer.Option("--sasv", help="Verification trials: columns label, and score or asv_score and cm_score.")
+    ] = False,
+    blend: Annotated[
+        Blending | None, typer.Option(help="With --sasv: how the two scores become one; by default their sum.")
+    ] = None,
+    fit_on: Annotated[
+        Path | None, typer.Option(help="With --sasv: trials such as dev's that linear and nonlinear are calibrated on.")
+    ] = None,
+    costs: Annotated[Costs | None, typer.Option(help="With --sasv: costs of the a-DCF.")] = None,
     n_bootstrap: Annotated[int, typer.Option(min=100, help="Resamples for the 95 % intervals.")] = 1000,
+    form: Annotated[TableForm, typer.Option("--format", help="What is printed.")] = TableForm.TEXT,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; figures are fractions.")] = False,
 ) -> None:
-    """EER, t-DCF and errors per attack of a detector's score file, in the format of the ASVspoof challenges."""
-    from adaspec.evaluation.reports.spoofing.text import report
+    """EER, t-DCF and errors per attack of a detector's score file; with --sasv those of verification under spoofing."""
+    from adaspec.errors import InputError
+    from adaspec.evaluation.trials import speaker_aware, text
 
     with command_line():
-        typer.echo(report(scores, asv_scores, threshold_from, n_bootstrap))
+        if sasv and (asv_scores or threshold_from):
+            raise InputError("--asv-scores and --threshold-from are for detectors; leave them out, or --sasv")
+        if not sasv and (blend or fit_on or costs):
+            raise InputError("--blend, --fit-on and --costs are for verification trials; add --sasv")
+        report: text.DetectorReport | speaker_aware.SpeakerAwareReport
+        if sasv:
+            chosen = (blend and blend.value, fit_on, (costs or Costs.DEFAULT).value)
+            report = speaker_aware.report(scores, *chosen, n_bootstrap)
+        else:
+            report = text.report(scores, asv_scores, threshold_from, n_bootstrap)
+        typer.echo(json.dumps(report.json(), indent=1) if as_json else report.text(form))
 
 
 @app.command()

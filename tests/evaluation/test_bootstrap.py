@@ -95,8 +95,7 @@ def test_interval_agrees_with_a_direct_bootstrap(n_classes: int) -> None:
 
 def test_interval_of_f1_agrees_with_sklearn_on_the_same_draws() -> None:
     target, predicted = predictions(60, 3, 0.6, 4)
-    counts = np.random.default_rng(7).multinomial(60, np.full(60, 1 / 60), size=200)
-    drawn = [np.repeat(np.arange(60), row) for row in counts]
+    drawn = [np.repeat(np.arange(60), row.astype(int)) for row in counts_of(np.arange(60), 200, seed=7)]
     f1 = [sklearn.metrics.f1_score(target[one], predicted[one], average="macro", zero_division=0) for one in drawn]
     found = intervals([(target, predicted)], 3, n_resamples=200, seed=7)
     assert found["f1_macro"] == pytest.approx(np.percentile(f1, [2.5, 97.5]), abs=1e-12)

@@ -12,7 +12,7 @@ from scipy.stats import norm
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score, roc_curve
 
 from adaspec.evaluation.scores.calibration import calibrated
-from adaspec.evaluation.scores.detection import stepped
+from adaspec.evaluation.scores.detection import detected, stepped
 from adaspec.evaluation.scores.error_curve import error_curve
 from adaspec.evaluation.scores.tandem import AsvErrors, Costs, asv_errors, tandem_cost
 
@@ -52,7 +52,9 @@ def test_eer_and_auc_agree_with_the_interpolated_roc(decimals: int | None) -> No
         line = interp1d(p_fa, 1 - p_hit - p_fa)
         expected = brentq(line, 0, 1)
         assert eer(scores, is_bonafide) == pytest.approx(expected, abs=1e-9)
-        assert error_curve(scores, is_bonafide).auc() == pytest.approx(roc_auc_score(is_bonafide, scores), abs=1e-9)
+        assert detected(scores, is_bonafide).values()["auc"] == pytest.approx(
+            roc_auc_score(is_bonafide, scores), abs=1e-9
+        )
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_eer_of_gaussian_scores_is_their_closed_form(distance: float) -> None:
     scores = np.concatenate([quantiles + distance, quantiles])
     expected = norm.cdf(-distance / 2)
     assert eer(scores, np.arange(40_000) < 20_000) == pytest.approx(expected, abs=1e-4)
-    auc = error_curve(scores, np.arange(40_000) < 20_000).auc()
+    auc = detected(scores, np.arange(40_000) < 20_000).values()["auc"]
     assert auc == pytest.approx(norm.cdf(distance / math.sqrt(2)), abs=1e-4)
 
 

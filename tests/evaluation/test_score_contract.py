@@ -8,15 +8,31 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from adaspec.evaluation.scores import SCORES, Score, Scored
+from adaspec.evaluation.scores import SCORES, Score, Scored, speaker_aware
 from adaspec.evaluation.scores.calibration import calibrated
 from adaspec.evaluation.scores.classification import classified
 from adaspec.evaluation.scores.decisions import decided
 from adaspec.evaluation.scores.detection import detected, stepped
+from adaspec.evaluation.scores.error_curve import Accepted, ranked
+from adaspec.evaluation.scores.likelihood import likelihoods
+from adaspec.evaluation.scores.speaker_aware import Verification
 from adaspec.evaluation.scores.tandem import AsvErrors
 
 ASV = AsvErrors(p_fa=0.0246047, p_miss=0.0245810, p_fa_spoof=0.7606525)
 N_CLASSES = 2
+
+
+def verification(is_target: np.ndarray, scores: np.ndarray) -> Scored[Verification]:
+    """Trials of which every one that is no target is both a nontarget and a spoof."""
+    kinds = {"target": is_target, "nontarget": ~is_target, "spoof, any": ~is_target}
+    ranking, components = ranked(scores, kinds)
+    costs = speaker_aware.COSTS["default"]
+    return Scored(
+        components,
+        lambda summed: Verification(Accepted(ranking, summed), ("any",), costs),
+        speaker_aware.SCORES,
+    )
+
 
 # What is right (0 or 1) and how sure the system is of 1, from 0 to 1 -> clips with all that their scores need.
 Build = Callable[[np.ndarray, np.ndarray], Scored[Any]]
@@ -27,6 +43,8 @@ BUILDS: dict[str, Build] = {
     "steps": lambda truth, sure: stepped(sure, truth == 1),
     "calibration": lambda truth, sure: calibrated(sure, truth == 1),
     "decisions": lambda truth, sure: decided(sure, truth == 1, 0.5),
+    "likelihood": lambda truth, sure: likelihoods(100 * (sure - 0.5), truth == 1),
+    "speaker-aware": lambda truth, sure: verification(truth == 1, sure),
 }
 ALL = [(family, name) for family, scores in SCORES.items() for name in scores]
 every_score = pytest.mark.parametrize(("family", "name"), ALL)

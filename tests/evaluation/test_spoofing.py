@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from toydata import make_toy
 from adaspec.config import EvaluateConfig
 from adaspec.evaluation.evaluate import evaluate
 from adaspec.evaluation.reports import Evidence
-from adaspec.evaluation.reports.spoofing.attacks import per_attack
-from adaspec.evaluation.reports.spoofing.report import SpoofingReport
-from adaspec.evaluation.reports.spoofing.text import describe, report
-from adaspec.evaluation.reports.spoofing.trials import TrialScores, log_odds
+from adaspec.evaluation.reports.spoofing import SpoofingReport
 from adaspec.evaluation.scores.error_curve import error_curve
 from adaspec.evaluation.scores.tandem import AsvErrors
+from adaspec.evaluation.trials.attacks import per_attack
+from adaspec.evaluation.trials.detector import TrialScores, log_odds
+from adaspec.evaluation.trials.text import describe, report
+from adaspec.runtime.table import TableForm
 from adaspec.tables.score_files import read_scores
 from adaspec.training.fit import fit_fold
 
@@ -36,16 +38,18 @@ def trials(n_speakers: int = 4, seed: int = 0, shift: float = 2.0, fold: int = 1
     return pd.DataFrame(rows, columns=["fold", "role", "path", "label", "attack", "speaker", "score"])
 
 
-def detection(table: pd.DataFrame, asv: AsvErrors | None = ASV) -> TrialScores:
-    return TrialScores(table, asv, n_bootstrap=200, seed=1)
+def detection(
+    table: pd.DataFrame, asv: AsvErrors | None = ASV, seen: frozenset[str] = frozenset({"A01"})
+) -> TrialScores:
+    return TrialScores(table, asv, seen=set(seen), n_bootstrap=200, seed=1)
 
 
-def attacks(table: pd.DataFrame, seen: set[str] | None = None) -> pd.DataFrame:
-    return per_attack(detection(table), {"A01"} if seen is None else seen).set_index("attack")
+def attacks(table: pd.DataFrame, seen: str = "A01") -> pd.DataFrame:
+    return per_attack(detection(table, seen=frozenset({seen}))).set_index("attack")
 
 
 def text(found: TrialScores) -> str:
-    return "\n".join(describe(found, per_attack(found, {"A01"})))
+    return "\n".join(describe(found, per_attack(found)))
 
 
 def eer_interval(found: TrialScores) -> tuple[float, float]:
@@ -111,7 +115,7 @@ def test_attacks_are_told_apart_and_seen_ones_from_unseen_ones() -> None:
 
 def test_attacks_that_are_a_seen_system_under_another_name_are_seen() -> None:
     table = trials().replace({"attack": {"A07": "A16"}})
-    found = attacks(table, seen={"A04"})
+    found = attacks(table, seen="A04")
     assert found.loc[["A01", "A16"], "seen"].tolist() == ["no", "yes"]
 
 
@@ -158,13 +162,30 @@ def test_score_files_name_trials_by_their_files(tmp_path: Path) -> None:
 def test_report_of_score_files(tmp_path: Path) -> None:
     found = detection(trials())
     found.write(tmp_path)
-    told = report(tmp_path / "scores.txt", None, tmp_path / "scores_validation.txt", 200)
-    eer = found.folds[1]["eer"]
-    assert f"EER                    {eer:.3f}" in told
-    assert f"balanced accuracy *    {found.folds[1]['balanced_accuracy_at_threshold']:.3f}" in told
+    read = report(tmp_path / "scores.txt", None, tmp_path / "scores_validation.txt", 200)
+    told, eer = read.text(TableForm.TEXT), found.folds[1]["eer"]
+    assert re.search(rf"^EER, % +{100 * eer:.2f} ", told, re.MULTILINE)
+    balanced = found.folds[1]["balanced_accuracy_at_threshold"]
+    assert re.search(rf"^balanced accuracy \*, % +{100 * balanced:.2f}$", told, re.MULTILINE)
     assert "min t-DCF" not in told
-    (tmp_path / "asv.txt").write_text("x target 3\nx target 1\nx nontarget 0\nx nontarget 2\nA01 spoof 2.5\n")
-    assert "min t-DCF, 2019" in report(tmp_path / "scores.txt", tmp_path / "asv.txt", None, 200)
+    (tmp_path / "asv.txt").write_text("- target 3\n- target 1\n- nontarget 0\n- nontarget 2\nA01 spoof 2.5\n")
+    with_asv = report(tmp_path / "scores.txt", tmp_path / "asv.txt", None, 200)
+    assert "| min t-DCF, 2019 |" in with_asv.text(TableForm.MARKDOWN)
+    values = json.loads(json.dumps(with_asv.json()))
+    assert values["eer"]["value"] == pytest.approx(eer, abs=1e-6)
+    assert (
+        values["attacks"]["A01"]["ci_low"] <= values["attacks"]["A01"]["value"] <= values["attacks"]["A01"]["ci_high"]
+    )
+    assert {"min_tdcf_2019", "min_tdcf_2021", "act_dcf", "cllr"} <= set(values)
+
+
+def test_spoofed_trials_of_no_told_attack_are_an_attack_of_their_own(tmp_path: Path) -> None:
+    """A07 scores far below bona fide speech, the trials whose attack the file does not tell far above."""
+    lines = [f"b{i} bonafide bonafide {i / 10}\na{i} A07 spoof {-5 - i}\nu{i} - spoof {5 + i}" for i in range(9)]
+    (tmp_path / "scores.txt").write_text("\n".join(lines))
+    found = report(tmp_path / "scores.txt", None, None, 100).attacks.set_index("attack")
+    assert found["n_trials"].to_dict() == {"A07": 9, "unknown": 9, "all": 18}
+    assert found["eer"].to_dict() == {"A07": 0, "unknown": 1, "all": pytest.approx(0.5)}
 
 
 def test_evaluation_of_a_detector_writes_scores_attacks_and_figures(tmp_path: Path) -> None:

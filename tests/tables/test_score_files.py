@@ -41,7 +41,8 @@ def test_read_scores_says_what_is_wrong(text: str | None, message: str, tmp_path
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("bonafide target 1\nbonafide impostor 1\n", "line 2: 'bonafide impostor 1' is not 'SYSTEM target|nontarget|"),
+        ("bonafide target 1\nbonafide impostor 1\n", "line 2: key 'impostor' must be target, nontarget or spoof"),
+        ("A07 target 1\n", "line 1: system 'A07' does not go with key 'target'; bona fide speech has system '-'"),
         ("bonafide target\n", "line 1: "),
         ("bonafide target inf\n", "line 1: "),
         ("bonafide target 1\nbonafide nontarget 0\n", "has no spoof trial among 2"),

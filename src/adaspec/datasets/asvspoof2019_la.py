@@ -20,8 +20,8 @@ import pandas as pd
 from adaspec.config import DatasetConfig
 from adaspec.datasets.contract import Dataset
 from adaspec.errors import InputError
-from adaspec.tables import BONAFIDE, SPOOF, score_files
-from adaspec.tables.score_files import ASV_COLUMNS, ASV_KEYS, read_lines
+from adaspec.tables import score_files
+from adaspec.tables.score_files import ASV_COLUMNS, ASV_KEYS, CM_KEYS, read_lines, system_of
 
 __all__ = ["DATASET", "read", "read_asv_scores"]
 
@@ -66,7 +66,7 @@ def read_asv_scores(root: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `system` ('bonafide' or the attack), `key` (target, nontarget, spoof), `score`.
+        `system` ('-' for bona fide speech, else the attack), `key` (target, nontarget, spoof), `score`.
 
     Raises
     ------
@@ -109,15 +109,12 @@ def _trial(where: str, cells: list[str]) -> tuple[str, str, str, str]:
             f"{where}: {shown!r} has {len(cells)} columns, ASVspoof 2019 LA has 5 ({CM_LINE}); is it the protocol of "
             "another year?"
         )
-    speaker, name, third, attack, key = cells
-    if key not in (BONAFIDE, SPOOF):
-        raise InputError(f"{where}: key {key!r} must be {BONAFIDE} or {SPOOF} ({CM_LINE})")
+    speaker, name, third, system, key = cells
+    attack = system_of(where, system, key, CM_KEYS)
     if third != "-":
         raise InputError(
             f"{where}: column 3 is {third!r}, in LA it is '-'; is it the protocol of physical access (PA)?"
         )
-    if (attack == "-") != (key == BONAFIDE):
-        raise InputError(f"{where}: system {attack!r} does not go with key {key!r}; bona fide speech has system '-'")
     for what, value in (("file", name), ("speaker", speaker)):
         if not NAME.fullmatch(value):
             raise InputError(f"{where}: {what} {value!r} must be a plain name of letters, digits, '_', '-' and '.'")
@@ -139,9 +136,10 @@ def _asv_trials(protocol: Path) -> list[tuple[str, tuple[str, str]]]:
     """Where each trial of an ASV protocol stands, its system and key; none where the file is missing."""
     trials = []
     for where, cells in read_lines(protocol) if protocol.exists() else ():
-        if len(cells) != 4 or cells[3] not in ASV_KEYS:
-            raise InputError(f"{where}: {' '.join(cells)!r} is not 'SPEAKER FILE SYSTEM {'|'.join(ASV_KEYS)}'")
-        trials.append((where, (cells[2], cells[3])))
+        if len(cells) != 4:
+            raise InputError(f"{where}: {' '.join(cells)!r} is not 'SPEAKER FILE SYSTEM KEY'")
+        _, _, system, key = cells
+        trials.append((where, (system_of(where, system, key, ASV_KEYS), key)))
     return trials
 
 

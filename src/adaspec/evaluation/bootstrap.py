@@ -49,12 +49,15 @@ def resampled_counts(draw: Draw, n_resamples: int) -> Iterator[Array]:
     size = max(1, CHUNK // len(units))
     for start in range(0, n_resamples, size):
         n_now = min(size, n_resamples - start)
-        counts = np.empty((n_now, len(units)))
+        counts = np.empty((len(units), n_now))  # in this order in memory, as sparse components multiply it
         for clips, code in zip(members, codes, strict=True):
             n_units = code.max() + 1
-            drawn = draw.rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_now)
-            counts[:, clips] = drawn[:, code]
-        yield counts
+            drawn = draw.rng.integers(0, n_units, (n_now, n_units))
+            drawn *= n_now
+            drawn += np.arange(n_now)[:, None]
+            of_units = np.bincount(drawn.ravel(), minlength=n_units * n_now).reshape(n_units, n_now)
+            counts[clips] = of_units[code]
+        yield counts.T
 
 
 def resampled_means(folds: Sequence[tuple[Scored[Any], Draw]], n_resamples: int) -> dict[str, Array]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from adaspec.experiments.compare import Comparison
+from adaspec.runtime.table import TableForm, format_rows
 
 __all__ = ["format_table"]
 
@@ -38,13 +39,7 @@ def format_table(
     for title, cells in (further or {}).items():
         for row, cell in zip(rows, [title, *cells], strict=True):
             row.append(cell)
-    if markdown:
-        escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-        escaped.insert(1, ["---"] * len(rows[0]))
-        lines = [f"| {' | '.join(row)} |" for row in escaped]
-    else:
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = format_rows(rows, TableForm.MARKDOWN if markdown else TableForm.TEXT)
     baseline = comparisons[0].name
     told = [f"- {_sentence(each, baseline)}" if markdown else _sentence(each, baseline) for each in comparisons[1:]]
     note = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,11 +12,25 @@ from adaspec.errors import InputError
 from adaspec.runtime.files import complete_file
 from adaspec.tables.labels import BONAFIDE, SPOOF
 
-__all__ = ["ASV_COLUMNS", "ASV_KEYS", "read_asv_scores", "read_lines", "read_scores", "write_scores"]
+__all__ = [
+    "ASV_COLUMNS",
+    "ASV_KEYS",
+    "CM_KEYS",
+    "NO_ATTACK",
+    "UNKNOWN",
+    "finite",
+    "read_asv_scores",
+    "read_lines",
+    "read_scores",
+    "system_of",
+    "write_scores",
+]
 
 COLUMNS = ["file", "attack", "label", "score"]
 ASV_COLUMNS = ["system", "key", "score"]
+CM_KEYS = (BONAFIDE, SPOOF)
 ASV_KEYS = ("target", "nontarget", SPOOF)
+NO_ATTACK, UNKNOWN = "-", "unknown"  # systems of bona fide speech, and of spoofed speech where the file tells none
 
 
 def read_lines(source: Path) -> Iterator[tuple[str, list[str]]]:
@@ -38,7 +52,25 @@ def read_lines(source: Path) -> Iterator[tuple[str, list[str]]]:
             yield f"{source} line {number}", cells
 
 
-def _number(text: str) -> float:
+def system_of(where: str, system: str, key: str, keys: Sequence[str]) -> str:
+    """System of a trial: '-' for bona fide speech, which files also call 'bonafide', else the attack or 'unknown'.
+
+    Raises
+    ------
+    InputError
+        The key is not one of `keys`, or bona fide speech is said to be of an attack.
+    """
+    if key not in keys:
+        raise InputError(f"{where}: key {key!r} must be {', '.join(keys[:-1])} or {keys[-1]}")
+    tells_none = system in (NO_ATTACK, BONAFIDE)
+    if key == SPOOF:
+        return UNKNOWN if tells_none else system
+    if not tells_none:
+        raise InputError(f"{where}: system {system!r} does not go with key {key!r}; bona fide speech has system '-'")
+    return NO_ATTACK
+
+
+def finite(text: str) -> float:
     """A finite number, or NaN."""
     try:
         value = float(text)
@@ -60,7 +92,7 @@ def read_scores(path: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `file`, `attack`, `label`, `score`.
+        `file`, `attack` ('-' for bona fide speech, 'unknown' where the file tells none), `label`, `score`.
 
     Raises
     ------
@@ -70,17 +102,16 @@ def read_scores(path: Path) -> pd.DataFrame:
     first_line: dict[str, str] = {}
     rows = []
     for where, cells in read_lines(path):
-        if len(cells) != 4 or math.isnan(_number(cells[3])):
+        if len(cells) != 4 or math.isnan(finite(cells[3])):
             raise InputError(f"{where}: {' '.join(cells)!r} is not 'FILE SYSTEM KEY SCORE' with a finite score")
-        file, attack, label, score = cells
-        if label not in (BONAFIDE, SPOOF):
-            raise InputError(f"{where}: key {label!r} must be {BONAFIDE} or {SPOOF}")
+        file, system, label, score = cells
+        attack = system_of(where, system, label, CM_KEYS)
         if file in first_line:
             raise InputError(f"{where}: {file} is already in {first_line[file]}; keep one of the two")
         first_line[file] = where
         rows.append((file, attack, label, float(score)))
     trials = pd.DataFrame(rows, columns=COLUMNS)
-    for key in (BONAFIDE, SPOOF):
+    for key in CM_KEYS:
         if not (trials["label"] == key).any():
             raise InputError(f"{path} has no {key} trial among {len(trials)}; error rates need both kinds")
     return trials
@@ -92,7 +123,7 @@ def read_asv_scores(path: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `system` ('bonafide' or the attack), `key` (target, nontarget, spoof), `score`.
+        `system` ('-' for bona fide speech, else the attack), `key` (target, nontarget, spoof), `score`.
 
     Raises
     ------
@@ -101,9 +132,10 @@ def read_asv_scores(path: Path) -> pd.DataFrame:
     """
     rows = []
     for where, cells in read_lines(path):
-        if len(cells) != 3 or cells[1] not in ASV_KEYS or math.isnan(_number(cells[2])):
-            raise InputError(f"{where}: {' '.join(cells)!r} is not 'SYSTEM {'|'.join(ASV_KEYS)} SCORE'")
-        rows.append((cells[0], cells[1], float(cells[2])))
+        if len(cells) != 3 or math.isnan(finite(cells[2])):
+            raise InputError(f"{where}: {' '.join(cells)!r} is not 'SYSTEM KEY SCORE' with a finite score")
+        system, key, score = cells
+        rows.append((system_of(where, system, key, ASV_KEYS), key, float(score)))
     scores = pd.DataFrame(rows, columns=ASV_COLUMNS)
     for key in ASV_KEYS:
         if not (scores["key"] == key).any():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adaspec.evaluation.reports.classification import ClassificationReport
 from adaspec.evaluation.reports.contract import Evidence, Report
-from adaspec.evaluation.reports.spoofing.report import SpoofingReport
+from adaspec.evaluation.reports.spoofing import SpoofingReport
 
 __all__ = ["REPORTS", "Evidence", "Report"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from adaspec.evaluation.scores import calibration, classification, decisions, detection
+from adaspec.evaluation.scores import calibration, classification, decisions, detection, likelihood, speaker_aware
 from adaspec.evaluation.scores.contract import Score, Scored
 
 __all__ = ["SCORES", "Score", "Scored"]
@@ -20,4 +20,6 @@ SCORES: dict[str, Mapping[str, Score[Any]]] = {
     "steps": detection.STEP_SCORES,
     "calibration": calibration.SCORES,
     "decisions": decisions.SCORES,
+    "likelihood": likelihood.SCORES,
+    "speaker-aware": speaker_aware.SCORES,
 }

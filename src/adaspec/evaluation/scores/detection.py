@@ -1,53 +1,74 @@
-"""Scores of a detector of spoofed speech, of its errors at every threshold: EER, AUC, minimum t-DCF."""
+"""Scores of a detector of spoofed speech, of its errors at every threshold: EER, AUC, minimum DCF and t-DCF."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from adaspec.evaluation.scores.contract import Array, Score, Scored
-from adaspec.evaluation.scores.error_curve import (
-    BONAFIDE_TRIALS,
-    SPOOF_TRIALS,
-    ErrorCurve,
-    curve_of,
-    trial_counts,
-)
+from adaspec.evaluation.scores.error_curve import BONAFIDE_KIND, SPOOFED_KIND, Accepted, ErrorCurve, ranked
+from adaspec.evaluation.scores.likelihood import dcf
 from adaspec.evaluation.scores.tandem import AsvErrors, tandem_cost
 
-__all__ = ["SCORES", "STEP_SCORES", "TANDEM_SCORES", "Detection", "detected", "eer_in_steps", "stepped"]
+__all__ = ["SCORES", "STEP_SCORES", "TANDEM_SCORES", "Detection", "detected", "eer_of", "stepped"]
 
 
 @dataclass(frozen=True)
 class Detection:
-    """Errors of a detector, and those of the speaker verification (ASV) behind it, where there is one."""
+    """Accepted trials of a detector, and the errors of the speaker verification (ASV) behind it, where there is one.
 
-    curve: ErrorCurve
+    Attributes
+    ----------
+    accepted : Accepted
+    attacks : tuple of str
+        Those of the spoofed trials.
+    asv : AsvErrors or None
+    """
+
+    accepted: Accepted
+    attacks: tuple[str, ...]
     asv: AsvErrors | None
+
+    def corners(self) -> ErrorCurve:
+        """Errors where a cost of both can be least."""
+        points = self.accepted.corners(BONAFIDE_KIND)
+        return self.accepted.curve(BONAFIDE_KIND, list(map(_kind, self.attacks)), points)
+
+    def eer(self, attacks: Sequence[str]) -> Array:
+        """Equal error rate against spoofed trials of some attacks."""
+        return self.accepted.eer(BONAFIDE_KIND, list(map(_kind, attacks)))
+
+    def auc(self) -> Array:
+        """Area under the ROC."""
+        return self.accepted.auc(BONAFIDE_KIND, list(map(_kind, self.attacks)))
+
+
+def _kind(attack: str) -> str:
+    return f"{SPOOFED_KIND}, {attack}"
+
+
+def _min_dcf(detection: Detection) -> Array:
+    curve = detection.corners()
+    return dcf(curve.p_miss, curve.p_fa).min(axis=-1)
 
 
 def _min_tandem_cost(formulation: Literal["2019", "2021"]) -> Callable[[Detection], Array]:
     def value(detection: Detection) -> Array:
         assert detection.asv is not None
-        return np.asarray(tandem_cost(detection.curve, detection.asv, formulation).min(axis=-1))
+        return np.asarray(tandem_cost(detection.corners(), detection.asv, formulation).min(axis=-1))
 
     return value
 
 
-def eer_in_steps(summed: Mapping[str, Array]) -> Array:
+def eer_in_steps(accepted: Accepted) -> Array:
     """Equal error rate as the challenge's own script counts it.
 
     Trials are rejected one by one, from the lowest score on and bona fide ones first among equals; the rate is the mean
-    of both errors where they are nearest. Without ties it is within half a trial of `ErrorCurve.eer`. With ties it is
+    of both errors where they are nearest. Without ties it is within half a trial of `Accepted.eer`. With ties it is
     higher: where all scores are equal it is 100 %.
-
-    Parameters
-    ----------
-    summed : mapping of str to ndarray of shape (..., n_scores)
-        Whole numbers of trials, as `trial_counts` has them.
 
     References
     ----------
@@ -55,7 +76,7 @@ def eer_in_steps(summed: Mapping[str, Array]) -> Array:
     evaluation package that came with the challenge
     """
     # From the lowest score up, bona fide trials before spoofed ones at each: (..., 2 n_scores).
-    counts = np.stack([summed[name][..., ::-1] for name in (BONAFIDE_TRIALS, SPOOF_TRIALS)], axis=-1)
+    counts = np.stack([np.diff(accepted.counts(kind))[..., ::-1] for kind in (BONAFIDE_KIND, SPOOFED_KIND)], axis=-1)
     counts = counts.reshape(*counts.shape[:-2], -1).astype(np.int64)
     is_bonafide = np.arange(counts.shape[-1]) % 2 == 0
     rates = [_nearest(np.repeat(is_bonafide, row)) for row in counts.reshape(-1, counts.shape[-1])]
@@ -74,8 +95,9 @@ def _nearest(bonafide: Array) -> float:
 
 
 SCORES: dict[str, Score[Detection]] = {
-    "eer": Score(lambda detection: detection.curve.eer(), perfect=0),
-    "auc": Score(lambda detection: detection.curve.auc(), perfect=1),
+    "eer": Score(lambda detection: detection.eer(detection.attacks), perfect=0),
+    "auc": Score(Detection.auc, perfect=1),
+    "min_dcf": Score(_min_dcf, perfect=0),
 }
 # Where errors of a speaker verification system are known. A detector that tells nothing costs 1 with the best
 # threshold; that of 2021 keeps the cost that speaker verification has on its own.
@@ -83,10 +105,21 @@ TANDEM_SCORES: dict[str, Score[Detection]] = {
     "min_tdcf_2019": Score(_min_tandem_cost("2019"), perfect=0),
     "min_tdcf_2021": Score(_min_tandem_cost("2021"), perfect=float("nan")),
 }
-STEP_SCORES: dict[str, Score[Mapping[str, Array]]] = {"eer_in_steps": Score(eer_in_steps, perfect=0)}
+STEP_SCORES: dict[str, Score[Accepted]] = {"eer_in_steps": Score(eer_in_steps, perfect=0)}
 
 
-def detected(scores: Array, is_bonafide: Array, asv: AsvErrors | None = None) -> Scored[Detection]:
+def eer_of(attacks: Sequence[str]) -> Score[Detection]:
+    """The equal error rate against some attacks alone, beside `SCORES` of the same trials."""
+    return Score(lambda detection: detection.eer(attacks), perfect=0)
+
+
+def detected(
+    scores: Array,
+    is_bonafide: Array,
+    asv: AsvErrors | None = None,
+    attacks: Array | None = None,
+    further: Mapping[str, Score[Detection]] | None = None,
+) -> Scored[Detection]:
     """Trials with a score each, for `SCORES` and, where ASV errors are known, `TANDEM_SCORES`.
 
     Parameters
@@ -95,21 +128,30 @@ def detected(scores: Array, is_bonafide: Array, asv: AsvErrors | None = None) ->
         Finite; higher means more bona fide.
     is_bonafide : ndarray of bool of shape (n_trials,)
     asv : AsvErrors, optional
+    attacks : ndarray of str of shape (n_trials,), optional
+        Of spoofed trials; by default all are of one.
+    further : mapping of str to Score, optional
+        Of `eer_of`.
 
     Raises
     ------
     ValueError
         There are no bona fide trials, or no spoofed ones, or a score is not finite.
     """
-    distinct, components = trial_counts(scores, is_bonafide)
+    is_bonafide = np.asarray(is_bonafide, dtype=bool)
+    attacks = np.full(len(is_bonafide), "any") if attacks is None else np.asarray(attacks, dtype=object)
+    names = tuple(sorted({*attacks[~is_bonafide]})) or ("any",)
+    of_attacks = {_kind(name): ~is_bonafide & (attacks == name) for name in names}
+    ranking, components = ranked(scores, {BONAFIDE_KIND: is_bonafide, **of_attacks})
 
     def prepare(summed: Mapping[str, Array]) -> Detection:
-        return Detection(curve_of(distinct, summed), asv)
+        return Detection(Accepted(ranking, summed), names, asv)
 
-    return Scored(components, prepare, SCORES if asv is None else SCORES | TANDEM_SCORES)
+    return Scored(components, prepare, SCORES | ({} if asv is None else TANDEM_SCORES) | dict(further or {}))
 
 
-def stepped(scores: Array, is_bonafide: Array) -> Scored[Mapping[str, Array]]:
+def stepped(scores: Array, is_bonafide: Array) -> Scored[Accepted]:
     """Trials with a score each, for `STEP_SCORES`; parameters and errors are those of `detected`."""
-    _, components = trial_counts(scores, is_bonafide)
-    return Scored(components, lambda summed: summed, STEP_SCORES)
+    is_bonafide = np.asarray(is_bonafide, dtype=bool)
+    ranking, components = ranked(scores, {BONAFIDE_KIND: is_bonafide, SPOOFED_KIND: ~is_bonafide})
+    return Scored(components, lambda summed: Accepted(ranking, summed), STEP_SCORES)

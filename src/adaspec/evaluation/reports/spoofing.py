@@ -13,18 +13,18 @@ from adaspec.errors import InputError
 from adaspec.evaluation.figures import FIGURES
 from adaspec.evaluation.reports.classification import ClassificationReport
 from adaspec.evaluation.reports.contract import Evidence
-from adaspec.evaluation.reports.spoofing.attacks import per_attack
-from adaspec.evaluation.reports.spoofing.figures import (
+from adaspec.evaluation.scores.tandem import AsvErrors, tandem_weights
+from adaspec.evaluation.summary import headline
+from adaspec.evaluation.trials.attacks import per_attack
+from adaspec.evaluation.trials.detector import TrialScores, log_odds
+from adaspec.evaluation.trials.figures import (
     draw_attacks,
     draw_calibration,
     draw_costs,
     draw_det,
     draw_scores,
 )
-from adaspec.evaluation.reports.spoofing.text import asv_errors_of, describe
-from adaspec.evaluation.reports.spoofing.trials import TrialScores, log_odds
-from adaspec.evaluation.scores.tandem import AsvErrors, tandem_weights
-from adaspec.evaluation.summary import headline
+from adaspec.evaluation.trials.text import asv_errors_of, describe
 from adaspec.runtime.files import write_csv
 from adaspec.tables import BONAFIDE, SPOOF
 
@@ -54,9 +54,13 @@ class SpoofingReport:
         self.classes = ClassificationReport(evidence)
         settings = evidence.config
         self.trials = TrialScores(
-            _trials(evidence.scored), _asv_errors(evidence), n_bootstrap=settings.n_bootstrap, seed=evidence.seed
+            _trials(evidence.scored),
+            _asv_errors(evidence),
+            seen=set(_with_attacks(evidence.trained)["attack"]),
+            n_bootstrap=settings.n_bootstrap,
+            seed=evidence.seed,
         )
-        self.attacks = per_attack(self.trials, set(_with_attacks(evidence.trained)["attack"]))
+        self.attacks = per_attack(self.trials)
         self.folds = {fold: scores | self.trials.folds[fold] for fold, scores in self.classes.folds.items()}
         self.summary = self.classes.summary | self.trials.summary
         self.headline = headline(self.summary, "eer", "min_tdcf_2019")

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.special import ndtri
 
-from adaspec.evaluation.reports.spoofing.trials import curve_of
 from adaspec.evaluation.scores.calibration import calibrated, probability
 from adaspec.evaluation.scores.tandem import AsvErrors, tandem_cost
+from adaspec.evaluation.trials.detector import curve_of
 from adaspec.runtime.figures import save_figure
 from adaspec.tables import BONAFIDE, SPOOF
 

@@ -1,1 +1,0 @@
-"""What is reported of telling bona fide from spoofed speech."""
