@@ -15,6 +15,16 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from adaspec.frontends.stft.framing import Framing, cut_frames
+from adaspec.frontends.stft.halves import (
+    add_products,
+    apart,
+    cut_pairs,
+    from_halves,
+    in_halves,
+    multiply,
+    overlap_by_halves,
+    together,
+)
 from adaspec.frontends.stft.mixing import mix
 
 __all__ = ["Transform", "in_bands", "in_bins", "magnitude_or_power"]
@@ -132,14 +142,22 @@ def _weigh(bins: Tensor, mel: Tensor | None) -> Tensor:
     return bins if mel is None else bins @ mel
 
 
+def _in_pairs(waveform: Tensor, transform: Transform, framing: Framing) -> bool:
+    """Whether frames are multiplied with learned kernels two at a time."""
+    on_cpu = waveform.device.type == "cpu"  # not measured elsewhere
+    return on_cpu and transform.kernels is not None and not framing.bf16 and overlap_by_halves(framing)
+
+
 def _steps(waveform: Tensor, transform: Transform, framing: Framing) -> Iterator[tuple[slice, Tensor]]:
-    """Frames in portions, each with its place among all frames of the batch."""
-    n_frames = cut_frames(waveform[:1], framing).shape[1]
+    """Frames, or pairs of them, in portions, each with its place among all of the batch."""
+    in_pairs = _in_pairs(waveform, transform, framing)
+    cut = cut_pairs if in_pairs else cut_frames
+    n_frames = cut(waveform[:1], framing).shape[1]
     on_cpu = CACHED if transform.kernels is None else MULTIPLIED
     n_rows = max(1, (on_cpu if waveform.device.type == "cpu" else PARALLEL) // framing.n_fft)
     n_clips = max(1, n_rows // n_frames)
     for clip in range(0, waveform.shape[0], n_clips):
-        frames = cut_frames(waveform[clip : clip + n_clips], framing).flatten(0, 1)
+        frames = cut(waveform[clip : clip + n_clips], framing).flatten(0, 1)
         for row in range(0, frames.shape[0], n_rows):
             portion = frames[row : row + n_rows]
             first = clip * n_frames + row
@@ -164,16 +182,21 @@ class _InPortions(torch.autograd.Function):
         mel: Tensor | None,
     ) -> Tensor:
         transform = _in_precision(Transform(window, kernels, blocks, mel), framing)
+        in_pairs = _in_pairs(waveform, transform, framing)
+        halves = in_halves(kernels * window) if kernels is not None and in_pairs else None
         features, spectra = [], []
         for _, frames in _steps(waveform, transform, framing):
-            spectrum = _spectrum(frames, transform, framing)
+            spectrum = _spectrum(frames, transform, framing) if halves is None else multiply(frames, halves)
             bins = magnitude_or_power(*_parts(spectrum, transform, framing), framing.magnitude)
-            features.append(_weigh(bins, mel))
+            features.append(_weigh(bins, mel).unflatten(0, (1 + in_pairs, -1)))
             if kernels is not None and any(ctx.needs_input_grad):
                 spectra.append(spectrum)
         ctx.framing = framing
         ctx.save_for_backward(waveform, window, kernels, blocks, mel, *spectra)
-        return torch.cat(features).view(waveform.shape[0], -1, features[0].shape[1])
+        joined, batch = torch.cat(features, 1), waveform.shape[0]
+        if in_pairs:
+            return together(joined, batch, cut_frames(waveform[:1], framing).shape[1], framing)
+        return joined[0].unflatten(0, (batch, -1))
 
     @staticmethod
     @once_differentiable
@@ -181,22 +204,27 @@ class _InPortions(torch.autograd.Function):
         framing: Framing = ctx.framing
         waveform, window, kernels, blocks, mel, *spectra = ctx.saved_tensors
         need_window, need_kernels, need_blocks, need_mel = ctx.needs_input_grad[2:]
+        transform = _in_precision(Transform(window, kernels, blocks, mel), framing)
+        in_pairs = _in_pairs(waveform, transform, framing)
         # Of kernels, first the products of the spectrum's gradient with the frames before the window.
+        products = None
+        if kernels is not None and (need_kernels or need_window):
+            products = in_halves(torch.zeros_like(kernels)) if in_pairs else torch.zeros_like(kernels)
         sums = Sums(
             window=torch.zeros_like(window) if need_window else None,
-            products=torch.zeros_like(kernels) if kernels is not None and (need_kernels or need_window) else None,
+            products=products,
             blocks=torch.zeros_like(blocks) if need_blocks else None,
             mel=torch.zeros_like(mel) if need_mel else None,
         )
-        transform = _in_precision(Transform(window, kernels, blocks, mel), framing)
-        gradient = gradient.flatten(0, 1)
+        gradient = apart(gradient, framing) if in_pairs else gradient.flatten(0, 1)[None]
         with torch.autocast(waveform.device.type, enabled=False):  # backward() may be called where autocast is on
             for step, (rows, frames) in enumerate(_steps(waveform, transform, framing)):
                 spectrum = spectra[step] if spectra else _spectrum(frames, transform, framing)
-                _add_gradients(sums, gradient[rows], frames, spectrum, transform, framing)
-        if sums.products is not None:
-            in_window = (sums.products * kernels).sum(0) if need_window else None
-            sums = sums._replace(window=in_window, products=sums.products.mul_(window) if need_kernels else None)
+                _add_gradients(sums, gradient[:, rows].flatten(0, 1), frames, spectrum, transform, framing)
+        if products is not None:
+            products = from_halves(products) if in_pairs else products
+            in_window = (products * kernels).sum(0) if need_window else None
+            sums = sums._replace(window=in_window, products=products.mul_(window) if need_kernels else None)
         return None, None, *sums
 
 
@@ -234,6 +262,8 @@ def _add_gradients(
         gradients = torch.cat([twice * real, _with_imag(twice, imag) * imag], 1)
         if framing.bf16:
             sums.products.add_(gradients.bfloat16().T @ frames.bfloat16())
+        elif sums.products.ndim == 3:
+            add_products(sums.products, gradients, frames)
         else:
             sums.products.addmm_(gradients.T, frames)
         return
