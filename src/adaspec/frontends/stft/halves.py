@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 TERMS = 64  # products that are added up at a time: half of the rounding of a single sum, for a tenth of the gain
+ROWS = 8  # of kernels are filled up to a multiple of it: a product of 1026 takes a tenth longer than one of 1032
 
 
 def overlap_by_halves(framing: Framing) -> bool:
@@ -91,7 +92,8 @@ def _differences(pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def multiply(pairs: Tensor, halves: Tensor) -> Tensor:
     """Spectra of the first frames of pairs (n, 3 * n_fft//2), then of the second ones: (2 * n, n_rows)."""
-    parts = _differences(pairs)
+    parts, n_rows = _differences(pairs), halves.shape[1]
+    halves = torch.nn.functional.pad(halves, (0, 0, 0, -n_rows % ROWS))
     spectra = pairs.new_zeros(2, len(pairs), halves.shape[1])
 
     def add(spectrum: Tensor, place: int) -> None:
@@ -102,7 +104,7 @@ def multiply(pairs: Tensor, halves: Tensor) -> Tensor:
     spectra[1].copy_(spectra[0])
     add(spectra[0], 0)
     add(spectra[1], 2)
-    return spectra.flatten(0, 1)
+    return spectra.flatten(0, 1)[:, :n_rows]
 
 
 def add_products(sums: Tensor, gradients: Tensor, pairs: Tensor) -> None:
