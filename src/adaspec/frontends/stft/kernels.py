@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
@@ -12,10 +11,11 @@ from torch import Tensor, nn
 from adaspec.frontends.constraints import within
 from adaspec.frontends.courses import interpolation
 from adaspec.frontends.stft.baked import refuse_onnx_export
+from adaspec.frontends.stft.chirps import chirp_kernels
 from adaspec.frontends.stft.dft import complex_rows, dft_basis, dft_norms, dft_rows
 from adaspec.frontends.stft.mixing import identity_mixing, mixed_rows, mixing_blocks
 from adaspec.frontends.stft.phase import per_channel
-from adaspec.frontends.stft.window import length_limits, stretched
+from adaspec.frontends.stft.window import length_limits
 from adaspec.linalg.qr import orthonormalize
 
 __all__ = ["BandedKernels", "DenseKernels", "KernelConstraint", "Kernels", "ParametricKernels", "constrain_kernels"]
@@ -188,23 +188,17 @@ class ParametricKernels(nn.Module):
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """As `DenseKernels.forward`; the matrices hold the windows, and are those of channels."""
-        return torch.ones_like(windows), torch.cat(self._parts(windows), -2), None
+        return torch.ones_like(windows), self._matrices(windows), None
 
     def rows(self, windows: Tensor) -> Tensor:
         """As `DenseKernels.rows`."""
-        return torch.complex(*self._parts(windows))[:, None]
+        return torch.complex(*self._matrices(windows).chunk(2, -2))[:, None]
 
-    def _parts(self, windows: Tensor) -> tuple[Tensor, Tensor]:
-        """Real and imaginary parts of the kernels: (n_channels, n_freqs, n_fft) each."""
+    def _matrices(self, windows: Tensor) -> Tensor:
+        """Real, then imaginary parts of the kernels: (n_channels, 2 * n_freqs, n_fft)."""
         shift, chirp, ratio = (per_channel(each, len(windows)).to(windows.dtype) for each in self.per_bin())
-        n_fft = windows.shape[-1]
-        time = (torch.arange(n_fft, device=windows.device, dtype=windows.dtype) - self.centre) / n_fft
-        phase = 2 * math.pi * (shift[..., None] + chirp[..., None] * (time / 2)) * time
-        window = torch.stack([stretched(*pair, self.centre) for pair in zip(windows[:, 0], ratio, strict=True)])
-        real, imag = window * phase.cos(), window * phase.sin()
-        cosine, sine = self.cosine.to(windows.dtype), self.sine.to(windows.dtype)
-        # exp(-i base) exp(-i phase), where `sine` is -sin(base)
-        return cosine * real + sine * imag, sine * real - cosine * imag
+        base = self.cosine.to(windows.dtype), self.sine.to(windows.dtype)
+        return chirp_kernels(windows[:, 0], shift, chirp, ratio, base, self.centre)
 
 
 Kernels = DenseKernels | BandedKernels | ParametricKernels

@@ -12,7 +12,16 @@ from torch import Tensor, nn
 from adaspec.errors import SettingError
 from adaspec.frontends.constraints import nonnegative, symmetric, within
 
-__all__ = ["Length", "Window", "centred_window", "length_limits", "starting_window", "stretched", "window_length"]
+__all__ = [
+    "Length",
+    "Window",
+    "centred_window",
+    "length_limits",
+    "spline",
+    "starting_window",
+    "stretched",
+    "window_length",
+]
 
 SHORTEST = 8  # samples
 
@@ -130,22 +139,33 @@ def stretched(window: Tensor, ratio: Tensor, centre: float) -> Tensor:
     -------
     Tensor of shape (n_windows, n_samples)
     """
-    n_samples = window.shape[0]
-    offset = torch.arange(n_samples, dtype=window.dtype, device=window.device) - centre
-    position = offset / ratio[:, None] + centre
+    offset = torch.arange(window.shape[0], dtype=window.dtype, device=window.device) - centre
+    values, _ = spline(window, offset / ratio[:, None] + centre)
+    return values * ratio[:, None].rsqrt()
+
+
+def spline(window: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+    """Values and slopes of a window between its samples, by Catmull-Rom splines; outside 0.
+
+    Parameters
+    ----------
+    window : Tensor of shape (n_samples,)
+    position : Tensor
+        In samples.
+
+    Returns
+    -------
+    values, slopes : Tensor of the shape of `position`
+    """
+    before, at, after, last = nn.functional.pad(window, (4, 4)).unfold(0, 4, 1).unbind(1)
     whole = position.detach().floor()
     f = position - whole
-    weights = (
-        ((2 - f) * f - 1) * f / 2,
-        ((3 * f - 5) * f * f + 2) / 2,
-        ((4 - 3 * f) * f + 1) * f / 2,
-        (f - 1) * f * f / 2,
-    )
-    padded = nn.functional.pad(window, (3, 3))
-    first = whole.clamp(-2, n_samples).long() + 2
-    taps = [weight * padded[first + tap] for tap, weight in enumerate(weights)]
-    values = torch.where((whole < -2) | (whole > n_samples), 0, taps[0] + taps[1] + taps[2] + taps[3])
-    return values * ratio[:, None].rsqrt()
+    # Between two samples a cubic; where its samples are all beyond the ends, it is 0.
+    first = (whole + 3).clamp(0, window.shape[0] + 4).long().flatten()
+    linear, square = (after - before) / 2, before - 2.5 * at + 2 * after - last / 2
+    courses = torch.stack([at, linear, square, (last - before) / 2 + 1.5 * (at - after)])
+    c0, c1, c2, c3 = courses.gather(1, first.expand(4, -1)).view(4, *position.shape)
+    return ((c3 * f + c2) * f + c1) * f + c0, (3 * c3 * f + 2 * c2) * f + c1
 
 
 def window_length(win_length: int, ratio: float) -> int:
