@@ -112,8 +112,8 @@ class _Chirps(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         window, shift, chirp, ratio, cosine, sine, kernels, of_ratio = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of the gradient is asked for
-            alone = (each[None] for each in (window, shift, chirp, ratio))
-            [again] = _plainly(*alone, (cosine, sine), ctx.centre)
+            base = cosine, sine
+            [again] = _plainly(window[None], shift[None], chirp[None], ratio[None], base, ctx.centre)
             asked = [each for each in (shift, chirp, ratio) if each.requires_grad]
             found = iter(torch.autograd.grad(again, asked, gradient, create_graph=True))
             return (
@@ -126,7 +126,7 @@ class _Chirps(torch.autograd.Function):
         n_freqs, n_fft = cosine.shape
         time = _time(n_fft, ctx.centre, window)
         courses = math.pi * torch.stack([2 * time, time.square()], 1)
-        (g, h), (real, imag) = gradient.unflatten(0, (2, -1)), kernels.unflatten(0, (2, -1))
+        (g, h), (real, imag) = (each.view(2, n_freqs, n_fft) for each in (gradient.contiguous(), kernels))
         by_phase, by_ratio = [], []
         for rows in _portions(n_freqs, n_fft):
             by_phase.append((g[rows] * imag[rows]).addcmul_(h[rows], real[rows], value=-1) @ courses)

@@ -64,12 +64,12 @@ def apart(features: Tensor, framing: Framing) -> Tensor:
     """First and second frames of pairs, zeros where there are none: (batch, n_frames, n) -> (2, n_all, n)."""
     n_apart = _n_apart(framing)
     features = torch.nn.functional.pad(features, (0, 0, 0, -features.shape[1] % (2 * n_apart)))
-    return features.unflatten(1, (-1, 2, n_apart)).movedim(2, 0).flatten(1, 3)
+    return features.reshape(len(features), -1, 2, n_apart, features.shape[2]).movedim(2, 0).flatten(1, 3)
 
 
 def together(features: Tensor, batch: int, n_frames: int, framing: Framing) -> Tensor:
     """Frames in their order again: (2, n_all, n) -> (batch, n_frames, n)."""
-    rounds = features.unflatten(1, (batch, -1, _n_apart(framing)))
+    rounds = features.reshape(2, batch, -1, _n_apart(framing), features.shape[2])
     return rounds.movedim(0, 2).flatten(1, 3)[:, :n_frames]
 
 
@@ -97,7 +97,9 @@ def multiply(pairs: Tensor, halves: Tensor) -> Tensor:
     spectra = pairs.new_zeros(2, len(pairs), halves.shape[1])
 
     def add(spectrum: Tensor, place: int) -> None:
-        for terms, factors in zip(parts[place].split(TERMS, 1), halves[place].split(TERMS, 1), strict=True):
+        for terms, factors in zip(
+            torch.split(parts[place], TERMS, 1), torch.split(halves[place], TERMS, 1), strict=True
+        ):
             spectrum.addmm_(terms, factors.T)
 
     add(spectra[0], 1)
