@@ -87,6 +87,8 @@ class StepTimes(pl.Callback):
 
 
 def project_steps(config: Config, stored: Tensor, labels: Tensor) -> list[float]:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
     model = AudioClassifier(config, LABELS)
     model.backbone.to(memory_format=torch.channels_last)
     cached = LogSpectrogram(model.frontend)
@@ -123,12 +125,9 @@ def plain_steps(config: Config, stored: Tensor, labels: Tensor) -> list[float]:
     return times[N_WARM:]
 
 
-def compare_steps(n_rounds: int) -> dict[str, Any]:
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-    torch.set_num_threads(1)
-    keep_freed_memory()
-    config = changed(
+def step_config() -> Config:
+    """Of `step`: params.yaml with a ResNet-18 on cached spectrograms."""
+    return changed(
         load_config(ROOT / "params.yaml"),
         audio={"sample_rate": 22050},
         features={"window": {"length_s": (N_FRAMES - 1) * 512 / 22050}},
@@ -136,9 +135,19 @@ def compare_steps(n_rounds: int) -> dict[str, Any]:
         backbone={"name": "resnet18"},
         train={"epochs": 1},
     )
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    """Stored spectrograms and labels of `step`."""
     torch.manual_seed(0)
-    stored = torch.randn(BATCH, N_FRAMES, N_BANDS).half()
-    labels = torch.randint(len(LABELS), (BATCH,))
+    return torch.randn(BATCH, N_FRAMES, N_BANDS).half(), torch.randint(len(LABELS), (BATCH,))
+
+
+def compare_steps(n_rounds: int) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    config = step_config()
+    stored, labels = batch()
     ours: list[float] = []
     plain: list[float] = []
     for _ in range(n_rounds):
