@@ -100,6 +100,8 @@ def _efficientleaf(waveform: Tensor) -> nn.Module:
     return layer(
         n_filters=N_MELS,
         num_groups=8,
+        conv_win_factor=6,
+        stride_factor=16,
         max_freq=SAMPLE_RATE / 2,
         sample_rate=SAMPLE_RATE,
         window_stride=1000 * HOP_LENGTH / SAMPLE_RATE,

@@ -7,9 +7,9 @@ EfficientLEAF is cloned from https://github.com/CPJKU/EfficientLEAF and put on P
 imported is left out, with a line on stderr.
 
 One thread. Every round runs each contestant three times, in turn; time is the median over all rounds, a ratio that of
-two medians; a step of more than 2 s is measured once. Everybody's work: power, 128 bands, n_fft 1024, hop 512, 22.05 kHz, for the learned ones the mean's
-gradient besides. Learned filterbanks do another job and are shown as what they are. Peak memory is what a fresh process
-grows by while it builds the layer and takes three steps of Adam.
+two medians; a step of more than 2 s is measured once. Everybody's work: power, 128 bands, n_fft 1024, hop 512,
+22.05 kHz, for the learned ones the mean's gradient besides. Learned filterbanks do another job and are shown as what
+they are. Peak memory is what a fresh process grows by while it builds the layer and takes three steps of Adam.
 
 The cached steps are those of the pipeline with frontend.cached=true, a ResNet-18 on a batch of 16 spectrograms.
 """
