@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from report_format import table
+from report_format import made, table
 from report_sections import LAYERS, load, sections
 
 ROOT = Path(__file__).parents[1]
@@ -47,10 +47,19 @@ The test fold decided nothing: knobs were chosen on validation parts, as the [la
 def layer_rows(record: Record) -> str:
     rows = []
     for row in record["rows"]:
-        cells = [LAYERS[row["name"]], f"{row['ms']:#.3g}".rstrip("."), f"{row['ms_to_peer']:.2f}"]
-        peak = [f"{row['peak_mib']:.0f}", f"{row['peak_to_peer']:.2f}"] if "peak_mib" in row else ["", ""]
-        rows.append(cells + peak)
-    return table(["", "ms", "ratio", "peak MiB", "ratio"], rows)
+        cells = [LAYERS[row["name"]], f"{row['ms']:#.3g}".rstrip(".") if row["ms"] < 1000 else f"{row['ms']:.0f}"]
+        cells.append(f"{row['ms_to_peer']:.2f} of {LAYERS[row['peer']].split(',')[0]}" if "peer" in row else "")
+        cells += [f"{row['peak_mib']:.0f}" if "peak_mib" in row else ""]
+        rows.append(cells)
+    held = []
+    for target in record["targets"]:
+        verdict = "met" if target["ratio"] <= target["at_most"] else "**missed**"
+        names = (LAYERS[target[key]].removeprefix("training step on ") for key in ("name", "beside"))
+        held.append([*names, f"{target['ratio']:.2f}", f"{target['at_most']:g}", verdict])
+    versions = ", ".join(f"{name} {version}" for name, version in record["peers"].items())
+    told = f"Peers: {versions}. {made(record)}"
+    targets = table(["time of", "over that of", "ratio", "at most", ""], held)
+    return f"{table(['', 'ms', 'time, beside', 'peak MiB'], rows)}\n{targets}\n{told}\n"
 
 
 def qr_rows(record: Record) -> str:

@@ -31,17 +31,31 @@ ATTACKS = {  # of the data set minila
     "A19": "LPC envelopes swapped, as A06",
 }
 LAYERS = {  # name in the record -> in tables
-    "torchaudio": "torchaudio, fixed",
     "fixed": "fixed",
-    "nnaudio": "nnAudio, trainable STFT",
     "learn_window": "`learn_window`",
+    "learn_length": "`learn_length`",
+    "learn_length, 8 groups": "`learn_length`, 8 groups",
     "learn_kernels": "`learn_kernels`, dense",
     "learn_kernels bf16": "dense, `bf16`",
-    "learn_kernels banded": "banded, 9 bins",
     "learn_kernels unit_norm": "dense, `unit_norm`",
     "learn_kernels orthonormal": "dense, `orthonormal`",
-    "learn_window, _kernels, _mel": "`learn_window`, `learn_kernels`, `learn_mel`",
+    "learn_kernels banded": "banded, 9 bins",
+    "learn_kernels parametric": "`learn_kernels`, parametric",
+    "learn_mel parametric": "`learn_mel`, parametric",
+    "learn_mel sensitivity": "parametric, placed by sensitivity",
+    "learn_mel free": "`learn_mel`, free",
+    "learn_compression": "`learn_compression`, PCEN",
     "three transforms, learn_window": "three transforms, `learn_window`",
+    "torchaudio": "torchaudio, fixed",
+    "nnaudio": "nnAudio, trainable STFT",
+    "nnaudio2": "nnAudio2, trainable STFT",
+    "dstft": "dstft, window length (no bands)",
+    "diffsptk window": "diffsptk, window",
+    "diffsptk basis": "diffsptk, basis",
+    "hybra": "hybra, HybrA filterbank",
+    "efficientleaf": "EfficientLEAF, Gabor filterbank",
+    "cached fixed": "training step on cached spectrograms, fixed",
+    "cached PCEN": "training step on cached spectrograms, learned PCEN",
 }
 
 
@@ -254,7 +268,9 @@ Lab notes: [bands that move](lab/placement.md); [windows and kernels](lab/embedd
 def speed(folder: Path) -> str:
     step, recipe, features, layers, qr = map(load, ("train-step", "train-recipe", "features", "frontends", "qr"))
     rows = {
-        LAYERS[row["name"]].replace("`", ""): row["ms_to_peer"] for row in layers["rows"] if row["name"] != row["peer"]
+        LAYERS[row["name"]].replace("`", ""): row["ms_to_peer"]
+        for row in layers["rows"]
+        if "peer" in row and row["peer"] in ("torchaudio", "nnaudio")
     }
     title = "Front end: fixed beside torchaudio, learned beside nnAudio's trainable STFT"
     figures.draw_ratios(rows, title, folder / "speed.svg")
