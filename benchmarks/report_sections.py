@@ -298,7 +298,7 @@ its peer{but}. The tables stand in [the adaptive STFT](adaptive-stft.md#forms-an
 
 {figure("speed", "Time of each form of the front end relative to its peer")}
 
-Training: {made(step)} All else: {made(layers)}
+Training: {made(step)} Front end: {made(layers)} Features and QR: {made(qr)}
 
 Lab note: [repeated measurements](lab/speed.md).
 """
