@@ -9,7 +9,7 @@ from pathlib import Path
 from adaspec.config import load_config
 from adaspec.config.resolve import resolve_audio
 from adaspec.features.extract import extract
-from adaspec.runtime.console import command_line
+from adaspec.runtime.console import stage_command
 from adaspec.runtime.engine import n_cores
 from adaspec.tables import read_clips
 
@@ -22,5 +22,5 @@ def features(clips_csv: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    with command_line():
+    with stage_command():
         features(*map(Path, sys.argv[1:]))

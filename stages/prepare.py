@@ -11,7 +11,7 @@ from pathlib import Path
 from adaspec.config import load_config
 from adaspec.datasets import read_asv_scores, read_dataset
 from adaspec.datasets.clips import examine_clips
-from adaspec.runtime.console import command_line
+from adaspec.runtime.console import stage_command
 from adaspec.runtime.engine import n_cores
 from adaspec.runtime.files import write_csv
 
@@ -32,5 +32,5 @@ def prepare(clips_csv: Path, skipped_csv: Path, asv_scores_csv: Path) -> None:
 
 
 if __name__ == "__main__":
-    with command_line():
+    with stage_command():
         prepare(*map(Path, sys.argv[1:]))

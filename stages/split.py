@@ -8,7 +8,7 @@ from pathlib import Path
 
 from adaspec.config import load_config
 from adaspec.config.resolve import resolve_split
-from adaspec.runtime.console import command_line
+from adaspec.runtime.console import stage_command
 from adaspec.runtime.files import write_csv
 from adaspec.tables import read_clips
 from adaspec.tables.balance_figure import draw_balance
@@ -25,5 +25,5 @@ def split(clips_csv: Path, folds_csv: Path, balance_png: Path) -> None:
 
 
 if __name__ == "__main__":
-    with command_line():
+    with stage_command():
         split(*map(Path, sys.argv[1:]))

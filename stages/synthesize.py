@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adaspec.config import load_config
 from adaspec.datasets.synthetic import synthesize as generate
-from adaspec.runtime.console import command_line
+from adaspec.runtime.console import stage_command
 
 
 def synthesize(folder: Path) -> None:
@@ -18,5 +18,5 @@ def synthesize(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    with command_line():
+    with stage_command():
         synthesize(*map(Path, sys.argv[1:]))

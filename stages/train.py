@@ -9,7 +9,7 @@ from pathlib import Path
 from adaspec.config import load_config
 from adaspec.config.resolve import resolve
 from adaspec.experiments.repository import commit
-from adaspec.runtime.console import command_line
+from adaspec.runtime.console import stage_command
 from adaspec.runtime.workspace import repository_root
 from adaspec.tables import read_clips, read_folds
 from adaspec.tracking import TRACKERS
@@ -27,5 +27,5 @@ def train(clips_csv: Path, folds_csv: Path, features: Path, models: Path) -> Non
 
 
 if __name__ == "__main__":
-    with command_line():
+    with stage_command():
         train(*map(Path, sys.argv[1:]))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from adaspec.config import load_config
 from adaspec.experiments.checks import check_config
-from adaspec.runtime.console import command_line
+from adaspec.runtime.console import stage_command
 from adaspec.runtime.workspace import repository_root
 
 
@@ -17,5 +17,5 @@ def validate(params: Path) -> None:
 
 
 if __name__ == "__main__":
-    with command_line():
+    with stage_command():
         validate(*map(Path, sys.argv[1:]))

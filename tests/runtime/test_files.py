@@ -1,13 +1,15 @@
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from adaspec.runtime.files import complete_file, complete_folder, read_csv, write_csv, write_json
+from adaspec.runtime.files import complete_file, complete_folder, is_sealed, read_csv, seal, write_csv, write_json
 
 
 class Stop(Exception):  # noqa: N818
@@ -68,14 +70,61 @@ def test_complete_folder_keeps_the_old_content_when_the_block_raises(tmp_path: P
 
 
 def test_complete_folder_starts_empty_after_a_killed_run(tmp_path: Path) -> None:
-    with complete_folder(tmp_path / "data") as partial:
-        name = partial.name
-    left = tmp_path / name
-    left.mkdir()
-    (left / "stale.txt").write_text("stale")
+    for name in (".data.0badcafe.partial", ".data.partial"):  # the second is how earlier versions named them
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "stale.txt").write_text("stale")
+    (tmp_path / ".data.file.partial").write_text("stale")
     with complete_folder(tmp_path / "data") as partial:
         assert names(partial) == []
     assert names(tmp_path) == ["data"]
+
+
+@pytest.mark.parametrize("complete", [complete_file, complete_folder])
+def test_two_at_once_do_not_touch_each_others_work(
+    tmp_path: Path, complete: Callable[[Path], AbstractContextManager[Path]]
+) -> None:
+    def write(partial: Path, text: str) -> None:
+        (partial / "a" if complete is complete_folder else partial).write_text(text)
+
+    with complete(tmp_path / "it") as first:
+        write(first, "first")
+        with complete(tmp_path / "it") as second:
+            write(second, "second")
+        assert first.exists()
+    held = tmp_path / "it" / "a" if complete is complete_folder else tmp_path / "it"
+    assert held.read_text() == "first"  # who ends last; whole
+    assert {name.partition("/")[0] for name in names(tmp_path)} == {"it"}
+
+
+def test_complete_folder_takes_the_place_of_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data").symlink_to(tmp_path / "elsewhere")
+    with complete_folder(tmp_path / "data") as partial:
+        (partial / "a").touch()
+    assert names(tmp_path) == ["data", "data/a", "elsewhere"]
+
+
+def test_a_name_as_long_as_the_system_allows_can_be_written(tmp_path: Path) -> None:
+    with complete_file(tmp_path / ("n" * 255)) as partial:
+        partial.write_text("whole")
+    longer = tmp_path / ("n" * 256)
+    with pytest.raises(OSError, match="File name too long") as refusal, complete_file(longer) as partial:
+        partial.write_text("never")
+    assert refusal.value.filename == str(longer)
+    assert names(tmp_path) == ["n" * 255]
+
+
+def test_a_sealed_folder_tells_of_every_change(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert not is_sealed(tmp_path)
+    seal(tmp_path)
+    assert is_sealed(tmp_path)
+    for content in (b"abd", b"ab", b""):
+        (tmp_path / "a").write_bytes(content)
+        assert not is_sealed(tmp_path)
+    (tmp_path / "a").write_bytes(b"abc")
+    (tmp_path / "b").touch()
+    assert not is_sealed(tmp_path)
 
 
 def test_write_json_gives_equal_bytes_for_equal_content(tmp_path: Path) -> None:
@@ -121,6 +170,7 @@ def test_csv_keeps_labels_as_text(tmp_path: Path) -> None:
     assert read_csv(tmp_path / "a.csv")["label"].tolist() == LABELS
 
 
+@settings(deadline=None)
 @example([" "])  # no blank line to be skipped
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"])), min_size=1, max_size=8))
 def test_csv_round_trips_any_text(tmp_path_factory: pytest.TempPathFactory, labels: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Real processes: what a killed parent leaves behind must end by itself."""
+"""Real processes: what a killed parent leaves behind must end by itself, wherever it is in its work."""
 
 import os
 import signal
@@ -10,19 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from adaspec.runtime.watchdog import ParentWatch, end_if_forsaken
+from adaspec.runtime.watchdog import end_with_parent, follow_parent
 
 # A stage that works in steps, started by a process that is then killed, as DVC may be.
 STAGE = """
 import os, sys, time
 from pathlib import Path
-from adaspec.runtime.watchdog import ParentWatch
-watch, folder = ParentWatch(), Path(sys.argv[1])
-(folder / "child").write_text(str(os.getpid()))
-for step in range(600):
-    watch.end_if_orphaned()
-    (folder / "steps").write_text(str(step))
-    time.sleep(0.05)
+from adaspec.runtime.console import stage_command
+from adaspec.runtime.files import complete_file
+folder = Path(sys.argv[1])
+with stage_command(), complete_file(folder / "output") as partial:
+    partial.write_text("half")
+    (folder / "child").write_text(str(os.getpid()))
+    for step in range(600):
+        (folder / "steps").write_text(str(step))
+        time.sleep(0.05)
 """
 STARTER = """
 import subprocess, sys
@@ -34,13 +36,10 @@ POOL = """
 import os, sys, time
 from pathlib import Path
 from adaspec.runtime.engine import run_tasks
-from adaspec.runtime.watchdog import end_if_forsaken
 
 def work(folder, number):
     (Path(folder) / f"worker-{number}").write_text(str(os.getpid()))
-    for _ in range(600):
-        end_if_forsaken()
-        time.sleep(0.05)
+    time.sleep(60)
 
 if __name__ == "__main__":
     list(run_tasks(work, [(sys.argv[1], 1), (sys.argv[1], 2)], 2))
@@ -74,14 +73,15 @@ needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pro
 
 @needs_proc
 def test_a_stage_ends_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
-    starter = subprocess.Popen([sys.executable, "-c", STARTER, STAGE, str(tmp_path)])
+    environment = os.environ | {"DVC_STAGE": "features"}
+    starter = subprocess.Popen([sys.executable, "-c", STARTER, STAGE, str(tmp_path)], env=environment)
     assert wait_for(lambda: written(tmp_path / "steps"))
     child = int((tmp_path / "child").read_text())
     assert alive(child)
     starter.send_signal(signal.SIGKILL)
     starter.wait()
     assert wait_for(lambda: not alive(child), 20)
-    assert int((tmp_path / "steps").read_text()) < 599
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["child", "steps"]  # and no half output
 
 
 @needs_proc
@@ -98,7 +98,7 @@ def test_workers_end_when_the_process_that_they_work_for_is_killed(tmp_path: Pat
 
 
 def test_a_process_whose_parent_lives_goes_on() -> None:
-    end_if_forsaken()  # nobody's worker
-    watch = ParentWatch()
-    watch.end_if_orphaned()
-    assert watch.parent == os.getppid()
+    follow_parent()  # nobody's worker
+    with end_with_parent():
+        time.sleep(0.5)
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN

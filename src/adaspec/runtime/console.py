@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from types import FrameType
 from typing import TextIO
 
 from adaspec.errors import InputError
+from adaspec.runtime.text import one_line
+from adaspec.runtime.watchdog import end_with_parent
 
-__all__ = ["command_line", "configure_logging"]
+__all__ = ["command_line", "configure_logging", "explain_os_error", "stage_command"]
+
+INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
+REMEDIES = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there",
+    errno.EROFS: "make it writable, or work in another place",
+    errno.EACCES: "change its permissions",
+    errno.EPERM: "change its permissions",
+    errno.ENAMETOOLONG: "shorten the name",
+    errno.ELOOP: "remove the link that leads back to itself",
+    errno.EMFILE: "raise the limit (ulimit -n)",
+    errno.EIO: "the disk or the connection to it is at fault",
+}
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
@@ -43,10 +63,44 @@ def configure_logging() -> None:
 
 @contextmanager
 def command_line() -> Iterator[None]:
-    """Surround what a command does: messages are shown, and an `InputError` ends it with one line and exit code 1."""
+    """Surround what a command does: messages are shown, and what ends it early is told in one line.
+
+    An `InputError` or `OSError` gives exit code 1, Ctrl-C and SIGTERM 130.
+    """
     configure_logging()
+    log = logging.getLogger(__name__)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     except InputError as error:
-        logging.getLogger(__name__).error("%s", error)
+        log.error("%s", error)
         raise SystemExit(1) from None
+    except BrokenPipeError:  # whoever reads what is printed has enough
+        raise
+    except OSError as error:
+        log.error("%s", explain_os_error(error))
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        log.error("interrupted; the same command goes on from what is complete")
+        raise SystemExit(INTERRUPTED) from None
+
+
+@contextmanager
+def stage_command() -> Iterator[None]:
+    """Surround a stage of the pipeline as `command_line` does; one that DVC started ends where DVC was killed."""
+    with command_line(), end_with_parent() if "DVC_STAGE" in os.environ else nullcontext():
+        yield
+
+
+def explain_os_error(error: OSError) -> str:
+    """What the system refused, in one line: the file, the reason and what to do."""
+    if error.strerror is None:
+        return one_line(error) or type(error).__name__
+    where = f"{error.filename}: " if error.filename is not None else ""
+    remedy = REMEDIES.get(error.errno or 0, "mend that")
+    return f"{where}{one_line(error.strerror)}; {remedy}, and give the same command again"
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

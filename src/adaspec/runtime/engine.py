@@ -7,14 +7,18 @@ with torch sets its own number of threads.
 from __future__ import annotations
 
 import ctypes
+import functools
 import math
 import multiprocessing
 import multiprocessing.forkserver
 import os
+import signal
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
 from joblib import Parallel, delayed
@@ -22,6 +26,7 @@ from joblib.externals.loky.backend.context import get_start_method, set_start_me
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from adaspec.errors import InputError
+from adaspec.runtime.watchdog import follow_parent
 
 __all__ = [
     "folds_at_a_time",
@@ -77,7 +82,8 @@ def load_for_workers(*modules: str) -> None:
     if CAN_FORK:
         set_start_method("forkserver", force=True)
         multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
-        multiprocessing.forkserver.ensure_running()
+        with _ctrl_c_is_for_this_process():
+            multiprocessing.forkserver.ensure_running()
 
 
 def run_tasks(function: Callable[..., Result], tasks: Iterable[tuple[Any, ...]], n_parallel: int) -> Iterator[Result]:
@@ -110,12 +116,35 @@ def run_tasks(function: Callable[..., Result], tasks: Iterable[tuple[Any, ...]],
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
     parallel = Parallel(n_jobs=n_parallel, backend=backend, return_as="generator", batch_size=1)
     try:
-        yield from parallel(delayed(function)(*task) for task in tasks)
+        with _ctrl_c_is_for_this_process():
+            results = parallel(delayed(_run_task)(function, task) for task in tasks)
+        yield from results
     except TerminatedWorkerError:
         raise InputError(
             f"one of {n_parallel} worker processes was killed, as a system does that runs out of memory; run again, "
             "and if it comes back, lower engine.workers (decoding) or engine.parallel_folds (training)"
         ) from None
+
+
+def _run_task(function: Callable[..., Result], task: tuple[Any, ...]) -> Result:
+    _follow_parent_once()
+    return function(*task)
+
+
+_follow_parent_once = functools.cache(follow_parent)
+
+
+@contextmanager
+def _ctrl_c_is_for_this_process() -> Iterator[None]:
+    """Start processes that ignore SIGINT, which a terminal sends to all: this one ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def keep_freed_memory() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,34 +15,126 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["complete_file", "complete_folder", "read_csv", "write_csv", "write_json"]
+__all__ = [
+    "DIGESTS",
+    "complete_file",
+    "complete_folder",
+    "is_sealed",
+    "naming",
+    "read_csv",
+    "seal",
+    "write_csv",
+    "write_json",
+]
+
+PARTIAL = ".partial"
+DIGESTS = "digests.json"  # of the files of a sealed folder
 
 
 @contextmanager
 def complete_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, moved onto it when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Yield a temporary path for `path`, moved onto it when the block ends without an error."""
+    with _workplace(path) as folder:
+        yield folder / path.name
+        os.replace(folder / path.name, path)
 
 
 @contextmanager
 def complete_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder beside `path`, which replaces `path` when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed
-    partial.mkdir()
+    """Yield an empty temporary folder for `path`, which replaces it when the block ends without an error."""
+    with _workplace(path) as folder:
+        new, old = folder / path.name, folder / f"replaced{PARTIAL}"
+        new.mkdir()
+        yield new
+        if path.is_symlink() or path.exists():  # aside at once: deleting takes a while, in which it would be half there
+            os.replace(path, old)
+        os.replace(new, path)
+
+
+@contextmanager
+def _workplace(path: Path) -> Iterator[Path]:
+    """A folder of this process alone beside `path`, locked while it works there; what others left behind is removed."""
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
+        folder, lock = _new_workplace(path)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have an `OSError` that names no file, as that of a full disk, or a partial output of `path`, name `path`."""
     try:
-        yield partial
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(partial, path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        yield
+    except OSError as error:
+        if error.errno is not None and (error.filename is None or _prefix(path) in str(error.filename)):
+            error.filename = str(path)
+        raise
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name[:40]}."  # what is added must not make a long name too long
+
+
+def _new_workplace(path: Path) -> tuple[Path, int]:
+    while True:
+        folder = path.with_name(f"{_prefix(path)}{secrets.token_hex(4)}{PARTIAL}")
+        folder.mkdir()
+        lock = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another process takes it for abandoned: it was quicker than the lock
+            os.close(lock)
+            continue
+        except OSError:
+            pass  # a file system without locks, where nothing is taken for abandoned either
+        if folder.exists():
+            return folder, lock
+        os.close(lock)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what processes that were killed have left for `path`: nobody holds its lock."""
+    with os.scandir(path.parent) as entries:
+        names = [e.name for e in entries if e.name.startswith(_prefix(path)) and e.name.endswith(PARTIAL)]
+    for name in names:
+        left = path.with_name(name)
+        try:
+            lock = os.open(left, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:  # gone
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+        except OSError:  # somebody works there
+            continue
+        finally:
+            os.close(lock)
+
+
+def seal(folder: Path) -> None:
+    """Add to a folder of files their digests, by which `is_sealed` tells whether it is as it was."""
+    write_json(folder / DIGESTS, _digests(folder))
+
+
+def is_sealed(folder: Path) -> bool:
+    """Whether a folder holds just what it held when it was sealed."""
+    try:
+        return bool(json.loads((folder / DIGESTS).read_bytes()) == _digests(folder))
+    except (OSError, ValueError):
+        return False
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = [path for path in folder.iterdir() if path.name != DIGESTS]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def write_json(path: Path, content: Any) -> None:

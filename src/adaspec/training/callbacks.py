@@ -1,22 +1,20 @@
-"""Lightning callbacks: averaged weights, history and checkpoint files, early stopping, an end to forsaken workers."""
+"""Lightning callbacks: averaged weights, history, early stopping."""
 
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import EarlyStopping, WeightAveraging
 from torch import Tensor
 
 from adaspec.errors import InputError
 from adaspec.models.history import write_history
-from adaspec.runtime.watchdog import end_if_forsaken
 
-__all__ = ["AverageWeights", "History", "SaveLast", "StopEarly", "StopIfForsaken"]
+__all__ = ["AverageWeights", "History", "StopEarly"]
 
 
 class AverageWeights(WeightAveraging):
@@ -86,39 +84,6 @@ class History(pl.Callback):
         row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
         self.rows.append(row)
         write_history(self.folder, self.rows)
-
-
-class StopIfForsaken(pl.Callback):
-    """End a worker whose main process was killed, so that the run that takes over has the machine to itself."""
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        end_if_forsaken()
-
-
-class SaveLast(ModelCheckpoint):
-    """Checkpoint at the end of an epoch, unless the one before is too young, and of the last epoch.
-
-    Of short epochs each would cost more than a tenth of the time; going on from an earlier one ends in the same bytes.
-
-    Parameters
-    ----------
-    folder : Path
-        Gets `name`.ckpt.
-    name : str
-    interval_s : float
-        Least time between two checkpoints.
-    """
-
-    def __init__(self, folder: Path, name: str, interval_s: float) -> None:
-        super().__init__(folder, name, save_on_train_epoch_end=True, enable_version_counter=False)
-        self.interval_s = interval_s
-        self.saved_at = -math.inf
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        over = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
-        if over or time.monotonic() >= self.saved_at + self.interval_s:
-            super().on_train_epoch_end(trainer, pl_module)
-            self.saved_at = time.monotonic()
 
 
 class StopEarly(EarlyStopping):

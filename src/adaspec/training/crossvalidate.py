@@ -12,7 +12,7 @@ import pandas as pd
 
 from adaspec.config import Config
 from adaspec.runtime.engine import folds_at_a_time, load_for_workers, run_tasks
-from adaspec.runtime.files import complete_folder
+from adaspec.runtime.files import DIGESTS, complete_folder, is_sealed
 from adaspec.runtime.workspace import checkpoint_folder, lock_file, only_one
 from adaspec.tables import labelled_rows
 from adaspec.tracking.contract import RunTracker
@@ -70,8 +70,9 @@ def cross_validate(
     with only_one(lock_file(root, digest)):
         _train_open_folds(rows, labels, config, n_parallel, features, checkpoints, open_run(digest))
         with complete_folder(models) as partial:
-            for folder in checkpoints.iterdir():
-                shutil.copytree(folder / FINISHED, partial / folder.name)
+            for fold in sorted(rows["fold"].unique()):
+                kept = checkpoints / f"fold-{fold}" / FINISHED
+                shutil.copytree(kept, partial / f"fold-{fold}", ignore=shutil.ignore_patterns(DIGESTS))
         shutil.rmtree(checkpoints)
 
 
@@ -116,6 +117,10 @@ def _train_open_folds(
     n_begun = sum(folder.exists() for folder in folders.values())
     if n_begun:
         log.info("going on with a training that was interrupted: %s folds had begun", n_begun)
+    for fold, folder in folders.items():
+        if (folder / FINISHED).exists() and not is_sealed(folder / FINISHED):
+            log.warning("%s is damaged; fold %s is trained again", folder / FINISHED, fold)
+            shutil.rmtree(folder)
     log.info("training %s folds, %s at a time", len(folders), n_parallel)
     tasks = (
         (fold, rows[rows["fold"] == fold].drop(columns="fold"), labels, config, features, folder, folder / FINISHED)
@@ -128,8 +133,6 @@ def _train_open_folds(
 
 
 def _fit_fold(*task: Any) -> None:
-    # Imported in the worker: Lightning takes seconds to load, and this process only watches.
-    from adaspec.training.callbacks import StopIfForsaken
-    from adaspec.training.fit import fit_fold
+    from adaspec.training.fit import fit_fold  # in the worker: Lightning takes seconds to load, this process watches
 
-    fit_fold(*task, callbacks=[StopIfForsaken()])
+    fit_fold(*task)

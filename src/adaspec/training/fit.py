@@ -13,7 +13,6 @@ from typing import Literal, NamedTuple
 import lightning.pytorch as pl
 import pandas as pd
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -33,13 +32,14 @@ from adaspec.models.history import HISTORY
 from adaspec.models.saved import save
 from adaspec.models.start import start_from
 from adaspec.runtime.engine import keep_freed_memory, torch_device
-from adaspec.runtime.files import complete_folder
+from adaspec.runtime.files import complete_folder, seal
 from adaspec.runtime.seeding import torch_seed
 from adaspec.tables.balance import class_weights
 from adaspec.tasks import build_task
 from adaspec.training.augment import longest_window
 from adaspec.training.batches import train_batches
-from adaspec.training.callbacks import AverageWeights, History, SaveLast, StopEarly
+from adaspec.training.callbacks import AverageWeights, History, StopEarly
+from adaspec.training.checkpoints import SUFFIX, SaveBest, SaveLast, SealedFiles, drop_damaged, read_checkpoint
 from adaspec.training.module import FoldModule
 
 __all__ = ["fit_fold", "lightning_precision"]
@@ -95,9 +95,10 @@ def fit_fold(
     features : Path
         Feature store.
     folder : Path
-        Keeps the checkpoints; with those of an interrupted attempt, training goes on after its last epoch.
+        Keeps the checkpoints; with those of an interrupted attempt, training goes on after its last epoch. Where one
+        of them is damaged, it begins anew.
     finished : Path
-        Gets the model and the history, all or nothing.
+        Gets the model, the history and their digests, all or nothing.
     callbacks : sequence of Callback
         Further ones, called after the history is written and before a checkpoint is.
     """
@@ -107,6 +108,7 @@ def fit_fold(
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else matrix products may round anew each run on a GPU
     torch.use_deterministic_algorithms(True, warn_only=True)
     folder.mkdir(parents=True, exist_ok=True)
+    drop_damaged(folder)
     store = FeatureStore(features, feature_contract(config))
     train, validation = rows[rows["role"] == "train"], rows[rows["role"] == "validation"]
 
@@ -134,12 +136,12 @@ def fit_fold(
         validation_representation=validation_data.representation,
     )
 
-    best = ModelCheckpoint(folder, BEST, monitor="validation_loss", enable_version_counter=False)
     all_callbacks: list[pl.Callback] = [History(folder), *callbacks]
     if config.train.ema_decay is not None:
         all_callbacks.append(AverageWeights(config.train.ema_decay))
     if config.train.early_stopping_patience is not None:
-        all_callbacks += [StopEarly("validation_loss", patience=config.train.early_stopping_patience), best]
+        all_callbacks += [StopEarly("validation_loss", patience=config.train.early_stopping_patience)]
+        all_callbacks.append(SaveBest(folder, BEST))
     all_callbacks.append(SaveLast(folder, LAST, config.engine.checkpoint_interval_s))
 
     trainer = pl.Trainer(
@@ -148,26 +150,31 @@ def fit_fold(
         devices=1,
         precision=lightning_precision(config.train),
         callbacks=all_callbacks,
+        plugins=[SealedFiles()],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    last = folder / f"{LAST}.ckpt"
-    trainer.fit(
-        module,
-        training_data.batches,
-        validation_data.batches if len(validation) else None,
-        ckpt_path=last if last.exists() else None,
-        weights_only=True,
-    )
+    last = folder / f"{LAST}{SUFFIX}"
+    try:
+        trainer.fit(
+            module,
+            training_data.batches,
+            validation_data.batches if len(validation) else None,
+            ckpt_path=last if last.exists() else None,
+            weights_only=True,
+        )
+    except SystemExit:  # which Lightning makes of it
+        raise KeyboardInterrupt from None
     # From the file, which holds the averaged weights: where the last attempt failed at saving, nothing was trained now.
     kept = LAST if config.train.early_stopping_patience is None else BEST
-    module.load_state_dict(torch.load(folder / f"{kept}.ckpt", weights_only=True)["state_dict"])
+    module.load_state_dict(read_checkpoint(folder / f"{kept}{SUFFIX}")["state_dict"])
     with complete_folder(finished) as partial:
         save(model, partial)
         shutil.copyfile(folder / HISTORY, partial / HISTORY)
-    for checkpoint_file in folder.glob("*.ckpt"):
+        seal(partial)
+    for checkpoint_file in folder.glob(f"*{SUFFIX}"):
         checkpoint_file.unlink()
 
 

@@ -19,7 +19,6 @@ from rich.table import Table
 
 from adaspec.models.history import read_history
 from adaspec.runtime.progress import format_seconds, stderr_is_terminal
-from adaspec.runtime.watchdog import ParentWatch
 
 __all__ = ["FoldMonitor"]
 
@@ -67,9 +66,7 @@ class FoldMonitor:
             self.live.stop()
 
     def _follow(self) -> None:
-        parent = ParentWatch()
         while not self.stop.wait(POLL_S):
-            parent.end_if_orphaned()  # DVC was killed: the next run must find the machine free
             self._look()
         self._look()
         for fold, rows in self.rows.items():
