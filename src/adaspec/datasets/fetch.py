@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import lzma
 import os
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -16,9 +19,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from adaspec.datasets import DATASETS
 from adaspec.errors import InputError
-from adaspec.runtime.files import complete_folder
+from adaspec.runtime.files import complete_folder, naming
 from adaspec.runtime.progress import stderr_is_terminal
-from adaspec.runtime.text import did_you_mean
+from adaspec.runtime.text import did_you_mean, one_line
 
 __all__ = ["fetch"]
 
@@ -26,6 +29,18 @@ log = logging.getLogger(__name__)
 
 CHUNK = 2**20  # bytes
 TIMEOUT_S = 30
+# What reading a damaged or malicious zip file raises, and what is the system's fault when a file is written.
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    ArithmeticError,
+    RuntimeError,
+    ValueError,
+)
+SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE}
 MAX_UNPACKED = 20 * 2**30  # bytes; ESC-50 unpacks to 0.9 GiB
 
 
@@ -100,9 +115,11 @@ def _download(url: str, archive: Path) -> None:
     done = partial.stat().st_size if partial.exists() else 0
     tag = tag_file.read_text() if tag_file.exists() else ""
     # If-Range: a server whose file has changed since sends the whole of it instead of the rest.
-    headers = {"Range": f"bytes={done}-", "If-Range": tag} if done and tag else {}
+    headers = {"Accept-Encoding": "identity"}  # else the length told is not that of what is received
+    if done and tag:
+        headers |= {"Range": f"bytes={done}-", "If-Range": tag}
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
+        with naming(archive), requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
                 partial.unlink()  # nothing is left to ask for, yet it was never taken for whole
                 _download(url, archive)
@@ -110,8 +127,8 @@ def _download(url: str, archive: Path) -> None:
             response.raise_for_status()
             resumed = response.status_code == requests.codes.partial_content
             done = done if resumed else 0
-            length = response.headers.get("Content-Length")
-            total = done + int(length) if length else None
+            length = response.headers.get("Content-Length", "")
+            total = done + int(length) if length.isdecimal() else None
             tag_file.write_text(response.headers.get("ETag", ""))
             with partial.open("ab" if resumed else "wb") as file, _progress() as progress:
                 task = progress.add_task(archive.name, total=total, completed=done)
@@ -172,6 +189,10 @@ def _unpack(archive: Path, folder: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with file.open(member) as content, target.open("wb") as out:
                     shutil.copyfileobj(content, out)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise InputError(f"the archive is damaged, {error}") from None
+    except InputError:
+        raise
+    except (*DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno in SYSTEM:
+            raise
+        raise InputError(f"the archive is damaged, {one_line(error)}") from None
     log.info("unpacked %s files, %.0f MiB", len(members), size / 2**20)

@@ -12,6 +12,7 @@ groups.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,7 +174,9 @@ def synthesize(config: SyntheticConfig, root: Path) -> pd.DataFrame:
                 group = f"{label}-{group_index:03d}"
                 path = f"{label}/{group}-{take_index}.wav"
                 waveform = _clip(n_samples, class_index, group_index, take_index, config.seed)
-                soundfile.write(partial / path, waveform, SAMPLE_RATE, subtype="PCM_16")
+                content = io.BytesIO()  # soundfile tells nothing of why a file cannot be written
+                soundfile.write(content, waveform, SAMPLE_RATE, subtype="PCM_16", format="WAV")
+                (partial / path).write_bytes(content.getvalue())
                 rows.append({"path": path, "label": label, "group": group, "fold": 1 + group_index % N_FOLDS})
         table = pd.DataFrame(rows)
         write_csv(partial / manifest.MANIFEST, table)

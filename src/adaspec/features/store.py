@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from adaspec.errors import InputError
 from adaspec.features.representation import REPRESENTATIONS, Contract, Representation, Values, representation_of
+from adaspec.runtime.text import one_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["FeatureStore", "write_shard"]
 
 METADATA_KEY = b"adaspec"
+FIELDS = ["clip_id", "n_steps", "values"]
+DAMAGE = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError)  # what reading broken bytes raises
 BATCH_VALUES = 16 * 2**20  # numbers per record batch: bounds the memory of a shard of long clips
 
 
@@ -79,6 +82,18 @@ def _differences(found: Contract, wanted: Contract) -> str:
     return ", ".join(f"{name}={ours.get(name, 'unset')} (wanted {theirs.get(name, 'unset')})" for name in names)
 
 
+def _read_shard(path: Path) -> tuple[Contract, list[pa.RecordBatch]]:
+    """Contract and content of a shard, mapped; lengths and offsets, on which everything rests, are checked."""
+    reader = pa.ipc.open_file(pa.memory_map(str(path)))
+    contract = json.loads(reader.schema.metadata[METADATA_KEY])
+    batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+    if reader.schema.names != FIELDS:
+        raise ValueError(f"its columns are {', '.join(reader.schema.names)}")
+    for batch in batches:
+        batch.validate(full=True)
+    return contract, batches
+
+
 class FeatureStore:
     """Read access to a folder of shards; nothing is loaded until a clip is asked for.
 
@@ -92,7 +107,7 @@ class FeatureStore:
     Raises
     ------
     InputError
-        There is no shard, or one holds something else.
+        There is no shard, or one is damaged or holds something else.
     """
 
     def __init__(self, folder: Path, contract: Contract) -> None:
@@ -102,14 +117,17 @@ class FeatureStore:
         self.contract = contract
         self._where: dict[str, tuple[pa.RecordBatch, int]] = {}
         for shard in shards:
-            reader = pa.ipc.open_file(pa.memory_map(str(shard)))
-            found = json.loads(reader.schema.metadata[METADATA_KEY])
+            try:
+                found, batches = _read_shard(shard)
+            except DAMAGE as error:
+                raise InputError(
+                    f"{shard} is damaged ({one_line(error, 100)}); run 'dvc repro features', which makes it again"
+                ) from None
             if found != contract:
                 raise InputError(
                     f"{shard} was made with other settings: {_differences(found, contract)}; run 'dvc repro features'"
                 )
-            for index in range(reader.num_record_batches):
-                batch = reader.get_batch(index)
+            for batch in batches:
                 self._where |= {clip_id: (batch, row) for row, clip_id in enumerate(batch.column(0).to_pylist())}
 
     @functools.cached_property

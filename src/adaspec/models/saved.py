@@ -25,7 +25,7 @@ FORMAT = 3  # of the folder; a change that older code cannot read, or that canno
 def save(model: AudioClassifier, folder: Path) -> None:
     """Write `model.safetensors` and `model.json` into an existing folder."""
     weights = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
-    safetensors.torch.save_file(weights, folder / WEIGHTS)
+    (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights))  # its `save_file` hides what the system refused
     description = {
         "adaspec_version": adaspec.__version__,
         "config": model.config.model_dump(mode="json", include=set(ModelConfig.model_fields)),
