@@ -12,8 +12,8 @@ from adaspec.config.resolve import resolve
 from adaspec.evaluation.evaluate import evaluate as evaluate_folds
 from adaspec.experiments.repository import commit
 from adaspec.models.history import read_history
-from adaspec.runtime.console import command_line
-from adaspec.runtime.workspace import repository_root
+from adaspec.runtime.console import stage_command
+from adaspec.runtime.workspace import lock_file, only_one, repository_root
 from adaspec.tables import read_asv_scores, read_clips, read_folds
 from adaspec.tracking import TRACKERS
 from adaspec.tracking.digest import training_digest
@@ -28,14 +28,15 @@ def evaluate(
     written = evaluation.write(metrics)
     print("\n".join(evaluation.lines()))
 
-    tracker, learned = TRACKERS[config.tracking.tracker], evaluation.learned
-    run = tracker.run(repository_root(), training_digest(config, clips, folds), config, clips, commit())
-    for fold, scores in evaluation.report.folds.items():
-        run.log_epochs(fold, read_history(models / f"fold-{fold}"))
-        run.log_fold(fold, scores, models / f"fold-{fold}", learned.folds.get(fold))
-    run.complete(evaluation.report.summary, written, learned.mean)
+    root, learned, digest = repository_root(), evaluation.learned, training_digest(config, clips, folds)
+    with only_one(lock_file(root, digest)):
+        run = TRACKERS[config.tracking.tracker].run(root, digest, config, clips, commit())
+        for fold, scores in evaluation.report.folds.items():
+            run.log_epochs(fold, read_history(models / f"fold-{fold}"))
+            run.log_fold(fold, scores, models / f"fold-{fold}", learned.folds.get(fold))
+        run.complete(evaluation.report.summary, written, learned.mean)
 
 
 if __name__ == "__main__":
-    with command_line():
+    with stage_command():
         evaluate(*map(Path, sys.argv[1:]))

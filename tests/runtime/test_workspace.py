@@ -48,7 +48,7 @@ def test_everything_is_kept_in_one_folder(tmp_path: Path) -> None:
     state = tmp_path / ".adaspec"
     assert workspace.state_folder(tmp_path / "new") == tmp_path / "new/.adaspec"
     assert workspace.checkpoint_folder(tmp_path, "abc") == state / "checkpoints/abc"
-    assert workspace.run_ids_file(tmp_path, "abc") == state / "runs/abc.json"
+    assert workspace.record_key_file(tmp_path, "abc") == state / "runs/abc.json"
     assert workspace.lock_file(tmp_path, "train") == state / "locks/train.lock"
     assert workspace.lock_file(tmp_path, "train") != workspace.lock_file(tmp_path, "tune")
     # Locks are opened at once, the others are created by those that fill them.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import filelock
 
-__all__ = ["checkpoint_folder", "lock_file", "only_one", "repository_root", "run_ids_file", "state_folder"]
+__all__ = ["checkpoint_folder", "lock_file", "only_one", "record_key_file", "repository_root", "state_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ def checkpoint_folder(root: Path, digest: str) -> Path:
     return state_folder(root) / "checkpoints" / digest
 
 
-def run_ids_file(root: Path, digest: str) -> Path:
-    """Where the ids of a training's runs are kept until evaluation has completed them."""
+def record_key_file(root: Path, digest: str) -> Path:
+    """Where the key of a training's record is kept until evaluation has completed it."""
     return state_folder(root) / "runs" / f"{digest}.json"
 
 

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
+import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+import filelock
 import pandas as pd
 
 from adaspec.config import Config
 from adaspec.config.knobs import deciding, reads
 from adaspec.runtime.files import write_json
-from adaspec.runtime.workspace import run_ids_file
+from adaspec.runtime.workspace import lock_file, record_key_file
 from adaspec.tracking.mlflow_model import logged_model
 from adaspec.tracking.mlflow_store import BATCH, MlflowStore, never_in_the_way
 
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
 __all__ = ["MlflowRun"]
+
+RECORD, FOLD = "adaspec.record", "adaspec.fold"  # tags
 
 
 class MlflowRun(MlflowStore):
     """The record of one pipeline run, begun by training and completed by evaluation.
 
-    The runs are created with the first epoch. Their ids are kept under `.adaspec/runs` until `complete`, so that
-    training that goes on after a break, and evaluation, continue the same runs. Evaluation of models that were restored
-    from a cache finds no ids and records everything anew.
+    The runs are created with the first epoch. All carry a key, which is kept under `.adaspec/runs` until `complete`, so
+    that training that goes on after a break, and evaluation, continue the same runs. Evaluation of models that were
+    restored from a cache finds no key and records everything anew.
 
     Parameters
     ----------
@@ -48,13 +56,14 @@ class MlflowRun(MlflowStore):
     def __init__(self, root: Path, digest: str, config: Config, clips: pd.DataFrame, commit: str | None) -> None:
         super().__init__(root, config.tracking.experiment)
         self.config, self.digest, self.clips, self.commit = config, digest, clips, commit
+        self.key = ""  # tells its runs from all others
         self.ids: dict[str, str] = {}  # "parent", "fold-1", ... -> run id
         self.n_logged: dict[int, int] = {}
 
     @functools.cached_property
-    def ids_file(self) -> Path:
-        """Where the ids are kept; its folder may be one that cannot be written."""
-        return run_ids_file(self.root, self.digest)
+    def key_file(self) -> Path:
+        """Where the key is kept; its folder may be one that cannot be written."""
+        return record_key_file(self.root, self.digest)
 
     def __enter__(self) -> Self:
         return self
@@ -128,7 +137,7 @@ class MlflowRun(MlflowStore):
             else:
                 self.client.log_artifact(parent, str(path))
         self._finish("FINISHED")
-        self.ids_file.unlink(missing_ok=True)
+        self.key_file.unlink(missing_ok=True)
 
     @never_in_the_way
     def _finish(self, status: str) -> None:
@@ -139,14 +148,12 @@ class MlflowRun(MlflowStore):
         parent = self._parent_run()
         name = f"fold-{fold}"
         if name not in self.ids:
-            tags = {"mlflow.parentRunId": parent, "mlflow.runName": name, "adaspec.fold": str(fold)}
-            experiment = self.experiment_id()
-            self.ids[name] = self.client.create_run(experiment, tags=tags).info.run_id
-            write_json(self.ids_file, self.ids)
+            tags = {"mlflow.parentRunId": parent, "mlflow.runName": name, FOLD: str(fold), RECORD: self.key}
+            self.ids[name] = self.client.create_run(self.experiment_id(), tags=tags).info.run_id
         return self.ids[name]
 
     def _parent_run(self) -> str:
-        if not self.ids:
+        if "parent" not in self.ids:
             self.ids = self._begun_ids()
         if "parent" not in self.ids:
             self._create_parent()
@@ -154,12 +161,10 @@ class MlflowRun(MlflowStore):
 
     def _begun_ids(self) -> dict[str, str]:
         """Ids of an interrupted or not yet evaluated training, if the store still has them."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            ids: dict[str, str] = json.loads(self.ids_file.read_text(encoding="utf-8"))
-            parent = self.client.get_run(ids["parent"])
-        except (FileNotFoundError, MlflowException):
+        key = _read_key(self.key_file)
+        runs = self._runs_of(key) if key is not None else []
+        parent = next((run for run in runs if FOLD not in run.data.tags), None)
+        if key is None or parent is None:
             return {}
         # The same training may belong to two experiments that differ in their evaluation only; and an evaluation that
         # was cut short has logged its knobs, which MLflow never lets change.
@@ -168,30 +173,67 @@ class MlflowRun(MlflowStore):
             return {}
         if any(parent.data.params.get(key, value) != value for key, value in self._evaluation_knobs().items()):
             return {}
-        for run_id in ids.values():
-            self.client.update_run(run_id, status="RUNNING")
-        return ids
+        for run in runs:
+            self.client.update_run(run.info.run_id, status="RUNNING")
+        self.key = key
+        self._describe(parent)
+        names = ("parent" if run is parent else f"fold-{run.data.tags[FOLD]}" for run in runs)
+        return {name: run.info.run_id for name, run in zip(names, runs, strict=True)}
+
+    def _runs_of(self, key: str) -> list[Run]:
+        return list(self.client.search_runs([self.experiment_id()], f"tags.`{RECORD}` = '{key}'"))
 
     def _evaluation_knobs(self) -> dict[str, str]:
         return {key: str(value) for key, value in deciding(self.config).items() if reads(key, ["evaluate"])}
 
     def _create_parent(self) -> None:
-        from mlflow.entities import Dataset, DatasetInput
-
+        self._close_abandoned()
+        self.key = secrets.token_hex(8)
+        write_json(self.key_file, {"record": self.key})  # first: a run that is killed after this is found again
         experiment_name = os.environ.get("DVC_EXP_NAME", "")
         tags = {"mlflow.runName": experiment_name or f"workspace-{self.digest[:7]}", "adaspec.training": self.digest}
+        tags[RECORD] = self.key
         if self.commit is not None:
             tags["mlflow.source.git.commit"] = self.commit
         if experiment_name:
             tags["dvc.experiment"] = experiment_name
-        experiment = self.experiment_id()
-        run_id = self.client.create_run(experiment, tags=tags).info.run_id
-        evaluation = self._evaluation_knobs()
-        self.log_params(run_id, {key: value for key, value in deciding(self.config).items() if key not in evaluation})
+        run = self.client.create_run(self.experiment_id(), tags=tags)
+        self.ids["parent"] = run.info.run_id
+        self._describe(run)
+
+    def _describe(self, parent: Run) -> None:
+        """Log knobs and data of the training, as far as the parent lacks them."""
+        from mlflow.entities import Dataset, DatasetInput
+
+        known = {**self._evaluation_knobs(), **parent.data.params}
+        self.log_params(
+            parent.info.run_id, {key: value for key, value in deciding(self.config).items() if key not in known}
+        )
+        if parent.inputs is not None and parent.inputs.dataset_inputs:
+            return
         digest = hashlib.sha256(self.clips.to_csv(index=False).encode()).hexdigest()[:16]
         profile = json.dumps({"clips": len(self.clips), "labels": int(self.clips["label"].nunique())})
         source = json.dumps({"root": self.config.dataset.root})
         dataset = Dataset(self.config.dataset.name, digest, "local", source, profile=profile)
-        self.client.log_inputs(run_id, [DatasetInput(dataset)])
-        self.ids["parent"] = run_id
-        write_json(self.ids_file, self.ids)
+        self.client.log_inputs(parent.info.run_id, [DatasetInput(dataset)])
+
+    def _close_abandoned(self) -> None:
+        """Close the runs of trainings that were killed and that nobody goes on with now."""
+        for file in self.key_file.parent.glob("*.json"):
+            key = _read_key(file)
+            if key is None or file == self.key_file:
+                continue
+            with (
+                contextlib.suppress(filelock.Timeout),
+                filelock.FileLock(lock_file(self.root, file.stem), blocking=False),
+            ):
+                for run in self._runs_of(key):
+                    if run.info.status == "RUNNING":
+                        self.client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _read_key(file: Path) -> str | None:
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["record"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -9,15 +9,16 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import filelock
 
+from adaspec.errors import InputError
 from adaspec.runtime.text import one_line
 from adaspec.runtime.workspace import lock_file
+from adaspec.tracking.mlflow_database import ARTIFACTS, create_database, drop_interrupted, follow_move
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -44,7 +45,8 @@ def never_in_the_way(
             method(self, *args, **kwargs)
         except Exception as error:  # noqa: BLE001
             self.broken = True
-            log.warning("MLflow records no more of this run (%s: %s)", type(error).__name__, one_line(error))
+            kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+            log.warning("MLflow records no more of this run (%s%s)", kind, one_line(error))
 
     return guarded
 
@@ -74,28 +76,38 @@ class MlflowStore:
 
         for name in ("alembic", "mlflow"):  # after the import, which sets them
             logging.getLogger(name).setLevel(logging.ERROR)
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
-        if uri.startswith("sqlite:///"):
-            # MLflow tries for 100 s to open what cannot be opened.
-            path = Path(uri.removeprefix("sqlite:///"))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            sqlite3.connect(path).close()
-        return MlflowClient(uri)
+        uri, own = os.environ.get("MLFLOW_TRACKING_URI"), self.root / "mlflow.db"
+        # The lock: two processes that both find the database missing and create its tables break it for good.
+        with filelock.FileLock(lock_file(self.root, "mlflow")):
+            if not uri:
+                drop_interrupted(own)
+                create_database(own)
+                follow_move(own)
+            elif uri.startswith("sqlite:///"):
+                create_database(Path(uri.removeprefix("sqlite:///")))
+        return MlflowClient(uri or f"sqlite:///{own}")
 
     def experiment_id(self) -> str:
         """Id of the experiment, created with artifacts beside the store.
 
-        The lock: two processes that both find the database missing and create its tables break it for good.
+        Raises
+        ------
+        InputError
+            It was deleted.
         """
-        name = self.experiment
+        name, client = self.experiment, self.client
         with filelock.FileLock(lock_file(self.root, "mlflow")):
-            experiment = self.client.get_experiment_by_name(name)
-            if experiment is not None:
-                return str(experiment.experiment_id)
-            if os.environ.get("MLFLOW_TRACKING_URI"):
-                return str(self.client.create_experiment(name))
-            location = (self.root / "mlartifacts" / name).as_uri()
-            return str(self.client.create_experiment(name, artifact_location=location))
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                own = not os.environ.get("MLFLOW_TRACKING_URI")
+                location = (self.root / ARTIFACTS / name).as_uri() if own else None
+                return str(client.create_experiment(name, artifact_location=location))
+        if experiment.lifecycle_stage == "deleted":
+            raise InputError(
+                f"its experiment {name!r} was deleted; bring it back with 'mlflow experiments restore --experiment-id "
+                f"{experiment.experiment_id}', or set tracking.experiment to another name"
+            )
+        return str(experiment.experiment_id)
 
     def log_params(self, run_id: str, values: Mapping[str, Any]) -> None:
         """Log parameters as text, as many at a time as MLflow takes."""
