@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,27 @@ def test_store_one_odd_shard_among_many_is_refused(tmp_path: Path) -> None:
     write_shard(tmp_path / "00001.arrow", WAVEFORM | {"sample_rate": 8000}, [("b", np.ones(3, np.int16))])
     with pytest.raises(InputError, match=r"00001\.arrow was made with other settings: sample_rate=8000"):
         FeatureStore(tmp_path, WAVEFORM)
+
+
+def test_store_damaged_shard_is_told_in_one_line(tmp_path: Path) -> None:
+    written = write_shards(tmp_path, WAVEFORM, [[np.arange(20, dtype=np.int16), np.arange(9, dtype=np.int16)]])
+    [shard] = tmp_path.iterdir()
+    whole = shard.read_bytes()
+    rng = np.random.default_rng(1)
+    told = []
+    for place in rng.integers(len(whole), size=200):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << rng.integers(8)
+        for content in (bytes(damaged), whole[:place]):
+            shard.unlink()  # else what is mapped would change
+            shard.write_bytes(content)
+            try:
+                store = FeatureStore(tmp_path, WAVEFORM)
+                assert all(store[clip_id].dtype == np.int16 for clip_id in written if clip_id in store)
+            except InputError as error:
+                told.append(str(error))
+    assert len(told) >= 200  # every truncated one
+    assert all(re.fullmatch(rf"{shard} .*; run 'dvc repro features'.*", line) for line in told)
 
 
 def test_store_empty_or_missing_folder_is_refused(tmp_path: Path) -> None:

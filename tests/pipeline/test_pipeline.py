@@ -1,6 +1,7 @@
 """The pipeline as its users run it: real DVC, real MLflow, from the first repro to queued experiments."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,28 @@ def test_forced_repro_with_one_fold_at_a_time_gives_the_same_bytes(project):
     after = project.contents(*STABLE)
     project.run("git", "checkout", "params.yaml")
     assert not {name for name in before if before[name] != after[name]}
+
+
+def test_damaged_outputs_are_restored(project):
+    before = project.contents(*STABLE)
+    shard, model = project.path / "data/features/00000.arrow", project.path / "models/fold-1/model.safetensors"
+    for path, damaged in ((shard, shard.read_bytes()[:-100]), (model, b"x" + model.read_bytes()[1:])):
+        path.unlink()  # it may be a link into DVC's cache
+        path.write_bytes(damaged)
+    project.run("dvc", "repro")
+    assert project.contents(*STABLE) == before
+
+
+def test_two_repros_at_once(project):
+    before = project.contents(*STABLE)
+    command = ("dvc", "repro", "--force", "--single-item", "split")
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(lambda _: project.run(*command, check=False), range(2)))
+    assert 0 in [done.returncode for done in both]
+    for done in both:
+        assert "Traceback" not in done.stderr
+        assert done.returncode == 0 or "lock" in done.stderr
+    assert project.contents(*STABLE) == before
 
 
 def test_queued_experiments_run_queued_code_into_one_store(project):

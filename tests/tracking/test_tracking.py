@@ -1,7 +1,13 @@
 import ast
+import contextlib
 import json
 import multiprocessing
+import shutil
+import sqlite3
+import threading
+import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -13,7 +19,7 @@ from toydata import changed, small_config
 import adaspec
 from adaspec.config import Config, flatten
 from adaspec.models.saved import FORMAT
-from adaspec.runtime.workspace import repository_root
+from adaspec.runtime.workspace import lock_file, only_one, repository_root
 from adaspec.tracking.mlflow_run import MlflowRun
 
 CLIPS = pd.DataFrame({"clip_id": ["a", "b", "c"], "label": ["x", "y", "x"], "digest": ["01", "02", "03"]})
@@ -422,3 +428,155 @@ def test_tracking_logs_what_was_learned_by_folds_and_on_average(root: Path) -> N
     assert not [name for name in children["fold-1"].data.metrics if name.startswith("frontend/")]
     assert children["fold-2"].data.metrics["frontend/window_change"] == 0.2
     assert children["fold-2"].data.metrics["frontend/transform-2/center_drift_median_hz"] == -1.5
+
+
+def lay_artifact(root: Path) -> None:
+    """An artifact of the first run, as an evaluation leaves it."""
+    (root / "it.txt").write_text("it")
+    store = Store(root)
+    store.client.log_artifact(store.parent.info.run_id, str(root / "it.txt"))
+
+
+@pytest.mark.parametrize("kept", ["moved", "copied", "left behind"])
+def test_tracking_follows_a_repository_to_its_new_place(
+    root: Path, capsys: pytest.CaptureFixture[str], kept: str
+) -> None:
+    train(root)
+    lay_artifact(root)
+    [first] = Store(root).parents
+    new = root.parent / "new place"
+    shutil.copytree(root, new, ignore=shutil.ignore_patterns("mlartifacts") if kept == "left behind" else None)
+    if kept == "moved":
+        shutil.rmtree(root)
+    else:
+        before = sorted(root.rglob("*"))
+    train(new, digest="second")
+    told = capsys.readouterr().err
+    assert f"MLflow's artifacts are in {new / 'mlartifacts'} now, no longer in {root}" in told
+    train(new, digest="third")
+    assert capsys.readouterr().err == ""  # once
+    store = Store(new)
+    places = {run.info.run_id: run.info.artifact_uri for run in store.parents}
+    old = places.pop(first.info.run_id)
+    assert len(places) == 2
+    assert all(place.startswith((new / "mlartifacts").as_uri() + "/") for place in places.values())
+    assert store.artifacts(first) == ["it.txt"]  # wherever it lies
+    if kept == "left behind":
+        assert old.startswith(root.as_uri())
+        assert f"lie still in {root / 'mlartifacts'}; copy them to {new / 'mlartifacts'}" in told
+    if kept == "moved":
+        assert not root.exists()
+        root.mkdir()  # for the fixture
+    else:
+        assert sorted(root.rglob("*")) == before
+
+
+def test_tracking_names_the_remedy_where_the_experiment_was_deleted(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(root)
+    store = Store(root)
+    store.client.delete_experiment(store.experiment.experiment_id)
+    train(root, digest="second")
+    assert capsys.readouterr().err == (
+        "warning: MLflow records no more of this run (its experiment 'adaspec' was deleted; bring it back with 'mlflow "
+        f"experiments restore --experiment-id {store.experiment.experiment_id}', or set tracking.experiment to another "
+        "name)\n"
+    )
+    store.client.restore_experiment(store.experiment.experiment_id)
+    train(root, digest="third")
+    assert len(Store(root).parents) == 2
+
+
+@pytest.mark.parametrize(
+    "left", ["DROP TABLE alembic_version; DELETE FROM experiments", "DROP TABLE experiments", None]
+)
+def test_tracking_creates_its_database_anew_where_its_creation_was_interrupted(root: Path, left: str | None) -> None:
+    if left is None:
+        (root / "mlflow.db").write_bytes(b"")
+    else:
+        with contextlib.closing(sqlite3.connect(root / "mlflow.db")) as database, database:
+            database.executescript(left)
+    train(root)
+    assert len(Store(root).parents) == 1
+    assert not list(root.glob(".mlflow.db*"))
+
+
+def test_tracking_run_that_was_killed_right_after_its_creation_is_gone_on_with(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    for method in ("_describe", "log_params"):
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowRun, method, killed)
+            run = record(root)
+            with pytest.raises(Killed):
+                run.log_epochs(1, rows(1))
+    assert statuses(root) == {"RUNNING"}
+    train(root)
+    assert statuses(root) == {"FINISHED"}
+    parent = Store(root).parent
+    assert parent.data.params["train.epochs"] == "3"
+    assert len(parent.inputs.dataset_inputs) == 1
+
+
+def test_tracking_closes_trainings_that_were_killed_and_are_not_gone_on_with(root: Path) -> None:
+    record(root).log_epochs(1, rows(1))
+    record(root, digest="busy").log_epochs(1, rows(1))
+    with only_one(lock_file(root, "busy")):
+        train(root, digest="next")
+    store = Store(root)
+    found = {parent.data.tags["adaspec.training"]: parent for parent in store.parents}
+    expected = {DIGEST: "KILLED", "busy": "RUNNING", "next": "FINISHED"}
+    assert {name: parent.info.status for name, parent in found.items()} == expected
+    assert store.children(found[DIGEST])["fold-1"].info.status == "KILLED"
+
+
+class Server(BaseHTTPRequestHandler):
+    """A tracking server that dies, or answers late."""
+
+    mode, n_asked = "absent", 0
+
+    def do_GET(self) -> None:
+        type(self).n_asked += 1
+        if self.mode == "slow":
+            time.sleep(1.5)
+        if self.mode != "dying" or self.n_asked > 1:
+            self.close_connection = True
+            return
+        answer = json.dumps({"experiment": {"experiment_id": "1", "name": "adaspec", "lifecycle_stage": "active"}})
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer.encode())
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("mode", ["absent", "slow", "dying"])
+def test_tracking_server_that_fails_costs_one_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: str
+) -> None:
+    monkeypatch.setattr(Server, "mode", mode)
+    monkeypatch.setattr(Server, "n_asked", 0)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        if mode == "absent":
+            server.shutdown()
+            server.server_close()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+        for stage in (train, conclude):
+            stage(tmp_path)
+            (line,) = capsys.readouterr().err.splitlines()
+            assert line.startswith("warning: MLflow records no more of this run (")
+        server.shutdown()

@@ -69,10 +69,9 @@ def command_line() -> Iterator[None]:
     """
     configure_logging()
     log = logging.getLogger(__name__)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _interrupt)
     try:
-        yield
+        with _interrupted_by_sigterm():
+            yield
     except InputError as error:
         log.error("%s", error)
         raise SystemExit(1) from None
@@ -95,12 +94,25 @@ def stage_command() -> Iterator[None]:
 
 def explain_os_error(error: OSError) -> str:
     """What the system refused, in one line: the file, the reason and what to do."""
-    if error.strerror is None:
+    if error.errno is None:
         return one_line(error) or type(error).__name__
     where = f"{error.filename}: " if error.filename is not None else ""
-    remedy = REMEDIES.get(error.errno or 0, "mend that")
-    return f"{where}{one_line(error.strerror)}; {remedy}, and give the same command again"
+    remedy = REMEDIES.get(error.errno, "mend that")
+    return f"{where}{os.strerror(error.errno)}; {remedy}, and give the same command again"
 
 
-def _interrupt(signal_number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does, so that what was begun is closed; only a main thread can ask for that."""
+
+    def interrupt(signal_number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, handler)

@@ -39,7 +39,8 @@ def create_database(path: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     with complete_file(path) as partial:
-        SqlAlchemyStore(f"sqlite:///{partial}", str(path.parent / "mlruns")).engine.dispose()
+        store = SqlAlchemyStore(f"sqlite:///{partial}", str(path.parent / "mlruns"))  # type: ignore[no-untyped-call]
+        store.engine.dispose()
 
 
 def drop_interrupted(path: Path) -> None:
