@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 SHELL := /bin/bash
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro ablation test lint docs ui clean
+.PHONY: help setup repro ablation test lint faults docs ui clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -44,6 +44,9 @@ lint: $(READY)  ## Check style, types and imports alone
 	ruff format --check .
 	mypy
 	lint-imports
+
+faults: $(READY)  ## Kill the pipeline at random moments and look whether it recovers; minutes to an hour
+	python benchmarks/faults.py
 
 docs: $(READY)  ## Build the documentation into site/, warnings are errors
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
