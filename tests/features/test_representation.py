@@ -176,3 +176,13 @@ def test_spectrograms_that_are_ready_are_left_alone() -> None:
     spectrogram = torch.rand(2, 1, 4, 5)
     assert ReadySpectrogram().decode(spectrogram) is spectrogram
     assert (ReadySpectrogram().domain, Waveform().domain) == ("spectrogram", "waveform")
+
+
+def test_long_clips_are_encoded_in_portions_to_the_same(
+    representation: Representation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = clip(9001)
+    whole = representation.encode(samples)
+    for name, value in (("WHOLE", 2000), ("PORTION", 1500), ("MARGIN", 300)):
+        monkeypatch.setattr(f"adaspec.features.representation.{name}", value)
+    torch.testing.assert_close(representation.encode(samples), whole, rtol=0, atol=2**-9)

@@ -33,6 +33,9 @@ Contract: TypeAlias = dict[str, Any]
 Domain: TypeAlias = Literal["waveform", "spectrogram"]
 Values: TypeAlias = npt.NDArray[np.int16] | npt.NDArray[np.float16]
 
+WHOLE = 2**20  # samples of clips that are encoded at once
+PORTION = 2**18  # samples of longer ones that are encoded at a time: memory does not grow with their length
+MARGIN = 2**16  # samples on either side of a portion; more than any frame has on either side of its centre
 FLOOR = 1e-12  # of power, before its logarithm: far below 16-bit quantisation noise in a single bin
 
 
@@ -150,6 +153,27 @@ class LogSpectrogram:
 
     def encode(self, waveform: Tensor) -> Tensor:
         """From (n_samples,) int16 to (n_frames, n_channels * n_features) float16."""
+        import torch
+
+        hop = self.frontend.hop_length
+        step, margin = -(-PORTION // hop) * hop, -(-MARGIN // hop) * hop
+        if len(waveform) <= WHOLE:
+            return self._encode(waveform)
+        # Frames far enough from the ends of a portion are those of the whole. What is kept goes to its place at once:
+        # many small pieces would leave holes in memory that the work on the next portion does not fit.
+        n_values = self.frontend.n_channels * self.frontend.n_features
+        encoded = torch.empty(self.length(len(waveform)), n_values, dtype=torch.float16)
+        for begin in range(0, len(waveform), step):
+            first, end = max(0, begin - margin), begin + step + margin
+            rows = self._encode(waveform[first:end])[(begin - first) // hop :]
+            if end < len(waveform):
+                rows = rows[: step // hop]
+            encoded[begin // hop : begin // hop + len(rows)] = rows
+            if end >= len(waveform):
+                break
+        return encoded
+
+    def _encode(self, waveform: Tensor) -> Tensor:
         import torch
 
         with torch.no_grad():

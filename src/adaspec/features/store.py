@@ -49,7 +49,9 @@ def write_shard(path: Path, contract: Contract, clips: Iterable[tuple[str, Value
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         for clip_ids, values in _batches(clips):
             offsets = np.cumsum([0] + [value.size for value in values])
-            flat = np.concatenate([value.reshape(-1) for value in values])
+            flat = (
+                values[0].reshape(-1) if len(values) == 1 else np.concatenate([value.reshape(-1) for value in values])
+            )
             column = pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(flat))
             n_steps = pa.array([len(value) for value in values], pa.int32())
             writer.write_batch(pa.record_batch([pa.array(clip_ids, pa.string()), n_steps, column], schema=schema))
@@ -59,6 +61,9 @@ def _batches(clips: Iterable[tuple[str, Values]]) -> Iterator[tuple[list[str], l
     clip_ids: list[str] = []
     values: list[Values] = []
     for clip_id, value in clips:
+        if value.size >= BATCH_VALUES and clip_ids:  # a long clip is not copied together with others
+            yield clip_ids, values
+            clip_ids, values = [], []
         clip_ids.append(clip_id)
         values.append(value)
         if sum(pending.size for pending in values) >= BATCH_VALUES:
