@@ -26,7 +26,7 @@ import soundfile
 import soxr
 from joblib.externals.loky import get_reusable_executor
 
-from adaspec.audio import AUDIO_SUFFIXES, clip_digest, read_bytes
+from adaspec.audio import AUDIO_SUFFIXES, clip_digest
 from adaspec.config import Config, load_config
 from adaspec.features.extract import extract
 from adaspec.runtime.engine import n_cores, run_tasks
@@ -47,7 +47,7 @@ def list_clips(folder: Path) -> pd.DataFrame:
     if not paths:
         sys.exit(f"no audio files below {folder}; give a folder of recordings")
     relative = [path.relative_to(folder).as_posix() for path in paths]
-    digests = [clip_digest(read_bytes(path)) for path in paths]
+    digests = [clip_digest(path.read_bytes()) for path in paths]
     return pd.DataFrame({"clip_id": relative, "path": relative, "digest": digests})
 
 

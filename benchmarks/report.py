@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from report_format import load, made, table
-from report_sections import LAYERS, sections
+from report_format import made, table
+from report_sections import LAYERS, load, sections
 
 ROOT = Path(__file__).parents[1]
 PAGE = Path("docs/results.md")

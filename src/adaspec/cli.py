@@ -184,10 +184,11 @@ def predict(
     overlap: Annotated[float, typer.Option(min=0, max=0.95, help="Overlap of windows, as a fraction of one.")] = 0.0,
 ) -> None:
     """Classify recordings of any rate, channels and length; those that cannot be read are reported and skipped."""
-    from adaspec.audio import BadClipError, read_bytes
+    from adaspec.audio import BadClipError, open_regular
     from adaspec.errors import InputError
     from adaspec.models.predictor import Predictor, find_audio, find_models
     from adaspec.models.printing import Writer
+    from adaspec.runtime.text import one_line
 
     with command_line():
         files, n_failed = find_audio(recordings), 0
@@ -195,10 +196,19 @@ def predict(
         with Writer(form.value, predictor.labels, windows=windows) as writer:
             for path in files:
                 try:
-                    writer.write(path, predictor.predict(read_bytes(path)))
+                    with open_regular(path) as recording:
+                        prediction = predictor.predict(recording)
                 except BadClipError as error:
                     n_failed += 1
                     log.error("%s: %s", path, error)
+                    continue
+                except Exception as error:  # noqa: BLE001 - whatever one file does, the others are classified
+                    n_failed += 1
+                    log.error("%s: cannot be classified (%s: %s)", path, type(error).__name__, one_line(error))
+                    continue
+                for note in prediction.notes:
+                    log.warning("%s %s", path, note)
+                writer.write(path, prediction)
         if n_failed:
             raise InputError(f"{n_failed} of {len(files)} files could not be classified")
 

@@ -1,4 +1,6 @@
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -7,7 +9,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adaspec.audio import BadClipError, decode, read_bytes, resample, to_int16, trim_silence
+from adaspec.audio import BadClipError, decode, open_regular, resample, to_int16, trim_silence
 
 RATE = 8000
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -103,9 +105,10 @@ def test_decode_channels_are_averaged(n_channels: int) -> None:
     assert waveform.flags.c_contiguous
 
 
-def test_decode_opposite_channels_cancel() -> None:
-    waveform, _ = decode(encode(np.stack([sine(), -sine()], axis=1), "WAV", "FLOAT"))
-    assert np.abs(waveform).max() == 0
+@pytest.mark.parametrize("other", [-1.0, -0.999])
+def test_decode_channels_that_cancel_are_refused(other: float) -> None:
+    with pytest.raises(BadClipError, match="the channels cancel each other in their mean"):
+        decode(encode(np.stack([sine(), other * sine()], axis=1), "WAV", "PCM_16"))
 
 
 def test_decode_float_beyond_full_scale_is_kept() -> None:
@@ -155,7 +158,7 @@ def test_decode_not_finite_samples_in_one_channel_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"path,label\na.wav,dog\n" * 50, b"\n", b"<!DOCTYPE html><html></html>", bytes(5000), b"RIFF", b"OggS"]
+    "content", [b"path,label\na.wav,dog\n" * 50, b"\n", b"<!DOCTYPE html><html></html>", bytes(5000), b"RIFF"]
 )
 def test_decode_what_is_not_audio_is_refused_with_a_reason(content: bytes) -> None:
     with pytest.raises(BadClipError, match=r"^not readable as audio \(.+\)$"):
@@ -232,7 +235,7 @@ def test_decode_flac_of_unknown_length_is_read_to_its_end() -> None:
 @pytest.mark.parametrize("total", [5001, 50_000, 2**36 - 1])
 def test_decode_flac_that_declares_more_samples_than_it_holds_is_refused(total: int) -> None:
     content = encode(sine(5000), "FLAC", "PCM_16")
-    with pytest.raises(BadClipError, match=r"^(truncated|not readable as audio) \(.+\)$"):
+    with pytest.raises(BadClipError, match=r"^(truncated|not readable as audio) \(.+\)$|^longer than 14400 s"):
         decode(_with_flac_total(content, total))
 
 
@@ -255,13 +258,21 @@ def test_decode_damaged_header_gives_samples_or_a_reason(container: str, subtype
         assert rate > 0
 
 
-def test_read_bytes_tells_why_a_file_cannot_be_opened(tmp_path) -> None:
+def test_open_regular_tells_why_a_file_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "clip.wav").write_bytes(b"abc")
-    assert read_bytes(tmp_path / "clip.wav") == b"abc"
-    with pytest.raises(BadClipError, match=r"^cannot be opened \(No such file or directory\)$"):
-        read_bytes(tmp_path / "gone.wav")
-    with pytest.raises(BadClipError, match=r"^cannot be opened \(.+\)$"):
-        read_bytes(tmp_path)
+    with open_regular(tmp_path / "clip.wav") as file:
+        assert file.read() == b"abc"
+    os.mkfifo(tmp_path / "pipe.wav")
+    told = {
+        tmp_path / "gone.wav": "No such file or directory",
+        tmp_path: "Is a directory",
+        tmp_path / "pipe.wav": "a pipe where a file is needed",
+        Path("/dev/zero"): "a device where a file is needed",
+    }
+    for path, reason in told.items():
+        with pytest.raises(BadClipError) as refusal, open_regular(path):
+            pass
+        assert str(refusal.value) == f"cannot be opened ({reason})"
 
 
 @pytest.mark.parametrize(

@@ -164,10 +164,10 @@ def test_extract_replaces_earlier_features(root: Path, samples: dict[str, np.nda
 
 def test_extract_notes_clips_that_saturate(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ramp = np.linspace(-1, 1, 500)
-    clips = record(root, {"quiet": 0.5 * ramp, "full": ramp, "loud": 1.5 * ramp, "louder": 9 * ramp}, subtype="FLOAT")
+    clips = record(root, {"quiet": 0.5 * ramp, "full": ramp, "loud": 1.5 * ramp, "louder": 7 * ramp}, subtype="FLOAT")
     config = configure(root)
     extract(clips, config, tmp_path / "features", n_workers=1)
-    assert "note: 2 of 4 clips pass full scale and saturate at 16 bit\n" in capsys.readouterr().err
+    assert "note: 2 of 4 clips pass full scale and saturate at 16 bit: loud, louder\n" in capsys.readouterr().err
     loud = FeatureStore(tmp_path / "features", feature_contract(config))["loud"]
     assert (loud.min(), loud.max()) == (-32768, 32767)
 

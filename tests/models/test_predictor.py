@@ -1,9 +1,10 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from adaspec.cli import app
 from adaspec.errors import InputError
 from adaspec.features.representation import feature_contract
 from adaspec.features.store import FeatureStore
-from adaspec.models.predictor import Predictor, find_audio, find_models
+from adaspec.models.predictor import Prediction, Predictor, find_audio, find_models
 from adaspec.models.saved import load
 from adaspec.models.scoring import score_clips
 from adaspec.training.fit import fit_fold
@@ -155,6 +156,41 @@ def test_command_goes_on_after_broken_files_and_says_so(trained: Trained, tmp_pa
     assert first.startswith(f"error: {tmp_path / 'broken.wav'}: ")
     assert second == f"error: {tmp_path / 'gone.wav'}: cannot be opened (No such file or directory)"
     assert last == "error: 2 of 3 files could not be classified"
+
+
+def test_command_warns_of_silence_and_survives_whatever_a_file_does(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "silent.wav", np.zeros(4000), RATE)
+    (tmp_path / "fatal.wav").write_bytes(b"no memory")
+    os.mkfifo(tmp_path / "pipe.wav")
+    predict = Predictor.predict
+
+    def predict_or_fail(predictor: Predictor, content: BinaryIO) -> Prediction:
+        if content.read(9) == b"no memory":
+            raise MemoryError("1 TiB\nis too much")
+        return predict(predictor, content)
+
+    monkeypatch.setattr(Predictor, "predict", predict_or_fail)
+    files = [tmp_path / f"{name}.wav" for name in ("fatal", "pipe", "silent")]
+    code, out, err = run(trained[1] / "models/fold-1", *files, recordings(trained)[0])
+    assert code == 1
+    assert len(out.splitlines()) == 2
+    assert err.splitlines() == [
+        f"error: {files[0]}: cannot be classified (MemoryError: 1 TiB is too much)",
+        f"error: {files[1]}: cannot be opened (a pipe where a file is needed)",
+        f"warning: {files[2]} is digital silence",
+        "error: 2 of 4 files could not be classified",
+    ]
+
+
+def test_predictions_of_a_file_and_of_its_bytes_are_equal(trained: Trained) -> None:
+    path = recordings(trained)[0]
+    predictor = Predictor([trained[1] / "models/fold-1"])
+    with path.open("rb") as file:
+        assert predictor.predict(file) == predictor.predict(path.read_bytes())
+    with pytest.raises(BadClipError, match=r"longer than 0\.01 s"):
+        predictor.predict(path.read_bytes(), longest_s=0.01)
 
 
 def test_command_writes_json_that_holds_nothing_where_nothing_worked(trained: Trained, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import ast
 import base64
 import contextlib
 import http.client
+import io
 import json
 import os
 import signal
@@ -142,6 +143,13 @@ def test_model_resamples_waveforms_of_other_rates(registered: Registered, model:
     assert found.to_numpy().tolist() == [row_of(registered.predictor, (registered.root / "tone.wav").read_bytes())]
 
 
+def hours_of_silence() -> bytes:
+    """A FLAC file of 4 kB."""
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(3_700_000, dtype=np.int16), 1000, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
 SILENCE = [0] * 900  # whole numbers, as JSON has them
 FAULTS = {
     "none": ({"audio": None}, "nothing given; give one of audio, path and waveform"),
@@ -169,7 +177,8 @@ FAULTS = {
     "nan": ({"waveform": [0.1, float("nan")], "sample_rate": 8000}, "NaN or infinite samples"),
     "null": ({"waveform": [0.1, None], "sample_rate": 8000}, "waveform is no list of numbers"),
     "text": ({"waveform": "loud", "sample_rate": 8000}, "waveform is no list of numbers"),
-    "integers": ({"waveform": [0, 12000, -3], "sample_rate": 8000}, "waveform reaches 12000, full scale is 1; divide"),
+    "integers": ({"waveform": [0, 12000, -3], "sample_rate": 8000}, "samples reach 12000, full scale is 1 (1 of"),
+    "too long": ({"audio": base64.b64encode(hours_of_silence()).decode()}, "longer than 3599."),
 }
 
 

@@ -1,15 +1,24 @@
 """Recordings to waveforms: decode, guard against bad input, trim, resample."""
 
-from adaspec.audio.decode import AUDIO_SUFFIXES, BadClipError, clip_digest, decode, read_bytes
+from adaspec.audio.decode import AUDIO_SUFFIXES, Recording, clip_digest, decode, open_regular, recording_of
+from adaspec.audio.given import recording_of_array
+from adaspec.audio.guard import LONGEST_S, BadClipError
+from adaspec.audio.quantise import Quantised, quantise
 from adaspec.audio.waveform import Waveform, resample, sounding_part, to_int16, trim_silence
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "LONGEST_S",
     "BadClipError",
+    "Quantised",
+    "Recording",
     "Waveform",
     "clip_digest",
     "decode",
-    "read_bytes",
+    "open_regular",
+    "quantise",
+    "recording_of",
+    "recording_of_array",
     "resample",
     "sounding_part",
     "to_int16",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from adaspec.audio import BadClipError, clip_digest, decode, read_bytes
+from adaspec.audio import BadClipError, clip_digest, open_regular, recording_of
 from adaspec.errors import InputError
 from adaspec.runtime.engine import run_tasks
 from adaspec.runtime.progress import ClipProgress
@@ -24,6 +24,16 @@ CHUNK = 16  # clips per task: large enough to hide the cost of a task, small eno
 N_NAMED = 5  # bad clips named in an error; the rest are counted
 
 
+class _Finding(NamedTuple):
+    """What came out of a file; `reason` is what is wrong with it, or ""."""
+
+    digest: str
+    n_samples: int
+    sample_rate: int
+    notes: tuple[str, ...]
+    reason: str
+
+
 def examine_clips(
     table: pd.DataFrame, root: Path, on_bad_clip: Choice, on_missing: Choice, n_workers: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -36,8 +46,8 @@ def examine_clips(
     root : Path
         Folder that `path` is relative to.
     on_bad_clip : {"fail", "skip"}
-        What an empty, truncated or undecodable clip, or one with NaN or infinite samples, leads to. Digital silence is
-        allowed with a warning.
+        What a clip that cannot be used leads to: empty, truncated, not audio, or with samples that no recording has.
+        Digital silence, and bytes that are not read, are allowed with a warning.
     on_missing : {"fail", "skip"}
         What a clip that is not there leads to.
     n_workers : int
@@ -63,18 +73,12 @@ def examine_clips(
         _tell_missing(table, missing, root, on_missing)
         table = table[there].reset_index(drop=True)
     chunks = [list(table["path"][i : i + CHUNK]) for i in range(0, len(table), CHUNK)]
-    findings: list[tuple[str, int, int, bool, str]] = []
+    findings: list[_Finding] = []
     with ClipProgress("reading", len(table)) as progress:
         for found in run_tasks(_examine_chunk, ((root, chunk) for chunk in chunks), n_workers):
             findings += found
             progress.advance(len(found))
-    measured = table.assign(
-        digest=[digest for digest, *_ in findings],
-        n_samples=[n_samples for _, n_samples, *_ in findings],
-        sample_rate=[rate for *_, rate, _, _ in findings],
-        silent=[silent for *_, silent, _ in findings],
-        reason=[reason for *_, reason in findings],
-    )
+    measured = table.assign(**{name: [getattr(found, name) for found in findings] for name in _Finding._fields})
     bad = measured[measured["reason"] != ""]
     if len(bad) and on_bad_clip == "fail":
         named = [f"{root / path}: {reason}" for path, reason in bad[["path", "reason"]].head(N_NAMED).to_numpy()]
@@ -86,8 +90,9 @@ def examine_clips(
     if len(bad):
         log.info("skipped %s of %s clips that cannot be used", len(bad), len(table))
     good = measured[measured["reason"] == ""]
-    for path in good.loc[good["silent"], "path"]:
-        log.warning("%s is digital silence", root / path)
+    for path, notes in good[["path", "notes"]].to_numpy():
+        for note in notes:
+            log.warning("%s %s", root / path, note)
     if good["label"].nunique() < 2:
         labels = ", ".join(sorted(good["label"].unique())) or "none"
         raise InputError(f"{len(good)} usable clips with {good['label'].nunique()} labels ({labels}); two are needed")
@@ -112,15 +117,17 @@ def _tell_missing(table: pd.DataFrame, missing: pd.DataFrame, root: Path, on_mis
     log.info("%s", told)
 
 
-def _examine_chunk(root: Path, paths: list[str]) -> list[tuple[str, int, int, bool, str]]:
-    """Digest, samples, rate, silence and what is wrong (or '') of each file."""
+def _examine_chunk(root: Path, paths: list[str]) -> list[_Finding]:
     return [_examine(root / path) for path in paths]
 
 
-def _examine(path: Path) -> tuple[str, int, int, bool, str]:
+def _examine(path: Path) -> _Finding:
     try:
-        content = read_bytes(path)
-        waveform, sample_rate = decode(content)
+        with open_regular(path) as file:
+            digest = clip_digest(file)
+            recording = recording_of(file)
+            for _ in recording.blocks():
+                pass
     except BadClipError as error:
-        return "", 0, 0, False, str(error)
-    return clip_digest(content), len(waveform), sample_rate, not waveform.any(), ""
+        return _Finding("", 0, 0, (), str(error))
+    return _Finding(digest, recording.n_samples, recording.sample_rate, tuple(recording.notes), "")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from adaspec.audio import BadClipError, clip_digest, decode, read_bytes, resample, to_int16, trim_silence
+from adaspec.audio import BadClipError, Quantised, clip_digest, open_regular, quantise, recording_of
 from adaspec.config import Config
 from adaspec.errors import InputError
 from adaspec.features.representation import Contract, Values, feature_contract, representation_of
@@ -22,6 +22,8 @@ from adaspec.runtime.progress import ClipProgress
 __all__ = ["extract"]
 
 log = logging.getLogger(__name__)
+
+N_NAMED = 5  # clips that saturate; the rest are counted
 
 
 def extract(clips: pd.DataFrame, config: Config, folder: Path, n_workers: int) -> None:
@@ -36,7 +38,7 @@ def extract(clips: pd.DataFrame, config: Config, folder: Path, n_workers: int) -
     folder : Path
         Written whole, or not at all.
     n_workers : int
-        Processes; memory is that of `features.clips_per_shard` clips at most in each.
+        Processes; memory is that of one long clip, or of short ones of 16 million samples, in each.
 
     Raises
     ------
@@ -50,29 +52,35 @@ def extract(clips: pd.DataFrame, config: Config, folder: Path, n_workers: int) -
         check_frontend(config.frontend, config.audio.sample_rate)
     n_shard = config.features.clips_per_shard
     rows = list(clips[["clip_id", "path", "digest"]].itertuples(index=False, name=None))
-    n_saturated = 0
+    saturated: list[str] = []
     with complete_folder(folder) as partial, ClipProgress("extracting", len(rows)) as progress:
         tasks = (
             (rows[start : start + n_shard], Path(config.dataset.root), contract, partial / f"{index:05d}.arrow")
             for index, start in enumerate(range(0, len(rows), n_shard))
         )
-        for n_clips, n_loud in run_tasks(_extract_shard, tasks, n_workers):
+        for n_clips, loud in run_tasks(_extract_shard, tasks, n_workers):
             progress.advance(n_clips)
-            n_saturated += n_loud
-    if n_saturated:
-        log.info("note: %s of %s clips pass full scale and saturate at 16 bit", n_saturated, len(rows))
+            saturated += loud
+    if saturated:
+        more = ", ..." if len(saturated) > N_NAMED else ""
+        log.info(
+            "note: %s of %s clips pass full scale and saturate at 16 bit: %s%s",
+            *(len(saturated), len(rows), ", ".join(saturated[:N_NAMED]), more),
+        )
 
 
-def _extract_shard(rows: list[tuple[str, str, str]], root: Path, contract: Contract, path: Path) -> tuple[int, int]:
-    """Write one shard; return the number of clips and of those that saturate."""
-    n_saturated = 0
+def _extract_shard(
+    rows: list[tuple[str, str, str]], root: Path, contract: Contract, path: Path
+) -> tuple[int, list[str]]:
+    """Write one shard; return the number of clips and the names of those that saturate."""
+    saturated: list[str] = []
 
     def waveforms() -> Iterator[tuple[str, npt.NDArray[np.int16]]]:
-        nonlocal n_saturated
         for clip_id, relative, digest in rows:
-            waveform = trim_silence(_read(root / relative, digest, contract["sample_rate"]), contract["trim_db"])
-            n_saturated += bool(np.abs(waveform).max() > 1)
-            yield clip_id, to_int16(waveform)
+            kept = _read(root / relative, digest, contract)
+            if kept.saturates:
+                saturated.append(clip_id)
+            yield clip_id, kept.samples
 
     representation = representation_of(contract)
     clips: Iterator[tuple[str, Values]] = waveforms()
@@ -83,14 +91,14 @@ def _extract_shard(rows: list[tuple[str, str, str]], root: Path, contract: Contr
         torch.set_num_threads(1)
         clips = ((clip_id, representation.encode(torch.from_numpy(waveform)).numpy()) for clip_id, waveform in clips)
     write_shard(path, contract, clips)
-    return len(rows), n_saturated
+    return len(rows), saturated
 
 
-def _read(path: Path, digest: str, sample_rate: int) -> np.ndarray:
+def _read(path: Path, digest: str, contract: Contract) -> Quantised:
     try:
-        content = read_bytes(path)
-        if clip_digest(content) != digest:
-            raise BadClipError("the file has changed since clips.csv was made")
-        return resample(*decode(content), sample_rate)
+        with open_regular(path) as file:
+            if clip_digest(file) != digest:
+                raise BadClipError("the file has changed since clips.csv was made")
+            return quantise(recording_of(file), contract["sample_rate"], contract["trim_db"])
     except BadClipError as error:
         raise InputError(f"{path}: {error}; run 'dvc repro', which reads the data set again") from None

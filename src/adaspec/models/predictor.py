@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from adaspec.audio import AUDIO_SUFFIXES, BadClipError, Waveform, decode, resample, sounding_part, to_int16
+from adaspec.audio import AUDIO_SUFFIXES, LONGEST_S, Recording, quantise, recording_of, recording_of_array
 from adaspec.errors import InputError
 from adaspec.features.representation import feature_contract, representation_of
 from adaspec.features.windows import cut, even_starts, vote
@@ -21,9 +21,6 @@ from adaspec.models.scoring import BATCH_SIZE, window_probabilities
 from adaspec.runtime.engine import torch_device
 
 __all__ = ["Prediction", "Predictor", "find_audio", "find_models"]
-
-HIGHEST_PEAK = 8.0  # of a waveform that is given: float recordings may pass +-1, by 18 dB at the very most
-SAMPLE_RATES = (1000, 1_000_000)  # Hz; a mistaken 1 Hz would be resampled to thousands of times as many samples
 
 
 @dataclass(frozen=True)
@@ -37,11 +34,17 @@ class Prediction:
         Of each label; they sum to 1.
     windows : list of dict
         `start_s` and `end_s` in the recording, and the `probabilities` of that part alone.
+    duration_s : float
+        Of the recording.
+    notes : list of str
+        What its user should know: predicates, such as "is digital silence".
     """
 
     label: str
     probabilities: dict[str, float]
     windows: list[dict[str, Any]]
+    duration_s: float
+    notes: list[str]
 
 
 class Predictor:
@@ -78,22 +81,24 @@ class Predictor:
                     f"{folder} and {folders[0]} differ in labels, audio or features; give models of one training"
                 )
 
-    def predict(self, content: bytes) -> Prediction:
+    def predict(self, content: bytes | BinaryIO, longest_s: float = LONGEST_S) -> Prediction:
         """Classify one recording.
 
         Parameters
         ----------
-        content : bytes
-            A whole audio file, of any sample rate, number of channels and length.
+        content : bytes or binary file
+            A whole audio file, of any sample rate and number of channels; a file is read block by block.
+        longest_s : float
+            Longest duration that is taken, in seconds.
 
         Raises
         ------
         BadClipError
             It cannot be used as audio.
         """
-        return self._classify(*decode(content))
+        return self._classify(recording_of(content, longest_s))
 
-    def predict_waveform(self, waveform: npt.ArrayLike, sample_rate: int) -> Prediction:
+    def predict_waveform(self, waveform: npt.ArrayLike, sample_rate: int, longest_s: float = LONGEST_S) -> Prediction:
         """Classify one recording that is decoded already.
 
         Parameters
@@ -102,64 +107,44 @@ class Predictor:
             One channel, +-1.
         sample_rate : int
             In Hz; any that recordings have, 1000 to 1000000.
+        longest_s : float
+            Longest duration that is taken, in seconds.
 
         Raises
         ------
         BadClipError
             It cannot be used as audio.
         """
-        return self._classify(_checked(waveform), _checked_rate(sample_rate))
+        return self._classify(recording_of_array(waveform, sample_rate, longest_s))
 
-    def _classify(self, waveform: Waveform, sample_rate: int) -> Prediction:
+    def _classify(self, recording: Recording) -> Prediction:
         rate = self.contract["sample_rate"]
-        resampled = resample(waveform, sample_rate, rate)
-        part = sounding_part(resampled, self.contract["trim_db"])
-        # What the feature store would hold.
-        stored = self.representation.encode(torch.from_numpy(to_int16(resampled[part])))
+        kept = quantise(recording, rate, self.contract["trim_db"])
+        stored = self.representation.encode(torch.from_numpy(kept.samples))  # what the feature store would hold
         n_window = self.representation.length(self.models[0].n_samples)
         starts = even_starts(len(stored), n_window, self.overlap)
-        cuts = [cut(stored, begin, n_window, self.window.pad, self.representation) for begin in starts]
-        batches = torch.split(torch.stack(cuts), BATCH_SIZE)
-        of_models = [window_probabilities(model, batches, self.representation) for model in self.models]
+
+        def batches() -> Iterator[torch.Tensor]:
+            for first in range(0, len(starts), BATCH_SIZE):
+                some = starts[first : first + BATCH_SIZE]
+                pad, how = self.window.pad, self.representation
+                yield torch.stack([cut(stored, begin, n_window, pad, how) for begin in some])
+
+        of_models = [window_probabilities(model, batches(), self.representation) for model in self.models]
         probabilities = torch.stack(of_models).mean(dim=0)
         voted = vote(probabilities, torch.zeros(len(starts), dtype=torch.int64), 1, self.vote)[0]
         shown = []
-        step_s, length_s = self.representation.samples_per_step / rate, len(resampled) / rate
+        step_s, length_s = self.representation.samples_per_step / rate, kept.n_samples / rate
         for begin, row in zip(starts, probabilities, strict=True):
-            start_s = part.start / rate + begin * step_s
+            start_s = kept.start / rate + begin * step_s
             end_s = min(start_s + n_window * step_s, length_s)
             shown.append({"start_s": round(start_s, 3), "end_s": round(end_s, 3), "probabilities": self._named(row)})
-        return Prediction(self.labels[int(voted.argmax())], self._named(voted), shown)
+        duration_s = recording.n_samples / recording.sample_rate
+        return Prediction(self.labels[int(voted.argmax())], self._named(voted), shown, duration_s, recording.notes)
 
     def _named(self, probabilities: torch.Tensor) -> dict[str, float]:
         values: npt.NDArray[np.float32] = probabilities.numpy()
         return {label: round(float(value), 6) for label, value in zip(self.labels, values, strict=True)}
-
-
-def _checked(waveform: npt.ArrayLike) -> Waveform:
-    """One channel of finite samples in +-1, as `decode` returns them."""
-    try:
-        samples = np.asarray(waveform)
-    except ValueError:
-        raise BadClipError("waveform holds lists of different lengths; give one channel") from None
-    if samples.ndim > 1:
-        raise BadClipError(f"waveform has {samples.ndim} dimensions; give one channel, such as the mean over channels")
-    if samples.size == 0:
-        raise BadClipError("no samples")
-    if samples.ndim == 0 or samples.dtype.kind not in "iuf":
-        raise BadClipError("waveform is no list of numbers")
-    if not np.isfinite(samples).all():
-        raise BadClipError("NaN or infinite samples")
-    peak = float(np.abs(samples.astype(np.float64)).max())
-    if peak > HIGHEST_PEAK:
-        raise BadClipError(f"waveform reaches {peak:g}, full scale is 1; divide integer samples by theirs")
-    return np.ascontiguousarray(samples, dtype=np.float32)
-
-
-def _checked_rate(sample_rate: int) -> int:
-    if not SAMPLE_RATES[0] <= sample_rate <= SAMPLE_RATES[1]:
-        raise BadClipError(f"sample_rate={sample_rate} Hz is not within {SAMPLE_RATES[0]} and {SAMPLE_RATES[1]} Hz")
-    return sample_rate
 
 
 def find_models(folder: Path) -> list[Path]:

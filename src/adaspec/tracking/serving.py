@@ -9,20 +9,24 @@ import base64
 import binascii
 import importlib.metadata
 import json
+import logging
 import math
 import numbers
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pandas as pd
 
-from adaspec.audio import BadClipError, read_bytes
+from adaspec.audio import BadClipError, open_regular
 from adaspec.errors import InputError
 from adaspec.models.predictor import Prediction, Predictor, find_models
 from adaspec.models.saved import read_description
 
 __all__ = ["EXAMPLE", "INPUTS", "REQUIREMENTS", "ServedModel", "requirements", "signature"]
+
+log = logging.getLogger(__name__)
 
 INPUTS = ("audio", "path", "waveform")  # a row gives one of them
 # MLflow's types, all optional. With its `binary`, `array`, `long` and `double` it would refuse requests whose rows give
@@ -30,6 +34,7 @@ INPUTS = ("audio", "path", "waveform")  # a row gives one of them
 COLUMN_TYPES = {"audio": "string", "path": "string", "waveform": "any", "sample_rate": "any"}
 EXAMPLE = {"path": "/data/recording.wav"}
 # What classifying imports, of what pyproject.toml lists; MLflow adds itself.
+LONGEST_REQUEST_S = 3600.0  # of all its recordings together: a request of some kB may hold days of silence
 REQUIREMENTS = (
     *("joblib", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "safetensors", "scipy", "soundfile", "soxr"),
     *("filelock", "timm", "torch", "torchaudio"),
@@ -83,32 +88,37 @@ class ServedModel:
         Raises
         ------
         MlflowException
-            A row cannot be classified; it is named, counted from 0.
+            A row cannot be classified, or lies beyond the hour that all together may last; it is named, counted from 0.
         """
         if not set(INPUTS) & set(recordings.columns):
             raise _bad_request("no recordings: each row needs audio, path or waveform")
-        rows = []
+        rows, left_s = [], LONGEST_REQUEST_S
         for position, row in enumerate(recordings.to_dict("records")):
+            cells = {str(name): cell for name, cell in row.items() if not _is_missing(cell)}
             try:
-                prediction = self._classify({str(name): cell for name, cell in row.items() if not _is_missing(cell)})
+                prediction = self._classify(cells, left_s)
             except (BadClipError, RowError) as error:
                 raise _bad_request(f"row {position}: {error}") from None
+            left_s = max(0.0, left_s - prediction.duration_s)
+            for note in prediction.notes:
+                log.warning("row %s %s", position, note)
             rows.append([prediction.label, *prediction.probabilities.values()])
         columns = ["label", *(f"score_{label}" for label in self.predictor.labels)]
         return pd.DataFrame(rows, columns=columns, index=recordings.index)
 
-    def _classify(self, row: dict[str, Any]) -> Prediction:
+    def _classify(self, row: dict[str, Any], longest_s: float) -> Prediction:
         given = [name for name in INPUTS if name in row]
         if len(given) != 1:
             raise RowError(f"{' and '.join(given) or 'nothing'} given; give one of audio, path and waveform")
         if given == ["waveform"]:
-            return self.predictor.predict_waveform(row["waveform"], _hertz(row.get("sample_rate")))
+            return self.predictor.predict_waveform(row["waveform"], _hertz(row.get("sample_rate")), longest_s)
         if "sample_rate" in row:
             raise RowError(f"sample_rate belongs to waveform; the file in {given[0]} has its own")
         if given == ["audio"]:
-            return self.predictor.predict(_bytes(row["audio"]))
+            return self.predictor.predict(_bytes(row["audio"]), longest_s)
         try:
-            return self.predictor.predict(_file(row["path"]))
+            with _file(row["path"]) as file:
+                return self.predictor.predict(file, longest_s)
         except (BadClipError, RowError) as error:
             raise RowError(f"path={row['path']}: {error}") from None
 
@@ -143,11 +153,10 @@ def _bytes(audio: object) -> bytes:
         raise RowError(f"audio is no base64 text ({error}); give a whole audio file as such") from None
 
 
-def _file(path: object) -> bytes:
-    # Regular files only: a device or a pipe may never end.
+def _file(path: object) -> AbstractContextManager[BinaryIO]:
     if not isinstance(path, str | os.PathLike) or not os.path.isfile(path):
         raise RowError("no file here, where the model runs")
-    return read_bytes(Path(path))
+    return open_regular(Path(path))
 
 
 def _load_pyfunc(data_path: str, model_config: dict[str, Any] | None = None) -> ServedModel:
