@@ -12,7 +12,7 @@ from adaspec.config.resolve import resolve
 from adaspec.evaluation.evaluate import evaluate as evaluate_folds
 from adaspec.experiments.repository import commit
 from adaspec.models.history import read_history
-from adaspec.runtime.console import stage_command
+from adaspec.runtime.console import show, stage_command
 from adaspec.runtime.workspace import lock_file, only_one, repository_root
 from adaspec.tables import read_asv_scores, read_clips, read_folds
 from adaspec.tracking import TRACKERS
@@ -26,7 +26,7 @@ def evaluate(
     config = resolve(load_config(Path("params.yaml")), clips)
     evaluation = evaluate_folds(clips, folds, config, features, models, asv_scores)
     written = evaluation.write(metrics)
-    print("\n".join(evaluation.lines()))
+    show("\n".join(evaluation.lines()))
 
     root, learned, digest = repository_root(), evaluation.learned, training_digest(config, clips, folds)
     with only_one(lock_file(root, digest)):

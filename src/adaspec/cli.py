@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import adaspec
-from adaspec.runtime.console import command_line
+from adaspec.runtime.console import command_line, show, show_command
 from adaspec.runtime.table import TableForm
 
 __all__ = ["app"]
@@ -89,10 +89,10 @@ def recipe(
                 raise InputError("--root and -S are for a recipe; name one, or list them all with 'adaspec recipe'")
             rows = describe_recipes()
             width = max(len(known) for known, _ in rows)
-            typer.echo("\n".join(f"{known:{width}}  {line}" for known, line in rows))
+            show("\n".join(f"{known:{width}}  {line}" for known, line in rows))
             return
         knobs, _ = read_recipe(name, root, settings or [])
-        typer.echo(recipe_command(knobs))
+        show_command(recipe_command(knobs))
         _tell_leftovers(knobs)
 
 
@@ -127,8 +127,8 @@ def ablation(
         planned = plan(recipe, root, settings or [])
         _tell_leftovers(planned[0].knobs)
         run_missing(planned, jobs)
-        typer.echo(report(planned, out))
-        typer.echo(f"\ntable and figures: {out}")
+        show(report(planned, out))
+        show(f"\ntable and figures: {out}")
 
 
 @app.command()
@@ -147,7 +147,7 @@ def tune(
     with command_line():
         from adaspec.experiments.tuning import tune as tune_knobs
 
-        typer.echo(tune_knobs(trials, study, storage))
+        show(tune_knobs(trials, study, storage))
 
 
 @app.command()
@@ -171,7 +171,7 @@ def compare(
         if len(settings) < 2:
             raise InputError(f"there is nothing to compare {settings[0]} with; name a baseline and another setting")
         compared = compare_settings([read_setting(setting) for setting in settings])
-        typer.echo(format_table(compared, markdown=markdown))
+        show(format_table(compared, markdown=markdown))
 
 
 @app.command()
@@ -222,7 +222,7 @@ def export(
     from adaspec.models.export import export_onnx
 
     with command_line():
-        typer.echo(export_onnx(model, onnx))
+        show(export_onnx(model, onnx))
 
 
 @app.command()
@@ -266,7 +266,7 @@ def score(
             report = speaker_aware.report(scores, *chosen, n_bootstrap)
         else:
             report = text.report(scores, asv_scores, threshold_from, n_bootstrap)
-        typer.echo(json.dumps(report.json(), indent=1) if as_json else report.text(form))
+        show(json.dumps(report.json(), indent=1) if as_json else report.text(form))
 
 
 @app.command()
@@ -279,4 +279,4 @@ def fetch(
     from adaspec.datasets.fetch import fetch as fetch_dataset
 
     with command_line():
-        typer.echo(fetch_dataset(dataset, to, url))
+        show(fetch_dataset(dataset, to, url))

@@ -11,7 +11,21 @@ __all__ = ["InputError", "SettingError"]
 
 
 class InputError(ValueError):
-    """Input that cannot be used: says what, where, what was got, what is allowed and what to do."""
+    """Input that cannot be used: says what, where, what was got, what is allowed and what to do.
+
+    Parameters
+    ----------
+    problems : str
+        One, or several that are found together, a line each.
+    """
+
+    def __str__(self) -> str:
+        return "\n       ".join(self.problems)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, a line each."""
+        return tuple(map(str, self.args))
 
 
 class SettingError(InputError):
@@ -29,5 +43,7 @@ class SettingError(InputError):
         super().__init__(setting, reason)  # as they were given: a worker's error is made anew from them
         self.setting, self.reason = setting, reason
 
-    def __str__(self) -> str:
-        return f"{self.setting}{self.reason}"
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, in one line."""
+        return (f"{self.setting}{self.reason}",)

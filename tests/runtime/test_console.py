@@ -1,3 +1,4 @@
+import io
 import logging
 import subprocess
 import sys
@@ -5,7 +6,7 @@ import sys
 import pytest
 
 from adaspec.errors import InputError, SettingError
-from adaspec.runtime.console import command_line, configure_logging
+from adaspec.runtime.console import command_line, configure_logging, show, show_command
 
 log = logging.getLogger("adaspec.somewhere")
 
@@ -72,3 +73,33 @@ def test_a_setting_error_begins_with_the_setting() -> None:
     assert (error.setting, error.reason[:6]) == ("win_length", "=2048 ")
     assert isinstance(error, InputError)
     assert issubclass(InputError, ValueError)
+
+
+def test_messages_show_what_a_name_hides(capsys: pytest.CaptureFixture[str]) -> None:
+    # Not logged: what pytest records of half a pair cannot be sent between its processes.
+    hidden = ("a\x1b[2J\nerror: b\udce9.wav", 2)
+    record = logging.makeLogRecord({"levelno": logging.WARNING, "msg": "%s is %.1f s\n  long", "args": hidden})
+    record.levelname = "WARNING"
+    handler, *_ = logging.getLogger("adaspec").handlers  # the others are of pytest
+    assert handler.format(record) == "warning: a\\x1b[2J\\nerror: b\\xe9.wav is 2.0 s\n  long"
+    with pytest.raises(SystemExit), command_line():
+        raise InputError("caf\u200b.csv\r line 3")
+    assert capsys.readouterr().err == "error: caf\\u200b.csv\\r line 3\n"
+
+
+def test_problems_that_are_found_together_have_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), command_line():
+        raise InputError("a: one\n", "b: two")
+    assert capsys.readouterr().err == "error: a: one\\n\n       b: two\n"
+
+
+def test_results_are_printed_in_any_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    with command_line():
+        show("name   é\nb\x1b  0.5")
+        show_command("dvc repro")
+    stream.flush()
+    assert stream.buffer.getvalue() == b"name   \\xe9\nb\\x1b  0.5\ndvc repro\n"
+    with pytest.raises(InputError, match=r"cannot be printed as ascii: .*; set PYTHONUTF8=1"):
+        show_command("dvc exp run -S dataset.root=/é")

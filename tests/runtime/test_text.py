@@ -1,6 +1,6 @@
 import pytest
 
-from adaspec.runtime.text import did_you_mean, is_printable, one_line
+from adaspec.runtime.text import did_you_mean, is_printable, one_line, visible
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,34 @@ def test_one_line_joins_lines_and_is_cut() -> None:
 
 @pytest.mark.parametrize(
     ("text", "printable"),
-    [("", True), ('ümlaut 犬, "x"', True), ("a\nb", False), ("a\tb", False), ("\x1b[31m", False), ("caf\udce9", False)],
+    [
+        ("", True),
+        ('ümlaut 犬, "x"', True),
+        ("a\nb", False),
+        ("a\tb", False),
+        ("\x1b[31m", False),
+        ("a\x85b", False),
+        ("a\u2028b", False),
+        ("a\u200bb", True),
+        ("caf\udce9", False),
+    ],
 )
 def test_is_printable_refuses_control_characters_and_undecoded_bytes(text: str, printable: bool) -> None:
     assert is_printable(text) is printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ümlaut 犬 🎵", "ümlaut 犬 🎵"),
+        ("a\x1b[31m\x00\r\n\t\x7f", r"a\x1b[31m\x00\r\n\t\x7f"),
+        ("caf\udce9.wav", r"caf\xe9.wav"),
+        ("\x85\x9b\u2028\u2029", r"\x85\x9b\u2028\u2029"),
+        ("a\u200b\ufeff\u202e\U000e0041", r"a\u200b\ufeff\u202e\U000e0041"),
+        ("\ud800", r"\ud800"),
+        (r"back\slash", r"back\slash"),
+    ],
+)
+def test_visible_escapes_what_would_not_show(text: str, shown: str) -> None:
+    assert visible(text) == shown
+    assert visible(text).isprintable()

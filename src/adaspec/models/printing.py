@@ -1,15 +1,21 @@
-"""Predictions on the terminal: a table, JSON or CSV, a recording at a time."""
+"""Predictions on the terminal: a table, JSON or CSV, a recording at a time, whatever the names and the encoding.
+
+A path is printed with an escape for each byte that is not UTF-8, such as caf\\xe9.wav; in a table and in CSV also for
+each character that would not show. JSON has escapes of its own for these.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from adaspec.models.predictor import Prediction
+from adaspec.runtime.text import visible
 
 __all__ = ["Writer"]
 
@@ -33,7 +39,7 @@ class Writer:
     def __enter__(self) -> Self:
         if self.form == "csv":
             times = ["start_s", "end_s"] if self.windows else []
-            self.csv.writerow(["path", *times, "label", *(f"score_{label}" for label in self.labels)])
+            self.csv.writerow(["path", *times, "label", *(f"score_{visible(label)}" for label in self.labels)])
         return self
 
     def __exit__(
@@ -45,15 +51,16 @@ class Writer:
     def write(self, path: Path, prediction: Prediction) -> None:
         """Print one recording's prediction."""
         if self.form == "json":
-            content: dict[str, Any] = {"path": str(path), "label": prediction.label}
+            decoded = os.fsencode(path).decode("utf-8", "backslashreplace")  # half a pair is no valid JSON
+            content: dict[str, Any] = {"path": decoded, "label": prediction.label}
             content["probabilities"] = prediction.probabilities
             if self.windows:
                 content["windows"] = prediction.windows
-            print("," if self.n_written else "[", json.dumps(content, ensure_ascii=False), sep="\n", end="")
+            print("," if self.n_written else "[", _json(content), sep="\n", end="")
         elif self.form == "csv":
             self._write_rows(path, prediction)
         else:
-            print(f"{path}  {_best(prediction.probabilities)}")
+            print(f"{visible(str(path))}  {_best(prediction.probabilities)}")
             for window in prediction.windows if self.windows else []:
                 print(f"  {window['start_s']:8.2f} to {window['end_s']:8.2f} s  {_best(window['probabilities'])}")
         sys.stdout.flush()
@@ -65,10 +72,17 @@ class Writer:
             times = [part["start_s"], part["end_s"]] if self.windows else []
             scores = part["probabilities"]
             label = max(scores, key=scores.__getitem__) if self.windows else prediction.label
-            self.csv.writerow([path, *times, label, *(scores[name] for name in self.labels)])
+            self.csv.writerow([visible(str(path)), *times, visible(label), *(scores[name] for name in self.labels)])
 
 
 def _best(probabilities: dict[str, float]) -> str:
     """The three most probable labels."""
     ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:3]
-    return "  ".join(f"{label} {value:.3f}" for label, value in ranked)
+    return "  ".join(f"{visible(label)} {value:.3f}" for label, value in ranked)
+
+
+def _json(content: Any) -> str:
+    """JSON of ASCII where the terminal has no Unicode, else with escapes for what would not show."""
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    text = json.dumps(content, ensure_ascii=not unicode)
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)

@@ -1,8 +1,14 @@
-"""Messages on the terminal: what a command tells goes to stderr through `logging`, its result to stdout."""
+"""What a command tells goes to stderr through `logging`, its result to stdout; neither fails for what is in a name.
+
+Names of files, labels and models come from anywhere. So what is filled into a message is shown with escapes for what
+would not show, and what the terminal's encoding lacks is escaped too.
+"""
 
 from __future__ import annotations
 
+import copy
 import errno
+import io
 import logging
 import os
 import signal
@@ -10,15 +16,17 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from numbers import Number
 from types import FrameType
 from typing import TextIO
 
 from adaspec.errors import InputError
-from adaspec.runtime.text import one_line
+from adaspec.runtime.text import one_line, visible
 from adaspec.runtime.watchdog import end_with_parent
 
-__all__ = ["command_line", "configure_logging", "explain_os_error", "stage_command"]
+__all__ = ["command_line", "configure_logging", "explain_os_error", "show", "show_command", "stage_command"]
 
+LONGEST = 4000  # characters that are filled into a message: a path's most
 INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 REMEDIES = {
     errno.ENOSPC: "free some space there",
@@ -43,10 +51,15 @@ class _Stderr(logging.StreamHandler[TextIO]):
 
 
 class _Formatter(logging.Formatter):
-    """News as they are; in front of anything worse its level."""
+    """News as they are; in front of anything worse its level. What is filled in is made visible."""
 
     def format(self, record: logging.LogRecord) -> str:
-        message = super().format(record)
+        shown = copy.copy(record)
+        if isinstance(record.args, tuple):
+            shown.args = tuple(
+                each if isinstance(each, Number) else visible(str(each))[:LONGEST] for each in record.args
+            )
+        message = super().format(shown)
         return message if record.levelno <= logging.INFO else f"{record.levelname.lower()}: {message}"
 
 
@@ -65,15 +78,18 @@ def configure_logging() -> None:
 def command_line() -> Iterator[None]:
     """Surround what a command does: messages are shown, and what ends it early is told in one line.
 
-    An `InputError` or `OSError` gives exit code 1, Ctrl-C and SIGTERM 130.
+    An `InputError` or `OSError` gives exit code 1, Ctrl-C and SIGTERM 130. What is printed and is not in the terminal's
+    encoding is escaped, rather than an error.
     """
     configure_logging()
     log = logging.getLogger(__name__)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # stderr does so anyway
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with _interrupted_by_sigterm():
             yield
     except InputError as error:
-        log.error("%s", error)
+        log.error("\n       ".join("%s" for _ in error.problems), *error.problems)
         raise SystemExit(1) from None
     except BrokenPipeError:  # whoever reads what is printed has enough
         raise
@@ -116,3 +132,24 @@ def _interrupted_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+def show(text: str) -> None:
+    """Print a result for the eye, with escapes for what would not show in a line of it."""
+    print("\n".join(map(visible, text.split("\n"))))
+
+
+def show_command(command: str) -> None:
+    """Print a command that a shell is to run, as it is.
+
+    Raises
+    ------
+    InputError
+        The terminal's encoding lacks a character, so that another command would be run.
+    """
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        command.encode(encoding)
+    except UnicodeEncodeError:
+        raise InputError(f"the command cannot be printed as {encoding}: {command!a}; set PYTHONUTF8=1") from None
+    print(command)
