@@ -97,5 +97,5 @@ def test_file_names_that_a_table_cannot_hold_are_refused(tmp_path: Path, name: b
         (tmp_path / label / "fine.wav").touch()
     (tmp_path / "a" / os.fsdecode(name)).touch()
     config = DatasetConfig(name="folder", root=str(tmp_path), variant=None, on_bad_clip="fail", on_missing="fail")
-    with pytest.raises(InputError, match="control character or a byte that is not UTF-8; rename it"):
+    with pytest.raises(InputError, match="control character, an end of a line or a byte that is not UTF-8; rename it"):
         read_dataset(config)

@@ -9,6 +9,7 @@ import pandas as pd
 from adaspec.config import DatasetConfig
 from adaspec.datasets import asvspoof2019_la, esc50, folder, gtzan, manifest, synthetic
 from adaspec.datasets.contract import Dataset, Source
+from adaspec.datasets.labels import check_labels
 from adaspec.errors import InputError
 from adaspec.runtime.text import did_you_mean, is_printable
 from adaspec.tables.score_files import ASV_COLUMNS
@@ -56,7 +57,8 @@ def read_dataset(config: DatasetConfig) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The data set or its variant is unknown, or the folder is not laid out as the data set's module expects.
+        The data set or its variant is unknown, the folder is not laid out as the data set's module expects, or the
+        labels cannot be meant.
     """
     check_dataset(config)
     table = DATASETS[config.name].read(Path(config.root), config)
@@ -64,9 +66,10 @@ def read_dataset(config: DatasetConfig) -> pd.DataFrame:
         strange = table[~table[column].map(is_printable)]
         if len(strange):
             raise InputError(
-                f"{column}={strange[column].iloc[0]!a} in {config.root} holds a control character or a byte that is "
-                "not UTF-8; rename it"
+                f"{column}={strange[column].iloc[0]!a} in {config.root} holds a control character, an end of a line or "
+                "a byte that is not UTF-8; rename it"
             )
+    check_labels(table["label"], config.root)
     table = table.assign(group=table["group"].where(table["group"] != "", table["path"]))
     return table.sort_values("path", ignore_index=True)
 

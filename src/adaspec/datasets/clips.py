@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from adaspec.audio import BadClipError, clip_digest, open_regular, recording_of
+from adaspec.datasets.labels import check_copies
 from adaspec.errors import InputError
 from adaspec.runtime.engine import run_tasks
 from adaspec.runtime.progress import ClipProgress
@@ -64,10 +66,10 @@ def examine_clips(
     ------
     InputError
         A clip is bad and `on_bad_clip` is "fail", or missing and `on_missing` is "fail"; or no good one is left, or
-        only one label.
+        only one label, or a label has only copies of other labels' clips.
     """
     added = [column for column in table if column not in CLIP_COLUMNS]
-    there = np.array([(root / path).exists() for path in table["path"]], dtype=bool)
+    there = np.array([os.path.exists(root / path) for path in table["path"]], dtype=bool)
     missing = table[~there]
     if len(missing):
         _tell_missing(table, missing, root, on_missing)
@@ -96,6 +98,7 @@ def examine_clips(
     if good["label"].nunique() < 2:
         labels = ", ".join(sorted(good["label"].unique())) or "none"
         raise InputError(f"{len(good)} usable clips with {good['label'].nunique()} labels ({labels}); two are needed")
+    check_copies(good, root)
     clip_id = good["path"].str.replace(r"\.[^./]*$", "", regex=True)
     if clip_id.duplicated().any():  # files that differ in their suffix only
         clip_id = good["path"]

@@ -21,6 +21,7 @@ import pandas as pd
 
 from adaspec.config import DatasetConfig
 from adaspec.datasets.contract import Dataset
+from adaspec.datasets.passed_over import PassedOver
 from adaspec.errors import InputError
 from adaspec.tables import SUBSETS
 
@@ -48,9 +49,13 @@ def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
     parts = zip(SUBSETS, (filtered_train, filtered_valid, filtered_test), strict=True)
     subset = {name: part for part, names in parts for name in names}
     first: dict[str, Path] = {}
-    rows = []
+    rows, passed_over = [], PassedOver(folder)
     for path in sorted(path for genre in GENRES for path in (folder / genre).glob("*")):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+        if path.name.startswith("."):
+            continue
+        is_audio = path.suffix.lower() in SUFFIXES
+        passed_over.count(path.parent.name, path, read=is_audio)
+        if not is_audio:
             continue
         name = path.stem
         if not NAME.fullmatch(name) or not name.startswith(f"{path.parent.name}."):
@@ -59,6 +64,7 @@ def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
             raise InputError(f"{path} and {first[name].name} are the same excerpt; keep one of the two")
         first[name] = path
         rows.append((path.relative_to(root).as_posix(), path.parent.name, subset.get(name, "")))
+    passed_over.tell([genre for genre in GENRES if (folder / genre).is_dir()])
     if not rows:
         raise InputError(f"{folder} holds no excerpts; expected files such as {folder}/blues/blues.00000.au")
     return pd.DataFrame(rows, columns=["path", "label", "subset"]).assign(group="", fold="")
