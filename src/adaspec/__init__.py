@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from adaspec.runtime.environment import check_stage_environment
+
 if TYPE_CHECKING:
     from adaspec.models.saved import load
 
 __all__ = ["__version__", "load"]
 
 __version__ = "0.3.0"
+
+check_stage_environment()
 
 
 def __getattr__(name: str) -> Any:

@@ -109,3 +109,23 @@ def test_resolve_changes_nothing_but_nulls(open_params: dict[str, Any]) -> None:
 def test_resolve_refuses_a_rate_that_no_setting_could_name(open_params: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"audio\.sample_rate is null, and the clips have 500 Hz: "):
         resolve(Config.model_validate(open_params), clips(sample_rate=500))
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        (["train", "dev"], "these are dev and train only, without eval"),
+        (["dev", "eval"], "these are dev and eval only, without train"),
+        (["dev", "dev"], "these are dev only, without train and eval"),
+    ],
+)
+def test_resolve_says_that_null_took_parts_that_are_incomplete(
+    open_params: dict[str, Any], parts: list[str], told: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        resolve(Config.model_validate(open_params), clips(len(parts), subset=parts))
+    assert str(caught.value).startswith("params.yaml split.scheme is null, which takes the parts that the data set ")
+    assert told in str(caught.value)
+    assert "or set split.scheme=group_kfold" in str(caught.value)
+    open_params["split"]["scheme"] = "group_kfold"
+    assert resolve(Config.model_validate(open_params), clips(len(parts), subset=parts)).split.scheme == "group_kfold"

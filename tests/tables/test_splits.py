@@ -276,9 +276,7 @@ def test_official_validation_is_carved_where_no_dev_is_given() -> None:
 )
 def test_official_names_a_missing_subset(present: list[str], absent: str) -> None:
     table = clips(["dog", "cat"] * 8, subset=[present[0]] * 8 + [present[1]] * 8)
-    with pytest.raises(
-        InputError, match=rf"^split.scheme=official .* needs clips of subset={absent}, and there are none"
-    ):
+    with pytest.raises(InputError, match=rf"^split.scheme=official needs clips of subset={absent}, and there are none"):
         make_folds(table, config(scheme="official"), 1)
 
 

@@ -71,9 +71,23 @@ def _resolve_window(window: WindowConfig, clips: pd.DataFrame) -> WindowConfig:
 
 
 def resolve_split(split: SplitConfig, clips: pd.DataFrame) -> SplitConfig:
-    """Take the folds that the data set brings, its official parts, or else folds of whole groups."""
+    """Take the folds that the data set brings, its official parts, or else folds of whole groups.
+
+    Raises
+    ------
+    InputError
+        Every clip has a part, but nothing is to be trained, or tested, on.
+    """
     if split.scheme is not None:
         return split
     brought = (("predefined", "fold"), ("official", "subset"))
-    named = [scheme for scheme, column in brought if (clips[column] != "").all()]
-    return split.model_copy(update={"scheme": named[0] if named else "group_kfold"})
+    scheme = next((scheme for scheme, column in brought if (clips[column] != "").all()), "group_kfold")
+    parts = sorted(clips["subset"].unique())
+    absent = [part for part in ("train", "eval") if part not in parts]
+    if scheme == "official" and absent:
+        raise InputError(
+            f"params.yaml split.scheme is null, which takes the parts that the data set names, but these are "
+            f"{' and '.join(parts)} only, without {' and '.join(absent)}; add such clips, or set "
+            "split.scheme=group_kfold, which makes folds of all clips"
+        )
+    return split.model_copy(update={"scheme": scheme})

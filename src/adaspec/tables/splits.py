@@ -106,8 +106,7 @@ def _official_part(clips: pd.DataFrame, subset: str, scheme: str) -> pd.Series:
     part = clips["subset"] == subset
     if not part.any():
         raise InputError(
-            f"split.scheme={scheme} (as params.yaml says, or what null stands for here) needs clips of "
-            f"subset={subset}, and there are none; set split.scheme=group_kfold"
+            f"split.scheme={scheme} needs clips of subset={subset}, and there are none; set split.scheme=group_kfold"
         )
     return part
 

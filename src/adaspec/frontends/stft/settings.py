@@ -80,7 +80,7 @@ def _frequency_problems(s: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if s["f_max"] > half:
         yield "f_max", f" exceeds half of the sample rate, {half} Hz; lower it or set it to null"
     if not 0 <= s["f_min"] < s["f_max"]:
-        yield "f_min", f" must be at least 0 and below f_max={s['f_max']} (in Hz)"
+        yield "f_min", f" must be at least 0 and below the highest frequency, {s['f_max']} Hz"
     if s["mel_scale"] == "log" and s["f_min"] == 0:
         yield "f_min", " must be above 0 Hz on the scale log"
     if s["mel_smooth"] < 1:

@@ -1,0 +1,32 @@
+"""Whether this Python is the one that the pipeline's packages were installed for."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+__all__ = ["check_stage_environment"]
+
+OLDEST = (3, 11)
+NEEDED = ("numpy", "pandas", "pydantic", "torch", "yaml")
+
+
+def check_stage_environment() -> None:
+    """End a stage of the pipeline with one line where it was started by another Python.
+
+    DVC starts what the shell calls `python`, which need not be the one that DVC itself runs on: with `.venv/bin/dvc
+    repro` it is the system's. The line comes before the stage's first import, which would fail.
+    """
+    stage = getattr(sys.modules["__main__"], "__file__", None)
+    root = Path(__file__).resolve().parents[3]
+    if stage is None or Path(stage).resolve().parent != root / "stages":
+        return
+    lacks = [name for name in NEEDED if find_spec(name) is None]
+    if lacks or sys.version_info < OLDEST:
+        version = ".".join(map(str, sys.version_info[:2]))
+        what = f"lacks {', '.join(lacks)}" if lacks else f"is older than {'.'.join(map(str, OLDEST))}"
+        raise SystemExit(
+            f"error: {sys.executable} (Python {version}) {what}; activate the environment of the project first: "
+            ". .venv/bin/activate"
+        )
