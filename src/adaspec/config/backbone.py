@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from adaspec.config.renamed import renamed
-from adaspec.config.types import Fraction, Section, Switch
+from adaspec.config.types import Fraction, Section, Switch, Text
 
 __all__ = ["AstConfig", "BackboneConfig", "ResnetConfig", "TimmConfig"]
 
@@ -47,7 +47,7 @@ class TimmConfig(Section):
 
     pretrained: Switch
     """Start from weights of timm's hub, or of `weights`."""
-    weights: str | None
+    weights: Text | None
     """The absolute path of a .safetensors file in place of the hub's."""
     freeze: Switch
     """Train the head and the first convolution only."""
@@ -63,7 +63,7 @@ class TimmConfig(Section):
 class BackboneConfig(Section):
     """Spectrogram to logits."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Text
     """cnn (two layers), resnet (small), resnet18, ast, or timm:NAME, such as timm:resnet18."""
     head: Literal["linear", "one_class"]
     """one_class: for anti-spoofing, with train.loss.name: oc_softmax."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from adaspec.config.types import Real, Section, Seed, Switch
+from adaspec.config.types import Real, Section, Seed, Switch, Text
 
 __all__ = [
     "HIGHEST_RATE",
@@ -26,11 +26,11 @@ HIGHEST_RATE = 384_000  # Hz
 class DatasetConfig(Section):
     """Which recordings, and where they lie."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Text
     """The embedded data set (synthetic), a public one such as esc50, or your own: folder or manifest."""
-    root: Annotated[str, Field(min_length=1)]
+    root: Text
     """Folder of the recordings. Your own data: an absolute path, anywhere on the disk."""
-    variant: str | None
+    variant: Text | None
     """A smaller edition of the data set, such as esc10 of esc50; null = all of it."""
     on_bad_clip: Literal["fail", "skip"]
     """What a file leads to that cannot be used; `skip` lists it in data/skipped.csv."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from adaspec.config.types import Count, NonNegative, Positive, Real, Section, Switch
+from adaspec.config.types import Count, NonNegative, Positive, Real, Section, Switch, Text
 
 __all__ = ["CompressionConfig", "FbankConfig", "FrontendConfig", "KernelsConfig", "MelConfig", "PcenConfig"]
 
@@ -123,7 +123,7 @@ class FrontendConfig(Section):
     """Length of the window, samples; null = n_fft."""
     hop_length: Count
     """Distance of frames, samples."""
-    window: str | tuple[str | float, ...]
+    window: Text | Annotated[tuple[Text | Real, ...], Field(min_length=1, max_length=8)]
     """Any of scipy.signal.get_window; with a parameter as a list: [kaiser, 14.0]."""
     center: Switch
     """Frame i lies around sample i * hop_length, ends reflected; false = frames lie within the clip."""

@@ -14,12 +14,16 @@ from adaspec.config.renamed import renamed
 from adaspec.config.schema import Config
 from adaspec.config.tune import SearchedKnob
 from adaspec.errors import InputError
-from adaspec.runtime.text import did_you_mean, one_line
+from adaspec.runtime.sources import read_source
+from adaspec.runtime.text import did_you_mean, one_line, shown
 
 __all__ = ["explain", "load_config", "parse_yaml", "read_yaml"]
 
 MOST_NODES = 100_000  # after aliases are written out: params.yaml has a hundred
 DEEPEST = 100
+LONGEST_NUMBER = 100  # characters; int() takes quadratic time for what has no end
+MOST_BYTES = 2**17  # params.yaml has ten thousand; reading takes some 20 microseconds a byte
+MOST_PROBLEMS = 200  # told; the rest are counted
 
 
 class _Loader(yaml.SafeLoader):
@@ -44,7 +48,10 @@ class _Loader(yaml.SafeLoader):
 
     def construct_number(self, node: yaml.ScalarNode) -> int | float:
         """A whole number in base ten, eight (0o17) or sixteen (0x1f), or a float."""
-        text = str(self.construct_scalar(node)).replace("_", "")
+        text = str(self.construct_scalar(node))
+        if len(text) > LONGEST_NUMBER:
+            raise yaml.YAMLError(f"line {node.start_mark.line + 1}: a number of {len(text)} characters")
+        text = text.replace("_", "")
         if node.tag == "tag:yaml.org,2002:int":
             sign, digits = (-1, text[1:]) if text[0] == "-" else (1, text.lstrip("+"))
             base = {"0o": 8, "0x": 16, "0b": 2}.get(digits[:2].lower(), 10)
@@ -86,8 +93,9 @@ def parse_yaml(text: str | bytes) -> Any:
             return None
         _check_size(node)
         return loader.construct_document(node)
-    except (ValueError, OverflowError, RecursionError) as error:
-        raise yaml.YAMLError(str(error) or "nested too deeply") from None
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        # A tag with content that it is not for, such as !!bool x, ends in any of these in PyYAML.
+        raise yaml.YAMLError(f"{type(error).__name__}: {one_line(error)}") from None
     finally:
         loader.dispose()
 
@@ -118,7 +126,7 @@ def read_yaml(path: Path) -> Any:
         It cannot be read, or is not valid.
     """
     try:
-        return parse_yaml(path.read_text(encoding="utf-8"))
+        return parse_yaml(read_source(path, MOST_BYTES).decode("utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); run from the root of the repository") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -149,20 +157,26 @@ def load_config(path: Path) -> Config:
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        lines = dict.fromkeys(f"{path} {explain(problem)}" for problem in error.errors())
-        raise InputError("\n       ".join(lines)) from None
+        lines = list(dict.fromkeys(f"{path} {explain(problem)}" for problem in error.errors()))
+        more = [f"{path} has {len(lines) - MOST_PROBLEMS} more such problems"] if len(lines) > MOST_PROBLEMS else []
+        raise InputError(*lines[:MOST_PROBLEMS], *more) from None
 
 
 def explain(problem: Any) -> str:
-    """Say one problem of a pydantic `ValidationError` as 'key=value: what is allowed'."""
+    """Say one problem of a pydantic `ValidationError` as 'key=value: what is allowed', in at most 1000 characters."""
+    return one_line(_explained(problem), 1000)
+
+
+def _explained(problem: Any) -> str:
     keys, known = _keys_of(problem["loc"])
     if problem["type"] == "extra_forbidden":
-        name = ".".join([*keys, str(problem["loc"][-1])])
+        key = str(problem["loc"][-1])[:100]
+        name = ".".join([*keys, key])
         if new := renamed(name):
             return f"{name}: is now called {new}; rename it"
-        hint = did_you_mean(str(problem["loc"][-1]), known, f"; known keys: {', '.join(known)}")
+        hint = did_you_mean(key, known, f"; known keys: {', '.join(known)}")
         return f"{name}: unknown key{hint}"
-    key, told = ".".join(keys), _shown(problem["input"])
+    key, told = ".".join(keys), shown(problem["input"])
     if (new := renamed(key)) and problem["type"] == "model_type":
         return f"{key}={told}: {key} is now a section; set {new} instead"
     if problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
@@ -176,12 +190,6 @@ def explain(problem: Any) -> str:
     if problem["type"] == "model_type":
         message = f"must be a section with the keys {', '.join(known)}"
     return f"{key}={told}: {message}"
-
-
-def _shown(value: Any) -> str:
-    """A value that was got, short enough for a line."""
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _keys_of(location: tuple[Any, ...]) -> tuple[list[str], list[str]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from adaspec.config.types import Count, NonNegative, Probability, Real, Section
+from adaspec.config.types import Count, NonNegative, Probability, Real, Section, Text
 
 __all__ = ["EngineConfig", "EvaluateConfig", "TrackingConfig"]
 
@@ -30,7 +30,7 @@ class TrackingConfig(Section):
 
     tracker: Literal["mlflow", "none"]
     """What records runs: MLflow, or nothing."""
-    experiment: Annotated[str, Field(min_length=1)]
+    experiment: Text
     """MLflow experiment that runs are filed in."""
 
     @field_validator("experiment")

@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PlainValidator, model_validator
 
-from adaspec.config.types import Count, Section, Switch
+from adaspec.config.types import Count, Section, Switch, Text
 
 __all__ = ["SearchedKnob", "TuneConfig"]
 
 
 def _number(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is not a number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
+        raise ValueError(f"{value!r} is not a finite number")
     return value
 
 
@@ -27,7 +27,7 @@ class SearchedKnob(Section):
     The only keys that may be left out of params.yaml are those here: a range has no choices, and choices no bounds.
     """
 
-    knob: Annotated[str, Field(min_length=1)]
+    knob: Text
     low: Bound | None = None
     high: Bound | None = None
     log: Switch = False

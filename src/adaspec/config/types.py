@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from adaspec.runtime.text import is_printable
 
 __all__ = [
     "Count",
@@ -16,7 +18,17 @@ __all__ = [
     "Section",
     "Seed",
     "Switch",
+    "Text",
 ]
+
+MOST = 2**31 - 1  # of a count: what every library takes for an index
+
+
+def _printable(text: str) -> str:
+    if not is_printable(text):
+        raise ValueError(f"{text[:100]!r} holds a control character or an end of a line; leave it out")
+    return text
+
 
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[Real, Field(gt=0)]
@@ -24,8 +36,9 @@ NonNegative = Annotated[Real, Field(ge=0)]
 Fraction = Annotated[Real, Field(ge=0, lt=1)]
 Probability = Annotated[Real, Field(ge=0, le=1)]
 Switch = Annotated[bool, Field(strict=True)]
-Count = Annotated[int, Field(ge=1, strict=True)]
-Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+Count = Annotated[int, Field(ge=1, le=MOST, strict=True)]
+Seed = Annotated[int, Field(ge=0, le=MOST, strict=True)]
+Text = Annotated[str, Field(min_length=1, max_length=4096, strict=True), AfterValidator(_printable)]
 
 
 class Section(BaseModel):

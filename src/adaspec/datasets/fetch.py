@@ -42,6 +42,7 @@ DAMAGE = (
 )
 SYSTEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE}
 MAX_UNPACKED = 20 * 2**30  # bytes; ESC-50 unpacks to 0.9 GiB
+MAX_RATIO = 100  # of unpacked to packed bytes; recordings have less than 10, zeros 1000
 
 
 def fetch(name: str, folder: Path, url: str | None = None) -> str:
@@ -177,6 +178,8 @@ def _unpack(archive: Path, folder: Path) -> None:
             size = sum(member.file_size for member in members)
             if size > MAX_UNPACKED:
                 raise InputError(f"it would unpack to {size} bytes, more than {MAX_UNPACKED}")
+            if size > MAX_RATIO * archive.stat().st_size:
+                raise InputError(f"it would unpack to {size} bytes, {MAX_RATIO} times its own and more")
             for member in members:
                 path = PurePosixPath(member.filename)
                 unsafe = path.is_absolute() or ".." in path.parts or "\\" in member.filename

@@ -6,7 +6,10 @@ The file is `manifest.csv` in the root; paths in it are relative to the root and
 from __future__ import annotations
 
 import csv
+import io
+import os
 import posixpath
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +17,8 @@ import pandas as pd
 from adaspec.config import DatasetConfig
 from adaspec.datasets.contract import Dataset
 from adaspec.errors import InputError
+from adaspec.runtime.sources import read_source
+from adaspec.runtime.text import one_line, shown
 from adaspec.tables import SUBSETS
 
 __all__ = ["DATASET", "MANIFEST", "check_rows", "read", "read_table"]
@@ -21,6 +26,8 @@ __all__ = ["DATASET", "MANIFEST", "check_rows", "read", "read_table"]
 MANIFEST = "manifest.csv"
 REQUIRED = ("path", "label")
 OPTIONAL = ("group", "fold", "subset")
+MOST_BYTES = 2**28  # two million rows
+MOST_COLUMNS = 1000
 
 
 def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
@@ -50,22 +57,31 @@ def check_rows(table: pd.DataFrame, source: Path, root: Path) -> pd.DataFrame:
     InputError
         Names the file, the line and what is wrong.
     """
-    resolved_root = root.resolve()
+    resolved_root = os.path.realpath(root)  # unlike Path.resolve, it takes links in a circle and names of any length
     first_line: dict[str, int] = {}
     paths = []
     for line, path, label, subset in zip(table["line"], table["path"], table["label"], table["subset"], strict=True):
         where = f"{source} line {line}"
         if not path or not label:
-            raise InputError(f"{where}: path={path!r} label={label!r}; both must be given")
-        if "\0" in path or Path(path).is_absolute() or not (root / path).resolve().is_relative_to(resolved_root):
+            raise InputError(f"{where}: path={shown(path)} label={shown(label)}; both must be given")
+        if (
+            "\0" in path
+            or Path(path).is_absolute()
+            or not Path(os.path.realpath(root / path)).is_relative_to(resolved_root)
+        ):
             raise InputError(
-                f"{where}: path={path!r} leaves {root}; give paths relative to that folder and keep the files inside it"
+                f"{where}: path={shown(path)} leaves {root}; give paths relative to that folder and keep the files "
+                "inside it"
             )
         if subset not in ("", *SUBSETS):
-            raise InputError(f"{where}: subset={subset!r} must be one of {', '.join(SUBSETS)}, or empty in every line")
+            raise InputError(
+                f"{where}: subset={shown(subset)} must be one of {', '.join(SUBSETS)}, or empty in every line"
+            )
         normal = posixpath.normpath(Path(path).as_posix())
         if normal in first_line:
-            raise InputError(f"{where}: path={path!r} is already in line {first_line[normal]}; keep one of the two")
+            raise InputError(
+                f"{where}: path={shown(path)} is already in line {first_line[normal]}; keep one of the two"
+            )
         first_line[normal] = line
         paths.append(normal)
     for column in ("fold", "subset"):
@@ -84,30 +100,33 @@ def read_table(source: Path, required: tuple[str, ...], optional: tuple[str, ...
     Raises
     ------
     InputError
-        The file is missing, not UTF-8 or empty, lacks a required column or has one twice; a row has too few or too many
-        cells.
+        The file is missing, not UTF-8 or empty, too large, lacks a required column, has one twice or too many; a row
+        has too few or too many cells.
     """
     try:
-        with source.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            twice = sorted({name for name in header if header.count(name) > 1})
-            if twice:
-                raise InputError(f"{source} line 1: column {twice[0]!r} is there twice; keep one")
-            missing = [name for name in required if name not in header]
-            if missing:
-                raise InputError(
-                    f"{source} line 1: column {missing[0]!r} is missing, got {', '.join(header) or 'nothing'}; "
-                    f"required: {', '.join(required)}"
-                )
-            rows = []
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    raise InputError(f"{source} line {reader.line_num}: {len(row)} cells, the header has {len(header)}")
-                cells = dict(zip(header, (cell.strip() for cell in row), strict=True))
-                rows.append({name: cells.get(name, "") for name in (*required, *optional)} | {"line": reader.line_num})
+        text = io.StringIO(read_source(source, MOST_BYTES).decode("utf-8-sig"), newline="")
+        reader = csv.reader(text, strict=True)
+        header = [name.strip() for name in next(reader, [])]
+        if len(header) > MOST_COLUMNS:
+            raise InputError(f"{source} line 1: {len(header)} columns, more than {MOST_COLUMNS}; keep those that count")
+        twice = [name for name, n in Counter(header).items() if n > 1]
+        if twice:
+            raise InputError(f"{source} line 1: column {one_line(min(twice))!r} is there twice; keep one")
+        missing = [name for name in required if name not in header]
+        if missing:
+            raise InputError(
+                f"{source} line 1: column {missing[0]!r} is missing, got {one_line(', '.join(header)) or 'nothing'}; "
+                f"required: {', '.join(required)}"
+            )
+        places = {name: header.index(name) for name in (*required, *optional) if name in header}
+        rows = []
+        for row in reader:
+            if not row:
+                continue
+            if len(row) != len(header):
+                raise InputError(f"{source} line {reader.line_num}: {len(row)} cells, the header has {len(header)}")
+            cells = {name: row[places[name]].strip() if name in places else "" for name in (*required, *optional)}
+            rows.append(cells | {"line": reader.line_num})
     except FileNotFoundError:
         raise InputError(f"{source} not found; this data set needs it, or set dataset.root elsewhere") from None
     except OSError as error:

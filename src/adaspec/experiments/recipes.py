@@ -20,7 +20,7 @@ from adaspec.config.knobs import overlaid
 from adaspec.config.renamed import renamed
 from adaspec.errors import InputError
 from adaspec.experiments.repository import committed
-from adaspec.runtime.text import did_you_mean, is_printable, one_line
+from adaspec.runtime.text import did_you_mean, is_printable, one_line, shown
 
 __all__ = ["Knobs", "describe_recipes", "knob_options", "leftover_knobs", "read_recipe", "recipe_command"]
 
@@ -113,7 +113,7 @@ def read_recipe(name: str, root: Path | None = None, settings: Sequence[str] = (
 def _read_knobs(path: Path) -> Knobs:
     content = read_yaml(path)
     if not isinstance(content, dict) or not content:
-        raise InputError(f"{path} must hold knobs, nested as in {PARAMS}; got {content!r}")
+        raise InputError(f"{path} must hold knobs, nested as in {PARAMS}; got {shown(content)}")
     return _flatten(content)
 
 

@@ -216,7 +216,7 @@ def centred_window(window: str | tuple[Any, ...], length: int, win_length: int) 
                 values = torch.from_numpy(get_window(window, length))
             if not values.isfinite().all():
                 raise ValueError("its values are not finite")
-        except (ValueError, TypeError, AttributeError, IndexError) as error:
+        except (ArithmeticError, ValueError, TypeError, AttributeError, IndexError) as error:
             raise SettingError(
                 "window",
                 f"={window!r} is not a window of scipy.signal.get_window ({error}); use for example hann, hamming, "
