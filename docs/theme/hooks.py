@@ -12,7 +12,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
-TEXTS = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+TEXTS = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "SECURITY.md": "security.md"}
 LISTINGS = {"params.yaml": "files/params.md", "dvc.yaml": "files/dvc.md", "recipes": "files/recipes.md"}
 PAGES = TEXTS | LISTINGS
 LINK = re.compile(r"(\]\()([^)#\s]*)((?:#[^)\s]*)?\))")
