@@ -184,7 +184,7 @@ def predict(
     overlap: Annotated[float, typer.Option(min=0, max=0.95, help="Overlap of windows, as a fraction of one.")] = 0.0,
 ) -> None:
     """Classify recordings of any rate, channels and length; those that cannot be read are reported and skipped."""
-    from adaspec.audio import BadClipError, open_regular
+    from adaspec.audio import BadClipError, open_recording
     from adaspec.errors import InputError
     from adaspec.models.predictor import Predictor, find_audio, find_models
     from adaspec.models.printing import Writer
@@ -196,7 +196,7 @@ def predict(
         with Writer(form.value, predictor.labels, windows=windows) as writer:
             for path in files:
                 try:
-                    with open_regular(path) as recording:
+                    with open_recording(path) as recording:
                         prediction = predictor.predict(recording)
                 except BadClipError as error:
                     n_failed += 1

@@ -9,7 +9,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adaspec.audio import BadClipError, decode, open_regular, resample, to_int16, trim_silence
+from adaspec.audio import BadClipError, decode, open_recording, resample, to_int16, trim_silence
 
 RATE = 8000
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -260,7 +260,7 @@ def test_decode_damaged_header_gives_samples_or_a_reason(container: str, subtype
 
 def test_open_regular_tells_why_a_file_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "clip.wav").write_bytes(b"abc")
-    with open_regular(tmp_path / "clip.wav") as file:
+    with open_recording(tmp_path / "clip.wav") as file:
         assert file.read() == b"abc"
     os.mkfifo(tmp_path / "pipe.wav")
     told = {
@@ -270,7 +270,7 @@ def test_open_regular_tells_why_a_file_cannot_be_opened(tmp_path: Path) -> None:
         Path("/dev/zero"): "a device where a file is needed",
     }
     for path, reason in told.items():
-        with pytest.raises(BadClipError) as refusal, open_regular(path):
+        with pytest.raises(BadClipError) as refusal, open_recording(path):
             pass
         assert str(refusal.value) == f"cannot be opened ({reason})"
 

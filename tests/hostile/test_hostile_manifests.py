@@ -14,6 +14,8 @@ from adaspec.config import DatasetConfig
 from adaspec.datasets import read_dataset
 from adaspec.datasets.clips import examine_clips
 from adaspec.errors import InputError
+from adaspec.tables.score_files import read_asv_scores, read_scores
+from adaspec.tables.verification_files import read_verification
 
 PLAIN = b"path,label,group,fold,subset\n" + b"".join(
     f"{label}/{index}.wav,{label},{index % 3},{index % 2},{('train', 'eval')[index % 2]}\n".encode()
@@ -164,3 +166,16 @@ def test_folders_of_any_names_are_read_or_refused(
             else:
                 path.write_bytes(flipped(sound, rng) if rng.random() < 0.5 else sound)
     examined("folder", tmp_path)
+
+
+@pytest.mark.parametrize("read", [read_scores, read_asv_scores, read_verification])
+def test_what_is_no_file_is_no_table_of_scores(
+    read: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for kind, make in NO_FILES.items():
+        make(Path(kind))
+        assert isinstance(outcome(lambda path=Path(kind): read(path)), InputError), kind
+    for name, content in MANIFESTS.items():
+        Path("table").write_bytes(content)
+        assert isinstance(outcome(lambda: read(Path("table"))), InputError), name

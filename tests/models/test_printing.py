@@ -39,7 +39,7 @@ def printed(
     probabilities = {label: 0.5**index for index, label in enumerate(labels)}
     with command_line(), Writer(form, labels, windows=False) as writer:
         for name in NAMES:
-            writer.write(Path(name), Prediction(labels[0], probabilities, []))
+            writer.write(Path(name), Prediction(labels[0], probabilities, [], 1.0, []))
     stream.flush()
     return stream.buffer.getvalue()
 

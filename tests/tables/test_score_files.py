@@ -22,7 +22,7 @@ def test_scores_come_back_as_written(tmp_path: Path) -> None:
         ("a - bonafide 1\nb A01 spoof nan\n", "line 2: 'b A01 spoof nan' is not 'FILE SYSTEM KEY SCORE'"),
         ("a - bonafide high\n", "line 1: 'a - bonafide high' is not"),
         ("a - genuine 1\n", "line 1: key 'genuine' must be bonafide or spoof"),
-        ("a - bonafide 1\n\na A01 spoof 1\n", "line 3: a is already in "),
+        ("a - bonafide 1\n\na A01 spoof 1\n", "line 3: 'a' is already in "),
         ("a - bonafide 1\n", "has no spoof trial among 1"),
         ("", "has no bonafide trial among 0"),
         (None, "not found"),

@@ -460,5 +460,5 @@ def test_make_folds_splits_the_official_training_part_alone() -> None:
 
 
 def test_make_folds_needs_an_official_training_part() -> None:
-    with pytest.raises(InputError, match=r"scheme=group_kfold_train .* needs clips of subset=train"):
+    with pytest.raises(InputError, match=r"scheme=group_kfold_train needs clips of subset=train"):
         make_folds(clips(["dog", "cat"] * 9), config(scheme="group_kfold_train", n_folds=3), 1)

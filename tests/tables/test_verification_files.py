@@ -35,13 +35,13 @@ def test_attacks_speakers_and_further_columns_may_be_there(tmp_path: Path) -> No
         ("label,score\ntarget,1\nimpostor,0\n", "line 3: key 'impostor' must be target, nontarget or spoof"),
         (OK + "1,1,3\n", "line 5: sasv_label '3' must be one of 1 (target), 2 (nontarget), 0 (spoof)"),
         (OK + "nan,1,1\n", "line 5: asv_score 'nan', cm_score '1' must be finite numbers"),
-        (OK + "1,1\n", "line 5 has 2 cells, the header 3"),
+        (OK + "1,1\n", "line 5: 2 cells, the header has 3"),
         ("label,score\ntarget,1\nspoof,0\n", "has no nontarget trial among 2"),
         ("label,score,attack\ntarget,1,A07\n", "line 2: system 'A07' does not go with key 'target'"),
         ("label,asv_score\ntarget,1\n", "has the columns label, asv_score; it needs 'label' and 'score', or"),
         ("score,kind\n1,target\n", "has the columns score, kind; it needs"),
         ("", "has no target trial among 0"),
-        ('label,score\n"target,1\n', "cannot be read as CSV"),
+        ('label,score\n"target,1\n', "is not a UTF-8 CSV file"),
     ],
 )
 def test_wrong_files_are_refused_in_one_line(text: str, message: str, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Recordings to waveforms: decode, guard against bad input, trim, resample."""
 
-from adaspec.audio.decode import AUDIO_SUFFIXES, Recording, clip_digest, decode, open_regular, recording_of
+from adaspec.audio.decode import AUDIO_SUFFIXES, Recording, clip_digest, decode, open_recording, recording_of
 from adaspec.audio.given import recording_of_array
 from adaspec.audio.guard import LONGEST_S, BadClipError
 from adaspec.audio.quantise import Quantised, quantise
@@ -15,7 +15,7 @@ __all__ = [
     "Waveform",
     "clip_digest",
     "decode",
-    "open_regular",
+    "open_recording",
     "quantise",
     "recording_of",
     "recording_of_array",

@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,8 +21,9 @@ from adaspec.audio.container import streams
 from adaspec.audio.content import Content, Pieces, Stream
 from adaspec.audio.guard import LONGEST_S, BadClipError, Guard
 from adaspec.audio.waveform import Waveform, resample_blocks
+from adaspec.runtime.sources import open_regular
 
-__all__ = ["AUDIO_SUFFIXES", "Recording", "clip_digest", "decode", "open_regular", "recording_of"]
+__all__ = ["AUDIO_SUFFIXES", "Recording", "clip_digest", "decode", "open_recording", "recording_of"]
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".oga", ".mp3", ".aiff", ".aif", ".au", ".snd"})
 
@@ -31,7 +31,6 @@ BLOCK = 2**18  # numbers read at a time, of all channels: a header may declare a
 UNKNOWN_LENGTH = 2**62  # what libsndfile gives for a FLAC stream without a length is larger
 # By libsndfile's names: formats that tell where they end. WAVEX is WAV's extended header.
 CHECKED = frozenset(["AIFF", "AU", "CAF", "FLAC", "HTK", "MP3", "NIST", "OGG", "RF64", "SVX", "W64", "WAV", "WAVEX"])
-KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
 class _Sequential(soundfile.SoundFile):  # type: ignore[misc]
@@ -220,29 +219,21 @@ class _Decoder:
         return result
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a pipe even where nobody writes to it."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
 @contextmanager
-def open_regular(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to read; a pipe or a device may never end, and is refused.
+def open_recording(path: Path) -> Iterator[BinaryIO]:
+    """Open a recording's file.
 
     Raises
     ------
     BadClipError
         It is missing, cannot be opened, is no regular file, or changed while it was open.
     """
-    try:
-        file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - closed below
-    except (OSError, ValueError) as error:
-        raise BadClipError(f"cannot be opened ({getattr(error, 'strerror', None) or error})") from None
-    with file:
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(open_regular(path))
+        except OSError as error:
+            raise BadClipError(f"cannot be opened ({error.strerror})") from None
         before = os.fstat(file.fileno())
-        if not stat.S_ISREG(before.st_mode):
-            kind = KINDS.get(stat.S_IFMT(before.st_mode), "no file")
-            raise BadClipError(f"cannot be opened ({kind} where a file is needed)")
         yield file
         after = os.fstat(file.fileno())
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):

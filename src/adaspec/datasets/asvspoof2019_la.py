@@ -20,6 +20,7 @@ import pandas as pd
 from adaspec.config import DatasetConfig
 from adaspec.datasets.contract import Dataset
 from adaspec.errors import InputError
+from adaspec.runtime.text import shown
 from adaspec.tables import score_files
 from adaspec.tables.score_files import ASV_COLUMNS, ASV_KEYS, CM_KEYS, read_lines, system_of
 
@@ -103,21 +104,22 @@ def _la_folder(root: Path) -> Path:
 
 def _trial(where: str, cells: list[str]) -> tuple[str, str, str, str]:
     """Speaker, file, attack and key of a line of a countermeasure protocol."""
-    shown = " ".join(cells)
     if len(cells) != 5:
         raise InputError(
-            f"{where}: {shown!r} has {len(cells)} columns, ASVspoof 2019 LA has 5 ({CM_LINE}); is it the protocol of "
-            "another year?"
+            f"{where}: {shown(' '.join(cells))} has {len(cells)} columns, ASVspoof 2019 LA has 5 ({CM_LINE}); is it the "
+            "protocol of another year?"
         )
     speaker, name, third, system, key = cells
     attack = system_of(where, system, key, CM_KEYS)
     if third != "-":
         raise InputError(
-            f"{where}: column 3 is {third!r}, in LA it is '-'; is it the protocol of physical access (PA)?"
+            f"{where}: column 3 is {shown(third)}, in LA it is '-'; is it the protocol of physical access (PA)?"
         )
     for what, value in (("file", name), ("speaker", speaker)):
         if not NAME.fullmatch(value):
-            raise InputError(f"{where}: {what} {value!r} must be a plain name of letters, digits, '_', '-' and '.'")
+            raise InputError(
+                f"{where}: {what} {shown(value)} must be a plain name of letters, digits, '_', '-' and '.'"
+            )
     return speaker, name, attack, key
 
 
@@ -137,7 +139,7 @@ def _asv_trials(protocol: Path) -> list[tuple[str, tuple[str, str]]]:
     trials = []
     for where, cells in read_lines(protocol) if protocol.exists() else ():
         if len(cells) != 4:
-            raise InputError(f"{where}: {' '.join(cells)!r} is not 'SPEAKER FILE SYSTEM KEY'")
+            raise InputError(f"{where}: {shown(' '.join(cells))} is not 'SPEAKER FILE SYSTEM KEY'")
         _, _, system, key = cells
         trials.append((where, (system_of(where, system, key, ASV_KEYS), key)))
     return trials

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from adaspec.audio import BadClipError, clip_digest, open_regular, recording_of
+from adaspec.audio import BadClipError, clip_digest, open_recording, recording_of
 from adaspec.datasets.labels import check_copies
 from adaspec.errors import InputError
 from adaspec.runtime.engine import run_tasks
@@ -126,7 +126,7 @@ def _examine_chunk(root: Path, paths: list[str]) -> list[_Finding]:
 
 def _examine(path: Path) -> _Finding:
     try:
-        with open_regular(path) as file:
+        with open_recording(path) as file:
             digest = clip_digest(file)
             recording = recording_of(file)
             for _ in recording.blocks():

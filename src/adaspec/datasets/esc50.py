@@ -19,6 +19,7 @@ from adaspec.config import DatasetConfig
 from adaspec.datasets.contract import Dataset, Source
 from adaspec.datasets.manifest import check_rows, read_table
 from adaspec.errors import InputError
+from adaspec.runtime.text import shown
 
 __all__ = ["DATASET", "read"]
 
@@ -41,7 +42,7 @@ def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
                 f"{where}: {empty[0]} is empty; the official file gives {', '.join(columns)} in every line"
             )
         if Path(row["filename"]).name != row["filename"] or row["filename"] == "..":
-            raise InputError(f"{where}: filename={row['filename']!r} must be the name of a file in audio/")
+            raise InputError(f"{where}: filename={shown(row['filename'])} must be the name of a file in audio/")
     if config.variant == "esc10":
         table = table[table["esc10"] == "True"]
         if table.empty:

@@ -5,11 +5,8 @@ The file is `manifest.csv` in the root; paths in it are relative to the root and
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import posixpath
-from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -17,17 +14,15 @@ import pandas as pd
 from adaspec.config import DatasetConfig
 from adaspec.datasets.contract import Dataset
 from adaspec.errors import InputError
-from adaspec.runtime.sources import read_source
 from adaspec.runtime.text import one_line, shown
 from adaspec.tables import SUBSETS
+from adaspec.tables.delimited import read_delimited
 
 __all__ = ["DATASET", "MANIFEST", "check_rows", "read", "read_table"]
 
 MANIFEST = "manifest.csv"
 REQUIRED = ("path", "label")
 OPTIONAL = ("group", "fold", "subset")
-MOST_BYTES = 2**28  # two million rows
-MOST_COLUMNS = 1000
 
 
 def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
@@ -103,36 +98,18 @@ def read_table(source: Path, required: tuple[str, ...], optional: tuple[str, ...
         The file is missing, not UTF-8 or empty, too large, lacks a required column, has one twice or too many; a row
         has too few or too many cells.
     """
-    try:
-        text = io.StringIO(read_source(source, MOST_BYTES).decode("utf-8-sig"), newline="")
-        reader = csv.reader(text, strict=True)
-        header = [name.strip() for name in next(reader, [])]
-        if len(header) > MOST_COLUMNS:
-            raise InputError(f"{source} line 1: {len(header)} columns, more than {MOST_COLUMNS}; keep those that count")
-        twice = [name for name, n in Counter(header).items() if n > 1]
-        if twice:
-            raise InputError(f"{source} line 1: column {one_line(min(twice))!r} is there twice; keep one")
-        missing = [name for name in required if name not in header]
-        if missing:
-            raise InputError(
-                f"{source} line 1: column {missing[0]!r} is missing, got {one_line(', '.join(header)) or 'nothing'}; "
-                f"required: {', '.join(required)}"
-            )
-        places = {name: header.index(name) for name in (*required, *optional) if name in header}
-        rows = []
-        for row in reader:
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise InputError(f"{source} line {reader.line_num}: {len(row)} cells, the header has {len(header)}")
-            cells = {name: row[places[name]].strip() if name in places else "" for name in (*required, *optional)}
-            rows.append(cells | {"line": reader.line_num})
-    except FileNotFoundError:
-        raise InputError(f"{source} not found; this data set needs it, or set dataset.root elsewhere") from None
-    except OSError as error:
-        raise InputError(f"{source} cannot be read ({error.strerror}); it must be a CSV file") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{source} is not a UTF-8 CSV file ({error})") from None
+    header, lines = read_delimited(source, "this data set needs it, or set dataset.root elsewhere")
+    missing = [name for name in required if name not in header]
+    if missing:
+        raise InputError(
+            f"{source} line 1: column {missing[0]!r} is missing, got {one_line(', '.join(header)) or 'nothing'}; "
+            f"required: {', '.join(required)}"
+        )
+    places = {name: header.index(name) for name in (*required, *optional) if name in header}
+    rows = [
+        {name: cells[places[name]] if name in places else "" for name in (*required, *optional)} | {"line": line}
+        for line, cells in lines
+    ]
     if not rows:
         raise InputError(f"{source} lists no clips; add one line per clip")
     return pd.DataFrame(rows)

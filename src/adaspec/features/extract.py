@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from adaspec.audio import BadClipError, Quantised, clip_digest, open_regular, quantise, recording_of
+from adaspec.audio import BadClipError, Quantised, clip_digest, open_recording, quantise, recording_of
 from adaspec.config import Config
 from adaspec.errors import InputError
 from adaspec.features.representation import Contract, Values, feature_contract, representation_of
@@ -96,7 +96,7 @@ def _extract_shard(
 
 def _read(path: Path, digest: str, contract: Contract) -> Quantised:
     try:
-        with open_regular(path) as file:
+        with open_recording(path) as file:
             if clip_digest(file) != digest:
                 raise BadClipError("the file has changed since clips.csv was made")
             return quantise(recording_of(file), contract["sample_rate"], contract["trim_db"])

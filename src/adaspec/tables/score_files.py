@@ -10,6 +10,8 @@ import pandas as pd
 
 from adaspec.errors import InputError
 from adaspec.runtime.files import complete_file
+from adaspec.runtime.sources import MOST_TABLE_BYTES, read_source
+from adaspec.runtime.text import shown
 from adaspec.tables.labels import BONAFIDE, SPOOF
 
 __all__ = [
@@ -42,10 +44,12 @@ def read_lines(source: Path) -> Iterator[tuple[str, list[str]]]:
         The file is missing or no text.
     """
     try:
-        text = source.read_text(encoding="utf-8-sig")
+        text = read_source(source, MOST_TABLE_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{source} not found; copy it again, or name another") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{source} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
         raise InputError(f"{source} cannot be read as text ({error})") from None
     for number, line in enumerate(text.splitlines(), start=1):
         if cells := line.split():
@@ -61,12 +65,14 @@ def system_of(where: str, system: str, key: str, keys: Sequence[str]) -> str:
         The key is not one of `keys`, or bona fide speech is said to be of an attack.
     """
     if key not in keys:
-        raise InputError(f"{where}: key {key!r} must be {', '.join(keys[:-1])} or {keys[-1]}")
+        raise InputError(f"{where}: key {shown(key)} must be {', '.join(keys[:-1])} or {keys[-1]}")
     tells_none = system in (NO_ATTACK, BONAFIDE)
     if key == SPOOF:
         return UNKNOWN if tells_none else system
     if not tells_none:
-        raise InputError(f"{where}: system {system!r} does not go with key {key!r}; bona fide speech has system '-'")
+        raise InputError(
+            f"{where}: system {shown(system)} does not go with key {shown(key)}; bona fide speech has system '-'"
+        )
     return NO_ATTACK
 
 
@@ -103,11 +109,11 @@ def read_scores(path: Path) -> pd.DataFrame:
     rows = []
     for where, cells in read_lines(path):
         if len(cells) != 4 or math.isnan(finite(cells[3])):
-            raise InputError(f"{where}: {' '.join(cells)!r} is not 'FILE SYSTEM KEY SCORE' with a finite score")
+            raise InputError(f"{where}: {shown(' '.join(cells))} is not 'FILE SYSTEM KEY SCORE' with a finite score")
         file, system, label, score = cells
         attack = system_of(where, system, label, CM_KEYS)
         if file in first_line:
-            raise InputError(f"{where}: {file} is already in {first_line[file]}; keep one of the two")
+            raise InputError(f"{where}: {shown(file)} is already in {first_line[file]}; keep one of the two")
         first_line[file] = where
         rows.append((file, attack, label, float(score)))
     trials = pd.DataFrame(rows, columns=COLUMNS)
@@ -133,7 +139,7 @@ def read_asv_scores(path: Path) -> pd.DataFrame:
     rows = []
     for where, cells in read_lines(path):
         if len(cells) != 3 or math.isnan(finite(cells[2])):
-            raise InputError(f"{where}: {' '.join(cells)!r} is not 'SYSTEM KEY SCORE' with a finite score")
+            raise InputError(f"{where}: {shown(' '.join(cells))} is not 'SYSTEM KEY SCORE' with a finite score")
         system, key, score = cells
         rows.append((system_of(where, system, key, ASV_KEYS), key, float(score)))
     scores = pd.DataFrame(rows, columns=ASV_COLUMNS)

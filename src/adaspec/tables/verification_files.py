@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from adaspec.errors import InputError
+from adaspec.runtime.text import one_line, shown
+from adaspec.tables.delimited import read_delimited
 from adaspec.tables.score_files import ASV_KEYS, NO_ATTACK, finite, system_of
 
 __all__ = ["ASV_SCORE", "CM_SCORE", "read_verification"]
@@ -50,7 +51,7 @@ def read_verification(path: Path) -> pd.DataFrame:
         attack = system_of(where, cells.get(FURTHER[0]) or NO_ATTACK, label, ASV_KEYS)
         values = [finite(cells[name]) for name in scores]
         if any(map(math.isnan, values)):
-            told = ", ".join(f"{name} {cells[name]!r}" for name in scores)
+            told = ", ".join(f"{name} {shown(cells[name])}" for name in scores)
             raise InputError(f"{where}: {told} must be finite numbers")
         rows.append((label, *values, attack, cells.get(FURTHER[1]) or ""))
     table = pd.DataFrame(rows, columns=[LABEL, *scores, *FURTHER])
@@ -64,27 +65,15 @@ def read_verification(path: Path) -> pd.DataFrame:
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Where each row stands, and its cells by column."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            for cells in reader:
-                where = f"{path} line {reader.line_num}"
-                if not cells:
-                    continue
-                if len(cells) != len(header):
-                    raise InputError(f"{where} has {len(cells)} cells, the header {len(header)} ({','.join(header)})")
-                yield where, dict(zip(header, map(str.strip, cells), strict=True))
-    except FileNotFoundError:
-        raise InputError(f"{path} not found; copy it again, or name another") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as CSV ({error})") from None
+    header, rows = read_delimited(path, "copy it again, or name another")
+    for line, cells in rows:
+        yield f"{path} line {line}", dict(zip(header, cells, strict=True))
 
 
 def _score_columns(path: Path, cells: Mapping[str, str]) -> list[str]:
     names = [SCORE] if SCORE in cells else [ASV_SCORE, CM_SCORE]
     if any(name not in cells for name in names) or not {LABEL, CHALLENGE_LABEL} & set(cells):
-        raise InputError(f"{path} has the columns {', '.join(cells)}; it needs {HEADER}")
+        raise InputError(f"{path} has the columns {one_line(', '.join(cells))}; it needs {HEADER}")
     return names
 
 
@@ -94,5 +83,5 @@ def _label(where: str, cells: Mapping[str, str]) -> str:
     number = finite(cells[CHALLENGE_LABEL])
     if number not in CHALLENGE_KEYS:
         told = ", ".join(f"{value} ({key})" for value, key in CHALLENGE_KEYS.items())
-        raise InputError(f"{where}: {CHALLENGE_LABEL} {cells[CHALLENGE_LABEL]!r} must be one of {told}")
+        raise InputError(f"{where}: {CHALLENGE_LABEL} {shown(cells[CHALLENGE_LABEL])} must be one of {told}")
     return CHALLENGE_KEYS[int(number)]

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import pandas as pd
 
-from adaspec.audio import BadClipError, open_regular
+from adaspec.audio import BadClipError, open_recording
 from adaspec.errors import InputError
 from adaspec.models.predictor import Prediction, Predictor, find_models
 from adaspec.models.saved import read_description
@@ -156,7 +156,7 @@ def _bytes(audio: object) -> bytes:
 def _file(path: object) -> AbstractContextManager[BinaryIO]:
     if not isinstance(path, str | os.PathLike) or not os.path.isfile(path):
         raise RowError("no file here, where the model runs")
-    return open_regular(Path(path))
+    return open_recording(Path(path))
 
 
 def _load_pyfunc(data_path: str, model_config: dict[str, Any] | None = None) -> ServedModel:
