@@ -106,8 +106,8 @@ def _trial(where: str, cells: list[str]) -> tuple[str, str, str, str]:
     """Speaker, file, attack and key of a line of a countermeasure protocol."""
     if len(cells) != 5:
         raise InputError(
-            f"{where}: {shown(' '.join(cells))} has {len(cells)} columns, ASVspoof 2019 LA has 5 ({CM_LINE}); is it the "
-            "protocol of another year?"
+            f"{where}: {shown(' '.join(cells))} has {len(cells)} columns, ASVspoof 2019 LA has 5 ({CM_LINE}); is it "
+            "the protocol of another year?"
         )
     speaker, name, third, system, key = cells
     attack = system_of(where, system, key, CM_KEYS)
