@@ -121,6 +121,8 @@ class Predictor:
         rate = self.contract["sample_rate"]
         kept = quantise(recording, rate, self.contract["trim_db"])
         stored = self.representation.encode(torch.from_numpy(kept.samples))  # what the feature store would hold
+        kept_from, n_samples = kept.start, kept.n_samples
+        del kept  # the samples of an hour, beside its spectrogram
         n_window = self.representation.length(self.models[0].n_samples)
         starts = even_starts(len(stored), n_window, self.overlap)
 
@@ -134,9 +136,9 @@ class Predictor:
         probabilities = torch.stack(of_models).mean(dim=0)
         voted = vote(probabilities, torch.zeros(len(starts), dtype=torch.int64), 1, self.vote)[0]
         shown = []
-        step_s, length_s = self.representation.samples_per_step / rate, kept.n_samples / rate
+        step_s, length_s = self.representation.samples_per_step / rate, n_samples / rate
         for begin, row in zip(starts, probabilities, strict=True):
-            start_s = kept.start / rate + begin * step_s
+            start_s = kept_from / rate + begin * step_s
             end_s = min(start_s + n_window * step_s, length_s)
             shown.append({"start_s": round(start_s, 3), "end_s": round(end_s, 3), "probabilities": self._named(row)})
         duration_s = recording.n_samples / recording.sample_rate
