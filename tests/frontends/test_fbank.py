@@ -128,8 +128,8 @@ def test_fbank_is_not_exported() -> None:
         Fbank(sample_rate=16_000, **SETTINGS).for_export()
 
 
-@pytest.mark.parametrize("shape", [(100,), (2, 1, 100)])
+@pytest.mark.parametrize("shape", [(100,), (2, 1, 100), (0, 100)])
 def test_fbank_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="must have shape") as refusal:
         Fbank(sample_rate=16_000, **SETTINGS)(torch.zeros(shape))
-    assert str(refusal.value) == f"waveform must have shape (batch, n_samples), got {shape}"
+    assert str(refusal.value) == f"waveform must have shape (batch, n_samples), neither of them 0, got {shape}"

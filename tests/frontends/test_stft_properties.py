@@ -136,7 +136,7 @@ def test_stft_takes_any_layout_of_the_waveform(form: str, center: bool, layout: 
     torch.testing.assert_close(results[0], results[1], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int16])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize("form", FORMS)
 def test_stft_waveforms_of_other_types_are_converted_never_the_result(form: str, dtype: torch.dtype) -> None:
     layer = perturb(build(form, **SMALL, **LEARN_ALL))

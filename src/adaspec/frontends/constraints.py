@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from adaspec.linalg.transforms import is_transformed
+
 __all__ = ["nonnegative", "symmetric", "within"]
 
 
@@ -29,13 +31,31 @@ class _Within(torch.autograd.Function):
         return torch.where(stays, gradient, 0), None, None
 
 
+class _TransformableWithin(_Within):
+    """The same for `torch.func` and forward mode; torch.compile takes no function that has a `jvp`."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *of_limits: None) -> Tensor:
+        values, low, high = ctx.saved_tensors
+        moves = ((values > low) | (tangent > 0)) & ((values < high) | (tangent < 0))
+        return torch.where(moves, tangent, 0)
+
+
 def within(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Values from low to high, none of which may ask for a gradient; what lies beyond counts as the nearer of the two.
 
     The gradient there is that of projected gradient descent: a value at its limit can come back, and nothing is pushed
     further beyond.
     """
-    return _Within.apply(values, low, high)
+    function = _TransformableWithin if is_transformed(values) else _Within
+    return function.apply(values, low, high)
 
 
 def nonnegative(values: Tensor) -> Tensor:

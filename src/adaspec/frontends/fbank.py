@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
 from adaspec.errors import SettingError
+from adaspec.frontends.waveform import check_waveform
 
 __all__ = ["Fbank"]
 
@@ -98,8 +99,7 @@ class Fbank(nn.Module):
 
     def spectrogram(self, waveform: Tensor) -> Tensor:
         """Power in each band, shaped as the output of `forward`, with Kaldi's floor of 1.2e-7."""
-        if waveform.ndim != 2:
-            raise ValueError(f"waveform must have shape (batch, n_samples), got {tuple(waveform.shape)}")
+        check_waveform(waveform)
         if waveform.shape[1] < self.frame_length:
             waveform = nn.functional.pad(waveform, (0, self.frame_length - waveform.shape[1]))
         features = torch.stack([self._one(clip) for clip in waveform])  # (batch, n_frames, n_mels)

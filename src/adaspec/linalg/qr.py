@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from adaspec.linalg.gradients import closed_form_gradient, stepwise_gradient, subtract_product
+from adaspec.linalg.transforms import is_transformed
 
 __all__ = ["METHODS", "modified_gram_schmidt", "orthonormalize"]
 
@@ -33,7 +34,8 @@ def orthonormalize(A: Tensor, *, method: str = "closed_form", second_pass: bool 
     The signs follow A, so that a matrix with orthonormal columns comes back unchanged up to rounding. The methods
     differ in how the gradient is had, and in what is kept for it: see docs/qr.md.
 
-    While torch.compile or torch.export trace it, every method is LAPACK's and the rank is not checked.
+    While torch.compile or torch.export trace it, torch.func transforms it or forward mode differentiates it, every
+    method is LAPACK's and the rank is not checked.
 
     Parameters
     ----------
@@ -61,7 +63,7 @@ def orthonormalize(A: Tensor, *, method: str = "closed_form", second_pass: bool 
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     _check_kind(A)
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or is_transformed(A):
         return _householder(A)[0]
     # In the dtype of A, also where autocast would have bf16 products.
     with torch.autocast(A.device.type, enabled=False):
@@ -82,7 +84,8 @@ def modified_gram_schmidt(A: Tensor, *, second_pass: bool = False) -> tuple[Tens
     Q is orthonormal up to about eps times A's condition, with a second pass up to about eps. A = QR holds up to eps.
     Differentiable in both, any number of times.
 
-    While torch.compile or torch.export trace it, LAPACK factors and the rank is not checked.
+    While torch.compile or torch.export trace it, torch.func transforms it or forward mode differentiates it, LAPACK
+    factors and the rank is not checked.
 
     Parameters
     ----------
@@ -108,7 +111,7 @@ def modified_gram_schmidt(A: Tensor, *, second_pass: bool = False) -> tuple[Tens
     Carson, Lund, Rozloznik, Thomas 2020, https://arxiv.org/abs/2010.12058: block Gram-Schmidt and its stability.
     """
     _check_kind(A)
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or is_transformed(A):
         return _householder(A)
     with torch.autocast(A.device.type, enabled=False):
         Q, R = _ClosedForm.apply(A, second_pass)

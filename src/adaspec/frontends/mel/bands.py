@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from adaspec.errors import SettingError
+from adaspec.frontends.constants import WithConstants
 from adaspec.frontends.constraints import nonnegative, within
 from adaspec.frontends.courses import interpolation
 from adaspec.frontends.mel.scales import SCALES, MelScale
+from adaspec.linalg.transforms import is_transformed
 
 __all__ = ["MEL_FORMS", "FreeBands", "MelBands", "MelForm", "MelNorm", "ParametricBands", "Placement", "Triangles"]
 
@@ -62,8 +64,10 @@ class Triangles:
     ) -> None:
         self.scale, self.norm, self.bin_hz = SCALES[scale], norm, sample_rate / n_fft
         self.n_freqs = n_fft // 2 + 1
-        low, high = (float(self.scale.from_hz(torch.tensor(hz, dtype=torch.float64))) for hz in (f_min, f_max))
-        self.points = torch.linspace(low, high, n_mels + 2, dtype=torch.float64)
+        # On the CPU wherever a layer is built: they are few, and have to be looked at.
+        ends = torch.tensor([f_min, f_max], dtype=torch.float64, device="cpu")
+        low, high = self.scale.from_hz(ends).tolist()
+        self.points = torch.linspace(low, high, n_mels + 2, dtype=torch.float64, device="cpu")
         n_empty = int((~self.heights(*self.edges()).any(dim=-2)).sum())
         if n_empty:
             raise SettingError(
@@ -89,7 +93,7 @@ class Triangles:
         return torch.ones_like(lower) if self.norm is None else 2 / (upper - lower)
 
 
-class FreeBands(nn.Module):
+class FreeBands(WithConstants):
     """Every weight of every band is learned: n_freqs * n_mels numbers, never negative.
 
     Weights that start as 0 stay 0 beyond twice a triangle's width: otherwise a step of Adam, whose size does not depend
@@ -112,11 +116,16 @@ class FreeBands(nn.Module):
 
     def __init__(self, triangles: Triangles, n_transforms: int) -> None:
         super().__init__()
-        lower, centre, upper = triangles.edges()
-        self.weights = nn.Parameter(triangles.heights(lower, centre, upper).float().repeat(n_transforms, 1, 1))
-        wide = triangles.heights(2 * lower - centre, centre, 2 * upper - centre)
-        self.register_buffer("gains", triangles.gains(lower, upper).float(), persistent=False)
-        self.register_buffer("support", wide > 0, persistent=False)
+        self.triangles = triangles
+        start = triangles.heights(*triangles.edges()).float().repeat(n_transforms, 1, 1)
+        self.weights = nn.Parameter(start.to(torch.get_default_device()))
+        self.register_constants()
+
+    def constants(self) -> dict[str, Tensor]:
+        lower, centre, upper = self.triangles.edges()
+        wide = self.triangles.heights(2 * lower - centre, centre, 2 * upper - centre)
+        found = {"gains": self.triangles.gains(lower, upper).float(), "support": wide > 0}
+        return {name: value.to(torch.get_default_device()) for name, value in found.items()}
 
     def forward(self) -> Tensor:
         """Bands with their norm: (n_transforms, n_freqs, n_mels)."""
@@ -127,7 +136,7 @@ class FreeBands(nn.Module):
         return spectrogram
 
 
-class ParametricBands(nn.Module):
+class ParametricBands(WithConstants):
     """Triangles whose places and widths are learned: 2 * n_mels + 1 numbers, or fewer.
 
     The density of the bands along the scale is softmax(density), and their centres are its quantiles: they stay in
@@ -170,11 +179,16 @@ class ParametricBands(nn.Module):
     def __init__(self, triangles: Triangles, n_transforms: int, smooth: int, placement: Placement) -> None:
         super().__init__()
         self.triangles, self.smooth, self.placement = triangles, smooth, placement
-        n_mels = len(triangles.points) - 2
-        for name, n_values in (("density", n_mels + 1), ("widths", n_mels)):
-            course = interpolation(n_values, smooth)
-            self.register_buffer(f"course_of_{name}", course, persistent=False)
-            self.register_parameter(name, nn.Parameter(torch.zeros(n_transforms, course.shape[0])))
+        self.register_constants()
+        self.density = nn.Parameter(torch.zeros(n_transforms, len(self.course_of_density)))
+        self.widths = nn.Parameter(torch.zeros(n_transforms, len(self.course_of_widths)))
+
+    def constants(self) -> dict[str, Tensor]:
+        n_mels = len(self.triangles.points) - 2
+        return {
+            "course_of_density": interpolation(n_mels + 1, self.smooth),
+            "course_of_widths": interpolation(n_mels, self.smooth),
+        }
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Begin or end to learn.
@@ -266,16 +280,20 @@ class ParametricBands(nn.Module):
         with torch.no_grad():
             points = torch.arange(self.density.shape[1], device=self.density.device)
             near = 1 - ((self.centres() - 0.5)[..., None] / self.smooth - points).abs()
-        return _Observed.apply(spectrogram, self.density, near.clamp_min(0))
+        function = _TransformableObserved if is_transformed(spectrogram, self.density) else _Observed
+        return function.apply(spectrogram, self.density, near.clamp_min(0))
 
 
 class _Observed(torch.autograd.Function):
     """The spectrogram; its sensitivity is what the density gets for a gradient."""
 
     @staticmethod
-    def forward(ctx: Any, spectrogram: Tensor, density: Tensor, near: Tensor) -> Tensor:
-        ctx.save_for_backward(spectrogram, density, near)
+    def forward(spectrogram: Tensor, density: Tensor, near: Tensor) -> Tensor:
         return spectrogram.view_as(spectrogram)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     @once_differentiable
@@ -291,6 +309,16 @@ class _Observed(torch.autograd.Function):
         sensitivity = torch.where(near.sum(-2) > 1e-3, at_points, 1).log()
         wanted = ORDER * (sensitivity - sensitivity.mean(-1, keepdim=True))
         return gradient, ((density - density.mean(-1, keepdim=True)) - wanted).to(density.dtype), None
+
+
+class _TransformableObserved(_Observed):
+    """The same for `torch.func` and forward mode; torch.compile takes no function that has a `jvp`."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, *of_the_others: Tensor | None) -> Tensor:
+        return tangent.view_as(tangent)
 
 
 MelBands = FreeBands | ParametricBands

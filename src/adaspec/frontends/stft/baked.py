@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from adaspec.frontends.stft.framing import Framing, pad_ends
 from adaspec.frontends.stft.portions import magnitude_or_power
+from adaspec.frontends.waveform import check_waveform
 
 __all__ = ["BakedSTFT", "refuse_onnx_export"]
 
@@ -58,6 +59,7 @@ class BakedSTFT(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         with torch.autocast(waveform.device.type, enabled=False):  # bf16 and fp16 hold too few bits
+            check_waveform(waveform)
             waveform = pad_ends(waveform.to(self.conv.weight.dtype), self.framing)
             spectrum = self.conv(waveform.unsqueeze(1)).unflatten(1, self.shape)
             real, imag = spectrum.transpose(-1, -2).unbind(3)  # (batch, n_transforms, n_groups, n_frames, n_freqs)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from adaspec.frontends.waveform import check_waveform
+
 __all__ = ["Framing", "as_clips", "cut_frames", "pad_ends"]
 
 
@@ -38,10 +40,9 @@ def as_clips(waveform: Tensor, dtype: torch.dtype) -> Tensor:
     Raises
     ------
     ValueError
-        They are not (batch, n_samples), or there are none.
+        They are not (batch, n_samples), or there are none, or they are not floating-point.
     """
-    if waveform.ndim != 2 or 0 in waveform.shape:
-        raise ValueError(f"waveform must have shape (batch, n_samples), neither of them 0, got {tuple(waveform.shape)}")
+    check_waveform(waveform)
     return waveform.to(torch.promote_types(torch.promote_types(waveform.dtype, dtype), torch.float32))
 
 

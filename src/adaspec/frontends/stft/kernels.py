@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from adaspec.frontends.constants import WithConstants
 from adaspec.frontends.constraints import within
 from adaspec.frontends.courses import interpolation
 from adaspec.frontends.stft.baked import refuse_onnx_export
@@ -100,7 +101,7 @@ class BandedKernels(nn.Module):
         return per_channel(rows, len(windows))[:, None] * windows[:, :, None]
 
 
-class ParametricKernels(nn.Module):
+class ParametricKernels(WithConstants):
     """Kernels with a frequency, a chirp rate and a window length for every bin: 3 * n_freqs numbers, or fewer.
 
     Bin k of window w, with t = (n - centre) / n_fft, is
@@ -148,22 +149,19 @@ class ParametricKernels(nn.Module):
         self, n_transforms: int, n_fft: int, lengths: list[int], centre: float, smooth: int, sample_rate: float
     ) -> None:
         super().__init__()
-        course = interpolation(n_fft // 2 + 1, smooth)
-        base = dft_rows(n_fft, 0, torch.zeros(()))
-        low, high = length_limits(lengths, n_fft)
+        self.n_fft, self.lengths, self.smooth = n_fft, lengths, smooth
         self.centre, self.bin_hz = centre, sample_rate / n_fft
         self.start_ms = [1000 * length / sample_rate for length in lengths]
-        for name, value in {
-            "course": course,
-            "cosine": base.real.clone(),
-            "sine": base.imag.clone(),
-            "low": low,
-            "high": high,
-        }.items():
-            self.register_buffer(name, value, persistent=False)
+        self.register_constants()
         self.shift, self.chirp, self.log_ratio = (
-            nn.Parameter(torch.zeros(n_transforms, len(course))) for _ in range(3)
+            nn.Parameter(torch.zeros(n_transforms, len(self.course))) for _ in range(3)
         )
+
+    def constants(self) -> dict[str, Tensor]:
+        base = dft_rows(self.n_fft, 0, torch.zeros(()))
+        low, high = length_limits(self.lengths, self.n_fft)
+        course = interpolation(self.n_fft // 2 + 1, self.smooth)
+        return {"course": course, "cosine": base.real.clone(), "sine": base.imag.clone(), "low": low, "high": high}
 
     def per_bin(self) -> tuple[Tensor, Tensor, Tensor]:
         """Shift, chirp rate, and length over that at the start, of every bin: (n_transforms, n_freqs) each, float64."""

@@ -26,6 +26,7 @@ from adaspec.frontends.stft.halves import (
     together,
 )
 from adaspec.frontends.stft.mixing import mix
+from adaspec.linalg.transforms import is_transformed
 
 __all__ = ["Transform", "in_bands", "in_bins", "magnitude_or_power"]
 
@@ -65,7 +66,11 @@ def magnitude_or_power(real: Tensor, imag: Tensor, magnitude: bool) -> Tensor:
         Without the bins that have no imaginary part: DC, and Nyquist where n_fft is even.
     """
     power = real.square()
-    _with_imag(power, imag).addcmul_(imag, imag)
+    bins = _with_imag(power, imag)
+    if is_transformed():  # vmap has no addcmul in place, and would go clip by clip
+        bins.add_(imag.square())
+    else:
+        bins.addcmul_(imag, imag)
     return (power + EPSILON).sqrt() if magnitude else power
 
 
@@ -88,9 +93,9 @@ def in_bands(waveform: Tensor, transform: Transform, framing: Framing) -> Tensor
     -------
     Tensor of shape (batch, n_frames, n_features)
     """
-    if torch.compiler.is_compiling() or waveform.requires_grad:
+    if torch.compiler.is_compiling() or waveform.requires_grad or is_transformed(waveform, *transform):
         features = _weigh(magnitude_or_power(*_bins(waveform, transform, framing), framing.magnitude), transform.mel)
-        return features.view(waveform.shape[0], -1, features.shape[1])
+        return features.reshape(waveform.shape[0], -1, features.shape[1])
     return _InPortions.apply(waveform, framing, *transform)
 
 

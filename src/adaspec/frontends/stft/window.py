@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from adaspec.errors import SettingError
+from adaspec.frontends.constants import WithConstants
 from adaspec.frontends.constraints import nonnegative, symmetric, within
 
 __all__ = [
@@ -53,7 +54,7 @@ class Window(nn.Module):
         return nonnegative(window) if self.nonnegative else window
 
 
-class Length(nn.Module):
+class Length(WithConstants):
     """Lengths of windows, one for each transform and group of bands.
 
     A window is stretched about its centre and its energy is kept, so that the level of noise stays where it is.
@@ -86,10 +87,13 @@ class Length(nn.Module):
     def __init__(self, lengths: list[int], n_fft: int, n_groups: int, sample_rate: float) -> None:
         super().__init__()
         self.start_ms = [1000 * length / sample_rate for length in lengths]
-        low, high = length_limits(lengths, n_fft)
-        self.register_buffer("low", low, persistent=False)
-        self.register_buffer("high", high, persistent=False)
+        self.lengths, self.n_fft = lengths, n_fft
+        self.register_constants()
         self.log_ratio = nn.Parameter(torch.zeros(len(lengths), n_groups))
+
+    def constants(self) -> dict[str, Tensor]:
+        low, high = length_limits(self.lengths, self.n_fft)
+        return {"low": low, "high": high}
 
     def ratio(self) -> Tensor:
         """Lengths over those at the start: (n_transforms, n_groups)."""
@@ -192,7 +196,7 @@ def starting_window(
             f"={window!r} of length {' and '.join(map(str, lengths))} is not what window_nonnegative={nonnegative} and "
             f"window_symmetric={symmetric} ask for; switch off the one it violates{hint}",
         )
-    return built
+    return built.to(torch.get_default_device())  # computed on the CPU, so that the values can be looked at
 
 
 def centred_window(window: str | tuple[Any, ...], length: int, win_length: int) -> Tensor:
@@ -204,7 +208,7 @@ def centred_window(window: str | tuple[Any, ...], length: int, win_length: int) 
         scipy.signal.get_window does not know it, or its values are not finite.
     """
     if window == "hann":  # as nearly always: no need to import scipy.signal, which takes a second
-        values = torch.hann_window(length, dtype=torch.float64)
+        values = torch.hann_window(length, dtype=torch.float64, device="cpu")
     else:
         from scipy.signal import get_window
 
