@@ -118,6 +118,20 @@ def test_onnx_output_of_a_baked_layer_equals_torch(form: str, tmp_path: Path) ->
         assert worst(found, exact) <= 2e-6
 
 
+@pytest.mark.parametrize(
+    "settings", [{"power": 1}, {"phase": "group_delay", "gamma": 1e9}], ids=["magnitude", "group delay"]
+)
+def test_exported_programs_add_no_constant_that_the_optimiser_drops(settings: dict[str, Any]) -> None:
+    # It takes constants of 1e-8 and less for zero: the logarithm of a magnitude on silence was off by 1.07.
+    layer = build("fft", **SMALL, **settings)
+    for module in (layer, layer.bake()):
+        program = torch.export.export(module, (noise(2, 1000),))
+        added = [node.args[1] for node in program.graph.nodes if node.target is torch.ops.aten.add.Tensor]
+        assert [each for each in added if isinstance(each, float) and each <= 1e-8] == []
+        silence = torch.zeros(2, 1000)
+        torch.testing.assert_close(program.module()(silence), module(silence), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize(("form", "setting"), BAKED_ONLY.items())
 def test_onnx_refuses_what_it_cannot_hold(form: str, setting: str, tmp_path: Path) -> None:
     layer, waveform = layer_of(form).eval(), noise(2, 1000)

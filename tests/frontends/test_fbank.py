@@ -123,9 +123,10 @@ def test_fbank_frames_below_a_sample_are_refused(change: dict[str, float], told:
     assert str(refusal.value) == f"{told} at 16000 Hz; at least 2 and 1 are needed"
 
 
-def test_fbank_is_not_exported() -> None:
-    with pytest.raises(SettingError, match=r"^name=fbank is Kaldi's filterbank, which PyTorch does not export"):
-        Fbank(sample_rate=16_000, **SETTINGS).for_export()
+@pytest.mark.parametrize("sound", [torch.zeros(3, 4000), 0.1 * torch.randn(3, 4000)], ids=["silence", "noise"])
+def test_fbank_for_export_gives_the_same(sound: Tensor) -> None:
+    layer = Fbank(sample_rate=16_000, **(SETTINGS | {"normalize": True}))
+    torch.testing.assert_close(layer.for_export()(sound), layer(sound), rtol=0, atol=2e-3)
 
 
 @pytest.mark.parametrize("shape", [(100,), (2, 1, 100), (0, 100)])

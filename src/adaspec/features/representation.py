@@ -107,6 +107,10 @@ class Waveform:
         """Scale (batch, n_samples) int16 to +-1."""
         return stored.float() / 32768
 
+    def rounded(self, spectrogram: Tensor) -> Tensor:
+        """Leave spectrograms unchanged: they are not what is kept."""
+        return spectrogram
+
     def length(self, n_samples: int) -> int:
         """Return n_samples: a step is a sample."""
         return n_samples
@@ -178,13 +182,20 @@ class LogSpectrogram:
 
         with torch.no_grad():
             spectrogram = self.frontend.spectrogram(waveform.unsqueeze(0).float() / 32768)[0]
-            return (spectrogram + FLOOR).log().flatten(0, 1).T.contiguous().half()
+            return self._kept(spectrogram).flatten(0, 1).T.contiguous()
 
     def decode(self, stored: Tensor) -> Tensor:
         """From (batch, n_frames, n_channels * n_features) to (batch, n_channels, n_features, n_frames)."""
         n_clips, n_frames, n_values = stored.shape
         n_channels = self.frontend.n_channels
         return stored.float().exp().view(n_clips, n_frames, n_channels, n_values // n_channels).movedim(1, 3)
+
+    def rounded(self, spectrogram: Tensor) -> Tensor:
+        """Spectrograms as they come back from what is kept of them."""
+        return self._kept(spectrogram).float().exp()
+
+    def _kept(self, spectrogram: Tensor) -> Tensor:
+        return (spectrogram + FLOOR).log().half()
 
     def length(self, n_samples: int) -> int:
         """Return the number of frames."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
 from adaspec.errors import SettingError
+from adaspec.frontends.stft.dft import dft_rows
 from adaspec.frontends.waveform import check_waveform
 
 __all__ = ["Fbank"]
+
+PREEMPHASIS = 0.97
+F_MIN = 20.0  # Hz
 
 
 class Fbank(nn.Module):
@@ -61,6 +67,7 @@ class Fbank(nn.Module):
                 f"={frame_length_ms} and frame_shift_ms={frame_shift_ms} give {self.frame_length} and "
                 f"{self.hop_length} samples at {sample_rate} Hz; at least 2 and 1 are needed",
             )
+        self.n_fft = 2 ** math.ceil(math.log2(self.frame_length))
 
     @property
     def learned(self) -> tuple[str, ...]:
@@ -77,14 +84,15 @@ class Fbank(nn.Module):
         return None
 
     def for_export(self) -> nn.Module:
-        """Refuse: PyTorch does not export Kaldi's filterbank.
-
-        Raises
-        ------
-        SettingError
-            Always.
-        """
-        raise SettingError("name", "=fbank is Kaldi's filterbank, which PyTorch does not export; use name=stft")
+        """Return what ONNX can hold to the same bits, nearly: onnxruntime's FFT is a hundred times coarser."""
+        exported = _Exported(
+            sample_rate=self.sample_rate,
+            frame_length_ms=self.frame_length_ms,
+            frame_shift_ms=self.frame_shift_ms,
+            n_mels=self.n_features,
+            normalize=self.normalize,
+        )
+        return exported.train(self.training)
 
     def measures(self) -> dict[str, dict[str, Tensor]]:
         """Nothing."""
@@ -102,31 +110,52 @@ class Fbank(nn.Module):
         check_waveform(waveform)
         if waveform.shape[1] < self.frame_length:
             waveform = nn.functional.pad(waveform, (0, self.frame_length - waveform.shape[1]))
-        features = torch.stack([self._one(clip) for clip in waveform])  # (batch, n_frames, n_mels)
+        frames = waveform.unfold(1, self.frame_length, self.hop_length)  # (batch, n_frames, frame_length)
+        features = self._of_frames(frames.flatten(0, 1)).view(len(waveform), -1, self.n_features)
         return features.transpose(1, 2).unsqueeze(1).exp()
 
     def compress(self, spectrogram: Tensor) -> Tensor:
         """Second half of `forward`: natural logarithm, normalised where that is asked for."""
         features = spectrogram.clamp_min(torch.finfo(torch.float32).eps).log()
         if self.normalize:
-            mean, std = (
-                features.mean(dim=(1, 2, 3), keepdim=True),
-                features.std(dim=(1, 2, 3), correction=0, keepdim=True),
-            )
-            features = (features - mean) / (std + 1e-5)  # digital silence has no spread
+            # Twice: what rounding leaves of the mean is all that there is of silence, and is divided by 1e-5.
+            for _ in range(2):
+                features = features - features.mean(dim=(1, 2, 3), keepdim=True)
+            features = features / (features.std(dim=(1, 2, 3), correction=0, keepdim=True) + 1e-5)
         return features
 
-    def _one(self, clip: Tensor) -> Tensor:
+    def _power(self, frames: Tensor) -> Tensor:
+        return torch.fft.rfft(frames).abs().square()
+
+    def _of_frames(self, frames: Tensor) -> Tensor:
+        """Log energies (n_frames, n_mels) of frames (n_frames, frame_length), to the last bit as `kaldi.fbank`.
+
+        Written out, as that takes one waveform at a time, which no exporter holds for batches of any size.
+        """
+        frames = frames - frames.mean(dim=1, keepdim=True)
+        frames = frames - PREEMPHASIS * torch.cat([frames[:, :1], frames[:, :-1]], 1)
+        frames = frames * torch.hann_window(self.frame_length, periodic=False, dtype=frames.dtype, device=frames.device)
+        power = self._power(nn.functional.pad(frames, (0, self.n_fft - self.frame_length)))
         with warnings.catch_warnings():
             # Many narrow bands leave some without any FFT bin: Kaldi's own behaviour, told at length by torchaudio.
             warnings.filterwarnings("ignore", message="At least one mel filterbank has all zero values")
-            return kaldi.fbank(
-                clip.unsqueeze(0),
-                sample_frequency=self.sample_rate,
-                frame_length=self.frame_length_ms,
-                frame_shift=self.frame_shift_ms,
-                num_mel_bins=self.n_features,
-                window_type="hanning",
-                use_energy=False,
-                dither=0.0,
+            bands, _ = kaldi.get_mel_banks(
+                self.n_features, self.n_fft, self.sample_rate, F_MIN, 0.0, 100.0, -500.0, 1.0
             )
+        bands = nn.functional.pad(bands.to(power), (0, 1))  # Kaldi leaves out half the sample rate
+        return (power @ bands.T).clamp_min(torch.finfo(torch.float32).eps).log()
+
+
+class _Exported(Fbank):
+    """The same, with the DFT as a matrix product."""
+
+    basis: Tensor
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        rows = dft_rows(self.n_fft, 0, torch.zeros(()))
+        self.register_buffer("basis", torch.cat([rows.real, rows.imag]).T)
+
+    def _power(self, frames: Tensor) -> Tensor:
+        real, imag = (frames @ self.basis).chunk(2, 1)
+        return real.square() + imag.square()

@@ -30,4 +30,5 @@ def is_transformed(*tensors: Tensor | None) -> bool:
     # As torch.autograd.Function asks, which takes other ways then; there is no public name for it.
     if torch._C._are_functorch_transforms_active():
         return True
-    return any(tensor is not None and forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors)
+    duals = (forward_ad.unpack_dual(tensor) for tensor in tensors if tensor is not None)  # type: ignore[no-untyped-call]
+    return any(dual.tangent is not None for dual in duals)

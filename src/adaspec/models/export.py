@@ -5,20 +5,29 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
-from adaspec.errors import InputError, SettingError
+from adaspec.backbones import combined
+from adaspec.errors import InputError
+from adaspec.features.representation import LogSpectrogram, feature_contract, representation_of
+from adaspec.models.classifier import AudioClassifier
 from adaspec.models.saved import load
 from adaspec.runtime.files import complete_file
 from adaspec.runtime.text import one_line
 
 __all__ = ["export_onnx"]
 
+TOLERANCE = 1e-4  # of logits, or of the largest logit where that is above 1
+TOLERANCE_BF16 = 2e-2  # where the model multiplies in bf16, which onnxruntime has no kernel for on the CPU
+N_CLIPS = 3  # at a time, other than it is exported with
+
 
 def export_onnx(folder: Path, path: Path) -> str:
-    """Write windows -> logits.
+    """Write windows -> logits, once onnxruntime gives what the model does.
 
     Input `waveform`: float32 (batch, n_samples), +-1, mono, at the model's rate, windows as long as it was trained on.
     Output `logits`: (batch, n_classes). The file's metadata holds `labels` (JSON), `sample_rate` and `n_samples`.
@@ -37,28 +46,27 @@ def export_onnx(folder: Path, path: Path) -> str:
     Raises
     ------
     InputError
-        There is no model, a package is missing, or the model cannot be exported, as those on fbank.
+        There is no model, a package is missing, the model cannot be exported, or the file gives other logits than the
+        model on silence, a tone, noise or decaying harmonics; then none is written.
     """
     try:
         import onnx
+        import onnxruntime  # noqa: F401 - what the file is compared with
         import onnxscript  # noqa: F401 - what torch.onnx translates with
     except ModuleNotFoundError as error:
-        raise InputError(f"export needs the package {error.name}: pip install onnx onnxscript") from None
+        raise InputError(f"export needs the package {error.name}: pip install onnx onnxruntime onnxscript") from None
     model = load(folder)
-    try:
-        model.frontend = model.frontend.for_export()  # type: ignore[assignment]
-    except SettingError as error:
-        raise InputError(f"{folder}: frontend.{error}") from None
-    example = torch.zeros(2, model.n_samples)
+    exported = _Exported(model).eval()
     with complete_file(path) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         try:
             torch.onnx.export(
-                model.eval(),
-                (example,),
+                exported,
+                (torch.zeros(2, model.n_samples),),
                 partial,
                 dynamo=True,
+                optimize=False,  # the optimiser drops added constants of 1e-8 and less
                 verbose=False,
                 input_names=["waveform"],
                 output_names=["logits"],
@@ -76,6 +84,80 @@ def export_onnx(folder: Path, path: Path) -> str:
         }
         onnx.helper.set_model_props(graph, {key: str(value) for key, value in properties.items()})
         onnx.save(graph, partial)
+        _compare(folder, model, partial)
     return (
         f"{path}: waveform (batch, {model.n_samples}) at {model.sample_rate} Hz -> logits (batch, {len(model.labels)})"
     )
+
+
+class _Exported(nn.Module):
+    """What is exported of a model: logits as evaluation computes them, from the waveform on.
+
+    Parameters
+    ----------
+    model : AudioClassifier
+        Left as it is.
+    """
+
+    def __init__(self, model: AudioClassifier) -> None:
+        super().__init__()
+        kept = representation_of(feature_contract(model.config))
+        self.kept = kept if isinstance(kept, LogSpectrogram) else None
+        self.frontend, self.backbone = model.frontend.for_export(), model.backbone
+        self.members = model.members
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        if self.kept is None:
+            return combined(self.members(self.frontend(waveform)))
+        spectrogram = self.kept.rounded(self.frontend.spectrogram(waveform))
+        return combined(self.members(self.frontend.compress(spectrogram)))
+
+
+def _compare(folder: Path, model: AudioClassifier, path: Path) -> None:
+    """Refuse a file whose logits are not the model's."""
+    from onnxruntime import InferenceSession, SessionOptions
+
+    options = SessionOptions()
+    options.log_severity_level = 3
+    try:
+        session = InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        kept = representation_of(feature_contract(model.config))
+        tolerance = TOLERANCE_BF16 if _in_bf16(model) else TOLERANCE
+        for sound, waveform in _sounds(model.n_samples, model.sample_rate):
+            with torch.no_grad():
+                spectrogram = kept.rounded(model.frontend.spectrogram(waveform))
+                expected = combined(model.members(model.frontend.compress(spectrogram)))
+            [logits] = session.run(["logits"], {"waveform": waveform.numpy()})
+            difference = float((torch.from_numpy(logits) - expected).abs().max())
+            if not difference <= tolerance * max(1.0, float(expected.abs().max())):
+                raise InputError(
+                    f"{folder} cannot be exported to ONNX: on {sound} onnxruntime's logits differ from the model's by "
+                    f"{difference:.2g}, above {tolerance:g}; nothing was written"
+                )
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - onnxruntime raises classes of its own
+        raise InputError(f"{folder} cannot be exported to ONNX (onnxruntime: {one_line(error)})") from None
+
+
+def _in_bf16(model: AudioClassifier) -> bool:
+    frontend = model.config.frontend
+    return frontend.section is None and frontend.learn_kernels and frontend.kernels.precision == "bf16"
+
+
+def _sounds(n_samples: int, sample_rate: int) -> Iterator[tuple[str, Tensor]]:
+    """Names of sounds, and waveforms (N_CLIPS, n_samples) in 16 bits, as recordings are."""
+    generator = torch.Generator().manual_seed(0)
+    time_s = torch.arange(n_samples) / sample_rate
+    noise = 0.1 * torch.randn(N_CLIPS, n_samples, generator=generator)
+    pitch_hz = torch.tensor([[0.01], [0.02], [0.03]]) * sample_rate
+    harmonics = sum((2 * torch.pi * order * pitch_hz * time_s).sin() / order for order in range(1, 9))
+    decaying = 0.2 * harmonics * (-8 * (time_s % 0.5)).exp() + 0.01 * noise
+    tone = 0.1 * (2 * torch.pi * 10 * pitch_hz * time_s).sin()
+    for name, waveform in {
+        "silence": torch.zeros(N_CLIPS, n_samples),
+        "a tone": tone,
+        "noise": noise,
+        "decaying harmonics": decaying,
+    }.items():
+        yield name, (waveform * 32768).round().clamp(-32768, 32767) / 32768

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adaspec.frontends.compression.smoothing import accumulate
+from adaspec.frontends.epsilon import plus_epsilon
 
 __all__ = ["PCEN"]
 
@@ -139,7 +140,7 @@ class PCEN(nn.Module):
         smoothed = self._smooth(scaled, before, settings["time_constant"])
         gain, bias, power = (settings[name][..., None, None] for name in ("gain", "bias", "power"))
         # G / ((eps + M)^gain bias); log1p and expm1 are exact where it is small, and have a gradient at silence.
-        loudness = scaled * torch.addcmul(-bias.log(), -gain, (smoothed + self.eps).log()).exp()
+        loudness = scaled * torch.addcmul(-bias.log(), -gain, plus_epsilon(smoothed, self.eps).log()).exp()
         compressed = bias**power * (power * loudness.log1p()).expm1()
         return compressed.permute(2, 0, 1, 3), smoothed[..., -1:].permute(2, 0, 1, 3)
 

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from adaspec.errors import SettingError
 from adaspec.frontends.constants import WithConstants
 from adaspec.frontends.constraints import nonnegative, within
 from adaspec.frontends.courses import interpolation
 from adaspec.frontends.mel.scales import SCALES, MelScale
-from adaspec.linalg.transforms import is_transformed
+from adaspec.frontends.mel.sensitivity import observed
 
 __all__ = ["MEL_FORMS", "FreeBands", "MelBands", "MelForm", "MelNorm", "ParametricBands", "Placement", "Triangles"]
 
 MelForm = Literal["parametric", "free"]
 MelNorm = Literal["slaney"]
 Placement = Literal["sensitivity", "gradient"]
-
-ORDER = 2.5  # of the density's logarithm to the sensitivity's
-LEAST = 1e-2  # sensitivity over its mean that counts as none
 
 
 class Triangles:
@@ -257,7 +253,7 @@ class ParametricBands(WithConstants):
 
         With placement "sensitivity" the gradient of the loss with respect to the density, which follows how single
         clips happen to lie between bands, gives way to one that draws bands to where the loss is sensitive to what
-        they hold: the logarithm of the density goes towards `ORDER` times that of sum (dL / d log E)^2, over clips and
+        they hold: the logarithm of the density goes towards 2.5 times that of sum (dL / d log E)^2, over clips and
         frames. A class that is not told yet has large gradients, and so gets the resolution it needs.
 
         Parameters
@@ -280,45 +276,7 @@ class ParametricBands(WithConstants):
         with torch.no_grad():
             points = torch.arange(self.density.shape[1], device=self.density.device)
             near = 1 - ((self.centres() - 0.5)[..., None] / self.smooth - points).abs()
-        function = _TransformableObserved if is_transformed(spectrogram, self.density) else _Observed
-        return function.apply(spectrogram, self.density, near.clamp_min(0))
-
-
-class _Observed(torch.autograd.Function):
-    """The spectrogram; its sensitivity is what the density gets for a gradient."""
-
-    @staticmethod
-    def forward(spectrogram: Tensor, density: Tensor, near: Tensor) -> Tensor:
-        return spectrogram.view_as(spectrogram)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        spectrogram, density, near = ctx.saved_tensors
-        # The largest is 1, so that squares stay far from float32's limits.
-        relative = spectrogram * (gradient / gradient.abs().max().clamp_min(torch.finfo(gradient.dtype).tiny))
-        # Channels of the same transform have its bands in common.
-        of_bands = relative.square().sum((0, 3)).view(len(density), -1, spectrogram.shape[2]).sum(1).to(near.dtype)
-        of_bands = of_bands / of_bands.mean(-1, keepdim=True).clamp_min(torch.finfo(near.dtype).tiny) + LEAST
-        # Where there are no bands, those around are not known to matter less.
-        at_points = (near * of_bands[..., None]).sum(-2) / near.sum(-2).clamp_min(1e-6)
-        sensitivity = torch.where(near.sum(-2) > 1e-3, at_points, 1).log()
-        wanted = ORDER * (sensitivity - sensitivity.mean(-1, keepdim=True))
-        return gradient, ((density - density.mean(-1, keepdim=True)) - wanted).to(density.dtype), None
-
-
-class _TransformableObserved(_Observed):
-    """The same for `torch.func` and forward mode; torch.compile takes no function that has a `jvp`."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *of_the_others: Tensor | None) -> Tensor:
-        return tangent.view_as(tangent)
+        return observed(spectrogram, self.density, near.clamp_min(0))
 
 
 MelBands = FreeBands | ParametricBands

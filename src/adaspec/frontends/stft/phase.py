@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adaspec.frontends.compression import PCEN
+from adaspec.frontends.epsilon import plus_epsilon
 
 __all__ = ["SLOPES", "EnergyAndDelay", "Phase", "paired", "per_channel", "sloped", "with_delay"]
 
@@ -59,7 +60,7 @@ class EnergyAndDelay(nn.Module):
     def forward(self, spectrogram: Tensor) -> Tensor:
         late, early = spectrogram[:, ::2], spectrogram[:, 1::2]
         mean = (late + early) / 2
-        delay = (late - early) / (2 * (mean + self.floor))
+        delay = (late - early) / (2 * plus_epsilon(mean, self.floor))
         return torch.stack([self.level(mean), delay], 2).flatten(1, 2)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from adaspec.frontends.epsilon import plus_epsilon
 from adaspec.frontends.stft.framing import Framing, cut_frames
 from adaspec.frontends.stft.halves import (
     add_products,
@@ -71,7 +72,7 @@ def magnitude_or_power(real: Tensor, imag: Tensor, magnitude: bool) -> Tensor:
         bins.add_(imag.square())
     else:
         bins.addcmul_(imag, imag)
-    return (power + EPSILON).sqrt() if magnitude else power
+    return plus_epsilon(power, EPSILON).sqrt() if magnitude else power
 
 
 def _with_imag(bins: Tensor, imag: Tensor) -> Tensor:
