@@ -1,7 +1,7 @@
 """Score each fold's test clips.
 
-In: data/clips.csv, data/folds.csv, data/asv_scores.csv, data/features, models. Out: metrics/.
-The summary goes to the tracker.
+In: data/clips.csv, data/folds.csv, data/asv_scores.csv, data/features, data/trained. Out: metrics/, and models/fold-K
+with what they were evaluated with. The summary goes to the tracker.
 """
 
 import sys
@@ -20,11 +20,18 @@ from adaspec.tracking.digest import training_digest
 
 
 def evaluate(
-    clips_csv: Path, folds_csv: Path, asv_scores_csv: Path, features: Path, models: Path, metrics: Path
+    clips_csv: Path,
+    folds_csv: Path,
+    asv_scores_csv: Path,
+    features: Path,
+    trained: Path,
+    models: Path,
+    metrics: Path,
 ) -> None:
     clips, folds, asv_scores = read_clips(clips_csv), read_folds(folds_csv), read_asv_scores(asv_scores_csv)
     config = resolve(load_config(Path("params.yaml")), clips)
-    evaluation = evaluate_folds(clips, folds, config, features, models, asv_scores)
+    evaluation = evaluate_folds(clips, folds, config, features, trained, asv_scores)
+    evaluation.write_models(trained, models)
     written = evaluation.write(metrics)
     show("\n".join(evaluation.lines()))
 

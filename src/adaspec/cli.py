@@ -180,8 +180,14 @@ def predict(
     recordings: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER", help="Audio files, or folders of such.")],
     form: Annotated[Form, typer.Option("--format", help="What is printed.")] = Form.TABLE,
     windows: Annotated[bool, typer.Option("--windows", help="Also print each window.")] = False,
-    voting: Annotated[Vote, typer.Option("--vote", help="How the windows of a recording are combined.")] = Vote.MEAN,
-    overlap: Annotated[float, typer.Option(min=0, max=0.95, help="Overlap of windows, as a fraction of one.")] = 0.0,
+    voting: Annotated[
+        Vote | None,
+        typer.Option("--vote", help="How the windows of a recording are combined; by default as in evaluation."),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(min=0, max=0.95, help="Overlap of windows, as a fraction of one; by default as in evaluation."),
+    ] = None,
 ) -> None:
     """Classify recordings of any rate, channels and length; those that cannot be read are reported and skipped."""
     from adaspec.audio import BadClipError, open_recording
@@ -192,7 +198,7 @@ def predict(
 
     with command_line():
         files, n_failed = find_audio(recordings), 0
-        predictor = Predictor(find_models(model), vote=voting.value, overlap=overlap)
+        predictor = Predictor(find_models(model), vote=voting.value if voting else None, overlap=overlap)
         with Writer(form.value, predictor.labels, windows=windows) as writer:
             for path in files:
                 try:

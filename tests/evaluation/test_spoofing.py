@@ -16,8 +16,9 @@ from adaspec.evaluation.reports.spoofing import SpoofingReport
 from adaspec.evaluation.scores.error_curve import error_curve
 from adaspec.evaluation.scores.tandem import AsvErrors
 from adaspec.evaluation.trials.attacks import per_attack
-from adaspec.evaluation.trials.detector import TrialScores, log_odds
+from adaspec.evaluation.trials.detector import TrialScores
 from adaspec.evaluation.trials.text import describe, report
+from adaspec.models.evaluated import log_odds
 from adaspec.runtime.table import TableForm
 from adaspec.tables.score_files import read_scores
 from adaspec.training.fit import fit_fold

@@ -1,10 +1,13 @@
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from toydata import changed
 
@@ -14,7 +17,8 @@ from adaspec.config import Config, ModelConfig, load_config
 from adaspec.errors import InputError
 from adaspec.features.representation import ReadySpectrogram, feature_contract, representation_of
 from adaspec.models.classifier import AudioClassifier
-from adaspec.models.saved import FORMAT, load, read_description, save
+from adaspec.models.evaluated import Evaluated, Threshold, decide
+from adaspec.models.saved import FORMAT, load, read_description, read_evaluated, save, save_evaluated
 
 PARAMS = load_config(Path(__file__).parents[2] / "params.yaml")
 RATE = 8000
@@ -323,3 +327,99 @@ def test_load_never_unpickles(folder: Path, tmp_path: Path) -> None:
     torch.save({"weights": _Bomb(marker)}, folder / "model.safetensors")
     refusal_of(folder)
     assert not marker.exists()
+
+
+def change_description(folder: Path, **changes: Any) -> None:
+    description = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    (folder / "model.json").write_text(json.dumps(description | changes), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (["a", "a", "b"], "and some are equal"),
+        ("abc", "not str"),
+        ({"a": 1, "b": 2}, "not dict"),
+        (None, "not NoneType"),
+        (["a"], "not 1"),
+        ([["a"], ["b"], ["c"]], "and number 0 is none that can be printed"),
+        (["a", 1, "c"], "and number 1 is none that can be printed"),
+        (["a", " ", "c"], "and number 1 is none that can be printed"),
+        (["a", "b", "\x1b[31mred\x07"], "and number 2 is none that can be printed"),
+        (["\x9b2J", "b", "c"], "and number 0 is none that can be printed"),
+        (["a\u2028", "b", "c"], "and number 0 is none that can be printed"),
+    ],
+)
+def test_load_refuses_labels_that_are_none(folder: Path, labels: Any, told: str) -> None:
+    change_description(folder, labels=labels)
+    assert f"(labels must be two or more different texts, {told})" in refusal_of(folder)
+
+
+def test_load_compares_the_description_with_the_weights_before_it_builds(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge = {"frontend.learn_kernels": True, "frontend.n_fft": 8192, "frontend.win_length": 8192}  # 256 MiB
+    description = configure(**huge).model_dump(mode="json", include=set(ModelConfig.model_fields))
+    change_description(folder, config=description)
+    built = []
+    monkeypatch.setattr(torch.nn.Module, "train", lambda model, mode=True: built.append(model) or model)
+    assert "size mismatch" in refusal_of(folder)
+    assert all(tensor.is_meta for model in built for tensor in model.parameters())
+    change_description(folder, config=description, labels=[str(number) for number in range(100)])
+    refusal_of(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_load_refuses_weights_that_are_not_finite(folder: Path, value: float) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["frontend.window.values"][0, 0] = value
+    save_file(weights, folder / "model.safetensors")
+    assert "its weights are not all finite" in refusal_of(folder)
+
+
+def test_load_shows_what_is_not_printable_as_escapes(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    save_file(weights | {"\x1b]0;owned\x07": torch.zeros(1)}, folder / "model.safetensors")
+    assert "\\x1b]0;owned\\x07" in refusal_of(folder)
+
+
+def test_load_passes_a_label_of_any_script(folder: Path) -> None:
+    change_description(folder, labels=["сова", "ふくろう", "\N{OWL} \u200d owl"])
+    assert load(folder).labels[0] == "сова"
+
+
+EVALUATED = {"vote": "majority", "overlap": 0.5, "threshold": {"label": "cat", "log_odds": -0.25}}
+
+
+def test_model_keeps_what_it_was_evaluated_with(folder: Path) -> None:
+    assert read_evaluated(folder) is None
+    before = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    save_evaluated(folder, Evaluated.model_validate(EVALUATED))
+    assert json.loads((folder / "model.json").read_text(encoding="utf-8")) == before | {"evaluation": EVALUATED}
+    assert read_evaluated(folder) == Evaluated.model_validate(EVALUATED)
+    load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"vote": "most"}, "evaluation.vote: "),
+        ({"overlap": 1.0}, "evaluation.overlap: "),
+        ({"overlap": float("nan")}, "evaluation.overlap: "),
+        ({"threshold": {"label": "cow", "log_odds": 0.0}}, "its threshold is for a label that it does not have"),
+        ({"threshold": 0.5}, "evaluation.threshold: "),
+    ],
+)
+def test_evaluation_that_is_none_is_refused(folder: Path, change: dict[str, Any], told: str) -> None:
+    change_description(folder, evaluation=EVALUATED | change)
+    with pytest.raises(InputError, match=re.escape(told)) as refusal:
+        read_evaluated(folder)
+    assert "\n" not in str(refusal.value)
+
+
+def test_labels_are_decided_at_the_threshold_and_above() -> None:
+    probabilities = np.array([[0.6, 0.1, 0.3], [0.5, 0.2, 0.3], [0.1, 0.7, 0.2], [1.0, 0.0, 0.0]], dtype=np.float32)
+    assert decide(probabilities, LABELS, None) == ["cat", "cat", "dog", "cat"]
+    at = Threshold(label="cat", log_odds=float(np.log(np.float32(0.6) / np.float32(0.4))) - 1e-6)
+    assert decide(probabilities, LABELS, at) == ["cat", "ähre", "dog", "cat"]
+    assert decide(probabilities, LABELS, Threshold(label="cat", log_odds=100.0))[3] == "dog"

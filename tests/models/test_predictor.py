@@ -19,8 +19,9 @@ from adaspec.cli import app
 from adaspec.errors import InputError
 from adaspec.features.representation import feature_contract
 from adaspec.features.store import FeatureStore
+from adaspec.models.evaluated import Evaluated
 from adaspec.models.predictor import Prediction, Predictor, find_audio, find_models
-from adaspec.models.saved import load
+from adaspec.models.saved import load, save_evaluated
 from adaspec.models.scoring import score_clips
 from adaspec.training.fit import fit_fold
 
@@ -40,6 +41,7 @@ def train(folder: Path, **knobs: object) -> Trained:
     for fold in (1, 2):
         checkpoints, finished = folder / f"checkpoints-{fold}", folder / f"models/fold-{fold}"
         fit_fold(fold, toy.rows(fold), toy.labels, toy.config, toy.features, checkpoints, finished)
+        save_evaluated(finished, Evaluated(vote="mean", overlap=0.0, threshold=None))
     return toy, folder
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -15,8 +17,9 @@ from adaspec.evaluation.reports import REPORTS, Evidence, Report
 from adaspec.features.representation import feature_contract
 from adaspec.features.store import FeatureStore
 from adaspec.models.classifier import AudioClassifier
+from adaspec.models.evaluated import Evaluated, decide
 from adaspec.models.history import read_history
-from adaspec.models.saved import load
+from adaspec.models.saved import load, save_evaluated
 from adaspec.models.scoring import score_clips
 from adaspec.runtime.engine import torch_device
 from adaspec.runtime.files import complete_folder, write_csv, write_json
@@ -40,12 +43,15 @@ class Evaluation:
         `clip_id`, `fold`, `label`, `predicted`, `score_LABEL` of each test clip.
     histories : dict of int to DataFrame
         Fold -> rows of `read_history`.
+    evaluated : dict of int to Evaluated
+        Fold -> what its model was evaluated with.
     """
 
     report: Report
     learned: Learned
     predictions: pd.DataFrame
     histories: dict[int, pd.DataFrame]
+    evaluated: dict[int, Evaluated]
 
     def write(self, folder: Path) -> list[Path]:
         """Write summary.json and, all or none, the folder `DETAILS`.
@@ -71,6 +77,13 @@ class Evaluation:
                 write_json(partial / "folds" / f"fold-{fold}.json", content)
         write_json(folder / "summary.json", self.report.headline)
         return sorted(details.iterdir())
+
+    def write_models(self, trained: Path, models: Path) -> None:
+        """Write, all or none, the trained models with what they were evaluated with into the folder `models`."""
+        with complete_folder(models) as partial:
+            for fold, evaluated in self.evaluated.items():
+                shutil.copytree(trained / f"fold-{fold}", partial / f"fold-{fold}")
+                save_evaluated(partial / f"fold-{fold}", evaluated)
 
     def lines(self) -> list[str]:
         """What a terminal shows."""
@@ -103,6 +116,11 @@ def evaluate(
     labels = next(iter(trained.values())).labels
     report = REPORTS[task_name(labels)]
     scored = _scored(used[used["role"].isin(report.roles)], trained, config, features)
+    thresholds = report.thresholds(scored)
+    for fold, rows in scored.groupby("fold"):
+        probabilities = rows[[score_column(label) for label in labels]].to_numpy()
+        scored.loc[rows.index, "predicted"] = decide(probabilities, labels, thresholds.get(int(str(fold))))
+    settings: dict[str, Any] = config.evaluate.model_dump(include={"vote", "overlap"})
     evidence = Evidence(
         scored, used[used["role"] == "train"], labels, config.evaluate, config.seed, asv_scores=asv_scores
     )
@@ -111,12 +129,13 @@ def evaluate(
         report=report(evidence),
         learned=Learned(trained),
         predictions=scored.loc[scored["role"] == "test", shown].reset_index(drop=True),
+        evaluated={fold: Evaluated(**settings, threshold=thresholds.get(fold)) for fold in trained},
         histories={fold: pd.DataFrame(read_history(models / f"fold-{fold}")) for fold in trained},
     )
 
 
 def _scored(rows: pd.DataFrame, trained: dict[int, AudioClassifier], config: Config, features: Path) -> pd.DataFrame:
-    """The rows of each fold with what its model says: `predicted` and `score_LABEL`."""
+    """The rows of each fold with what its model says: `score_LABEL`."""
     tables = []
     for fold, model in trained.items():
         own = rows[rows["fold"] == fold].reset_index(drop=True)
@@ -127,7 +146,6 @@ def _scored(rows: pd.DataFrame, trained: dict[int, AudioClassifier], config: Con
         voting = config.evaluate
         scores = score_clips(model, list(own["clip_id"]), store, voting.vote, voting.overlap).numpy()
         model.to("cpu")
-        own["predicted"] = [model.labels[index] for index in scores.argmax(axis=1)]
         columns = [score_column(label) for label in model.labels]
         tables.append(pd.concat([own, pd.DataFrame(scores, columns=columns)], axis=1))
     return pd.concat(tables, ignore_index=True)

@@ -29,7 +29,7 @@ class WithConstants(nn.Module):
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)
         device = next(self.parameters()).device
-        with torch.device("cpu"):
+        with torch.device("meta" if device.type == "meta" else "cpu"):
             computed = self.constants()
         for name, value in computed.items():
             setattr(self, name, value.to(device, getattr(self, name).dtype))

@@ -21,5 +21,6 @@ def interpolation(n_values: int, step: int) -> Tensor:
         points @ matrix = values; the identity where step is 1.
     """
     n_points = -(-(n_values - 1) // step) + 1
-    distance = torch.arange(n_values) / step - torch.arange(n_points)[:, None]
-    return (1 - distance.abs()).clamp_min(0)
+    values, points = (torch.arange(n, device="cpu") for n in (n_values, n_points))
+    matrix = (1 - (values / step - points[:, None]).abs()).clamp_min(0)
+    return matrix.to(torch.get_default_device())  # on "meta", arange imports torch's compiler, for seconds

@@ -111,7 +111,7 @@ class Fbank(nn.Module):
         if waveform.shape[1] < self.frame_length:
             waveform = nn.functional.pad(waveform, (0, self.frame_length - waveform.shape[1]))
         frames = waveform.unfold(1, self.frame_length, self.hop_length)  # (batch, n_frames, frame_length)
-        features = self._of_frames(frames.flatten(0, 1)).view(len(waveform), -1, self.n_features)
+        features = self._of_frames(frames.flatten(0, 1)).view(waveform.shape[0], -1, self.n_features)
         return features.transpose(1, 2).unsqueeze(1).exp()
 
     def compress(self, spectrogram: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +16,9 @@ from adaspec.backbones import combined
 from adaspec.errors import InputError
 from adaspec.features.representation import LogSpectrogram, feature_contract, representation_of
 from adaspec.models.classifier import AudioClassifier
-from adaspec.models.saved import load
+from adaspec.models.saved import load, read_evaluated
 from adaspec.runtime.files import complete_file
-from adaspec.runtime.text import one_line
+from adaspec.runtime.text import one_line, visible
 
 __all__ = ["export_onnx"]
 
@@ -30,7 +31,8 @@ def export_onnx(folder: Path, path: Path) -> str:
     """Write windows -> logits, once onnxruntime gives what the model does.
 
     Input `waveform`: float32 (batch, n_samples), +-1, mono, at the model's rate, windows as long as it was trained on.
-    Output `logits`: (batch, n_classes). The file's metadata holds `labels` (JSON), `sample_rate` and `n_samples`.
+    Output `logits`: (batch, n_classes). The file's metadata holds `labels` (JSON), `sample_rate`, `n_samples`,
+    `trim_db` and `pad`, and as `evaluation` (JSON) what the model was evaluated with, as its description has it.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ def export_onnx(folder: Path, path: Path) -> str:
         import onnxscript  # noqa: F401 - what torch.onnx translates with
     except ModuleNotFoundError as error:
         raise InputError(f"export needs the package {error.name}: pip install onnx onnxruntime onnxscript") from None
-    model = load(folder)
+    model, evaluated = load(folder), read_evaluated(folder)
     exported = _Exported(model).eval()
     with complete_file(path) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -74,13 +76,16 @@ def export_onnx(folder: Path, path: Path) -> str:
                 external_data=False,
             )
         except Exception as error:  # noqa: BLE001 - exporters raise whatever they like
-            reason = f"{type(error).__name__}: {one_line(error)}"
+            reason = f"{type(error).__name__}: {visible(one_line(error))}"
             raise InputError(f"{folder} cannot be exported to ONNX ({reason})") from None
         graph = onnx.load(partial)
         properties = {
             "labels": json.dumps(model.labels),
             "sample_rate": model.sample_rate,
             "n_samples": model.n_samples,
+            "trim_db": json.dumps(model.config.audio.trim_db),
+            "pad": model.config.features.window.pad,
+            "evaluation": "null" if evaluated is None else evaluated.model_dump_json(),
         }
         onnx.helper.set_model_props(graph, {key: str(value) for key, value in properties.items()})
         onnx.save(graph, partial)
@@ -103,8 +108,8 @@ class _Exported(nn.Module):
         super().__init__()
         kept = representation_of(feature_contract(model.config))
         self.kept = kept if isinstance(kept, LogSpectrogram) else None
-        self.frontend, self.backbone = model.frontend.for_export(), model.backbone
-        self.members = model.members
+        self.frontend: Any = model.frontend.for_export()
+        self.backbone, self.members = model.backbone, model.members
 
     def forward(self, waveform: Tensor) -> Tensor:
         if self.kept is None:
@@ -137,7 +142,7 @@ def _compare(folder: Path, model: AudioClassifier, path: Path) -> None:
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 - onnxruntime raises classes of its own
-        raise InputError(f"{folder} cannot be exported to ONNX (onnxruntime: {one_line(error)})") from None
+        raise InputError(f"{folder} cannot be exported to ONNX (onnxruntime: {visible(one_line(error))})") from None
 
 
 def _in_bf16(model: AudioClassifier) -> bool:

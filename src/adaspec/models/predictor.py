@@ -16,7 +16,8 @@ from adaspec.errors import InputError
 from adaspec.features.representation import feature_contract, representation_of
 from adaspec.features.windows import cut, even_starts, vote
 from adaspec.models.classifier import AudioClassifier
-from adaspec.models.saved import DESCRIPTION, load
+from adaspec.models.evaluated import Evaluated, Threshold, decide
+from adaspec.models.saved import DESCRIPTION, load, read_evaluated
 from adaspec.models.scoring import BATCH_SIZE, window_probabilities
 from adaspec.runtime.engine import torch_device
 
@@ -33,7 +34,7 @@ class Prediction:
     probabilities : dict of str to float
         Of each label; they sum to 1.
     windows : list of dict
-        `start_s` and `end_s` in the recording, and the `probabilities` of that part alone.
+        `start_s` and `end_s` in the recording, and `label` and `probabilities` of that part alone.
     duration_s : float
         Of the recording.
     notes : list of str
@@ -54,23 +55,28 @@ class Predictor:
     ----------
     folders : sequence of Path
         Models such as models/fold-1. The probabilities of several are averaged.
-    vote : {"mean", "majority"}
-        Over the windows of a recording.
-    overlap : float
-        Of neighbouring windows, 0 <= overlap < 1.
+    vote : {"mean", "majority"}, optional
+        Over the windows of a recording; None: as the models were evaluated.
+    overlap : float, optional
+        Of neighbouring windows, 0 <= overlap < 1; None: as the models were evaluated.
+
+    Attributes
+    ----------
+    threshold : Threshold or None
+        At which the label of a detector is decided: the mean of the models' own.
 
     Raises
     ------
     InputError
-        A folder holds no model, or the models differ in labels, audio or features.
+        A folder holds no model, the models differ in labels, audio, features or evaluation, or they were not evaluated
+        and vote or overlap is not given.
     """
 
     def __init__(
-        self, folders: Sequence[Path], *, vote: Literal["mean", "majority"] = "mean", overlap: float = 0.0
+        self, folders: Sequence[Path], *, vote: Literal["mean", "majority"] | None = None, overlap: float | None = None
     ) -> None:
         self.models: list[AudioClassifier] = [load(folder).to(torch_device()) for folder in folders]
         first = self.models[0]
-        self.vote, self.overlap = vote, overlap
         self.labels, self.window = first.labels, first.config.features.window
         self.contract = feature_contract(first.config)
         self.representation = representation_of(self.contract)
@@ -80,6 +86,8 @@ class Predictor:
                 raise InputError(
                     f"{folder} and {folders[0]} differ in labels, audio or features; give models of one training"
                 )
+        evaluated = _common(folders, vote, overlap)
+        self.vote, self.overlap, self.threshold = evaluated.vote, evaluated.overlap, evaluated.threshold
 
     def predict(self, content: bytes | BinaryIO, longest_s: float = LONGEST_S) -> Prediction:
         """Classify one recording.
@@ -140,13 +148,39 @@ class Predictor:
         for begin, row in zip(starts, probabilities, strict=True):
             start_s = kept_from / rate + begin * step_s
             end_s = min(start_s + n_window * step_s, length_s)
-            shown.append({"start_s": round(start_s, 3), "end_s": round(end_s, 3), "probabilities": self._named(row)})
+            times = {"start_s": round(start_s, 3), "end_s": round(end_s, 3)}
+            shown.append({**times, "label": self._label(row), "probabilities": self._named(row)})
         duration_s = recording.n_samples / recording.sample_rate
-        return Prediction(self.labels[int(voted.argmax())], self._named(voted), shown, duration_s, recording.notes)
+        return Prediction(self._label(voted), self._named(voted), shown, duration_s, recording.notes)
+
+    def _label(self, probabilities: torch.Tensor) -> str:
+        return decide(probabilities[None].numpy(), self.labels, self.threshold)[0]
 
     def _named(self, probabilities: torch.Tensor) -> dict[str, float]:
         values: npt.NDArray[np.float32] = probabilities.numpy()
         return {label: round(float(value), 6) for label, value in zip(self.labels, values, strict=True)}
+
+
+def _common(folders: Sequence[Path], vote: Literal["mean", "majority"] | None, overlap: float | None) -> Evaluated:
+    """What models were evaluated with, where vote and overlap are not given; their mean threshold."""
+    each = [read_evaluated(folder) for folder in folders]
+    known = [evaluated for evaluated in each if evaluated is not None]
+    thresholds = [evaluated.threshold for evaluated in known if evaluated.threshold is not None]
+    voting = [(vote or evaluated.vote, evaluated.overlap if overlap is None else overlap) for evaluated in known]
+    if vote is not None and overlap is not None:
+        voting = [(vote, overlap)]
+    elif None in each:
+        raise InputError(
+            f"{folders[each.index(None)]} was trained, but not evaluated, so that nothing says how its windows are to "
+            "be combined; give models out of the stage evaluate, such as models/fold-1, or both vote and overlap"
+        )
+    if len(set(voting)) > 1 or len({threshold.label for threshold in thresholds}) > 1:
+        raise InputError(f"{folders[0]} and others were evaluated with different settings; give models of one training")
+    threshold = None
+    if thresholds:
+        mean = sum(each.log_odds for each in thresholds) / len(thresholds)
+        threshold = Threshold(label=thresholds[0].label, log_odds=mean)
+    return Evaluated(vote=voting[0][0], overlap=voting[0][1], threshold=threshold)
 
 
 def find_models(folder: Path) -> list[Path]:

@@ -60,24 +60,25 @@ class Writer:
         elif self.form == "csv":
             self._write_rows(path, prediction)
         else:
-            print(f"{visible(str(path))}  {_best(prediction.probabilities)}")
+            print(f"{visible(str(path))}  {_best(prediction.label, prediction.probabilities)}")
             for window in prediction.windows if self.windows else []:
-                print(f"  {window['start_s']:8.2f} to {window['end_s']:8.2f} s  {_best(window['probabilities'])}")
+                told = _best(window["label"], window["probabilities"])
+                print(f"  {window['start_s']:8.2f} to {window['end_s']:8.2f} s  {told}")
         sys.stdout.flush()
         self.n_written += 1
 
     def _write_rows(self, path: Path, prediction: Prediction) -> None:
-        whole = {"probabilities": prediction.probabilities}
+        whole: dict[str, Any] = {"label": prediction.label, "probabilities": prediction.probabilities}
         for part in prediction.windows if self.windows else [whole]:
             times = [part["start_s"], part["end_s"]] if self.windows else []
             scores = part["probabilities"]
-            label = max(scores, key=scores.__getitem__) if self.windows else prediction.label
-            self.csv.writerow([visible(str(path)), *times, visible(label), *(scores[name] for name in self.labels)])
+            own = [visible(str(path)), *times, visible(part["label"])]
+            self.csv.writerow([*own, *(scores[name] for name in self.labels)])
 
 
-def _best(probabilities: dict[str, float]) -> str:
-    """The three most probable labels."""
-    ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:3]
+def _best(chosen: str, probabilities: dict[str, float]) -> str:
+    """The label that was decided for, then the most probable ones, three in all."""
+    ranked = sorted(probabilities.items(), key=lambda item: (item[0] != chosen, -item[1]))[:3]
     return "  ".join(f"{visible(label)} {value:.3f}" for label, value in ranked)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from pydantic import ValidationError
 
 import adaspec
@@ -14,27 +15,65 @@ from adaspec.config import ModelConfig, explain
 from adaspec.errors import InputError
 from adaspec.features.representation import feature_contract
 from adaspec.models.classifier import AudioClassifier
-from adaspec.runtime.text import is_printable
+from adaspec.models.evaluated import Evaluated
+from adaspec.runtime.files import write_json
+from adaspec.runtime.text import is_printable, one_line, visible
 
-__all__ = ["DESCRIPTION", "FORMAT", "WEIGHTS", "load", "read_description", "save"]
+__all__ = [
+    "DESCRIPTION",
+    "FORMAT",
+    "WEIGHTS",
+    "load",
+    "read_description",
+    "read_evaluated",
+    "save",
+    "save_evaluated",
+]
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-FORMAT = 3  # of the folder; a change that older code cannot read, or that cannot read older folders, takes the next
+FORMAT = 4  # of the folder; a change that older code cannot read, or that cannot read older folders, takes the next
 
 
 def save(model: AudioClassifier, folder: Path) -> None:
-    """Write `model.safetensors` and `model.json` into an existing folder."""
+    """Write `model.safetensors` and `model.json` into an existing folder: a model that nobody has evaluated yet."""
     weights = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
     (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights))  # its `save_file` hides what the system refused
     description = {
         "adaspec_version": adaspec.__version__,
+        "evaluation": None,
         "config": model.config.model_dump(mode="json", include=set(ModelConfig.model_fields)),
         "features": feature_contract(model.config),
         "format": FORMAT,
         "labels": model.labels,
         "sample_rate": model.sample_rate,
     }
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_json(folder / DESCRIPTION, description)
+
+
+def save_evaluated(folder: Path, evaluated: Evaluated) -> None:
+    """Write into a model's description what it was evaluated with."""
+    write_json(folder / DESCRIPTION, read_description(folder) | {"evaluation": evaluated.model_dump(mode="json")})
+
+
+def read_evaluated(folder: Path) -> Evaluated | None:
+    """What a model was evaluated with; None where it only was trained.
+
+    Raises
+    ------
+    InputError
+        As `read_description`.
+    """
+    description = read_description(folder)
+    if description.get("evaluation") is None:
+        return None
+    try:
+        found = Evaluated.model_validate(description["evaluation"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _not_a_model(folder, f"{'.'.join(map(str, ('evaluation', *first['loc'])))}: {first['msg']}") from None
+    if found.threshold is not None and found.threshold.label not in description["labels"]:
+        raise _not_a_model(folder, "its threshold is for a label that it does not have")
+    return found
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -58,10 +97,13 @@ def read_description(folder: Path) -> dict[str, Any]:
     if type(found) is not int or found != FORMAT:
         writer = description.get("adaspec_version")
         told = writer if isinstance(writer, str) and is_printable(writer) else "of an unknown version"
+        shown = visible(one_line(repr(found), 60))
         raise InputError(
-            f"{folder} was written by adaspec {told} in format {found!r}, this is adaspec {adaspec.__version__}, "
+            f"{folder} was written by adaspec {told} in format {shown}, this is adaspec {adaspec.__version__}, "
             f"which reads format {FORMAT}; use the version that wrote it, or train again with 'dvc repro'"
         )
+    if problem := _label_problem(description.get("labels")):
+        raise _not_a_model(folder, f"labels must be two or more different texts, {problem}")
     return description
 
 
@@ -86,10 +128,15 @@ def load(folder: str | Path) -> AudioClassifier:
     folder = Path(folder)
     description = read_description(folder)
     try:
-        model = AudioClassifier(ModelConfig.model_validate(description["config"]), description["labels"])
+        config = ModelConfig.model_validate(description["config"])
+        _check_shapes(config, description["labels"], folder / WEIGHTS)
+        model = AudioClassifier(config, description["labels"])
         if (description["sample_rate"], description["features"]) != (model.sample_rate, feature_contract(model.config)):
             raise ValueError("its sample rate or features are not those of its configuration")
-        model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
+        weights = safetensors.torch.load_file(folder / WEIGHTS)
+        if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+            raise ValueError("its weights are not all finite")
+        model.load_state_dict(weights)
     except FileNotFoundError as error:
         raise InputError(
             f"{error.filename or folder / WEIGHTS} not found; give a folder such as models/fold-1"
@@ -101,8 +148,36 @@ def load(folder: str | Path) -> AudioClassifier:
     return model.eval().requires_grad_(False)
 
 
+def _label_problem(labels: object) -> str | None:
+    """What is wrong with the labels of a description."""
+    if not isinstance(labels, list):
+        return f"not {type(labels).__name__}"
+    if len(labels) < 2:
+        return f"not {len(labels)}"
+    for position, label in enumerate(labels):
+        if not isinstance(label, str) or not label.strip() or not is_printable(label):
+            return f"and number {position} is none that can be printed"
+    return None if len(set(labels)) == len(labels) else "and some are equal"
+
+
+def _check_shapes(config: ModelConfig, labels: list[str], weights: Path) -> None:
+    """Compare a description with the shapes of its weights, before anything of the described size is built.
+
+    Raises
+    ------
+    RuntimeError
+        Weights are missing, left over, or of another shape.
+    """
+    with safetensors.safe_open(weights, "pt") as header:
+        names = header.keys()
+        shapes = {name: header.get_slice(name).get_shape() for name in names}
+    with torch.device("meta"):
+        described = AudioClassifier(config, labels)
+        described.load_state_dict({name: torch.empty(shape) for name, shape in shapes.items()}, assign=True)
+
+
 def _not_a_model(folder: Path, reason: object) -> InputError:
-    first = str(reason).splitlines()[0] if str(reason) else type(reason).__name__
+    told = visible(one_line(reason)) or type(reason).__name__
     return InputError(
-        f"{folder} is no model of adaspec {adaspec.__version__} ({first}); train it again with 'dvc repro'"
+        f"{folder} is no model of adaspec {adaspec.__version__} ({told}); train it again with 'dvc repro'"
     )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from adaspec.backbones import combined
+from adaspec.errors import InputError
 from adaspec.features.representation import Decoder
 from adaspec.features.store import FeatureStore
 from adaspec.features.windows import EvenWindows, vote
@@ -41,10 +42,18 @@ def window_probabilities(model: AudioClassifier, batches: Iterable[Tensor], repr
     -------
     Tensor of shape (n_windows, n_classes)
         On the CPU; rows sum to 1.
+
+    Raises
+    ------
+    InputError
+        They are not finite.
     """
     with torch.inference_mode():
         rows = [probabilities(model, part.to(model.device), representation).cpu() for part in batches]
-    return torch.cat(rows)
+    found = torch.cat(rows)
+    if not found.isfinite().all():
+        raise InputError("the model gives probabilities that are not finite, and so none; train it again")
+    return found
 
 
 def score_clips(

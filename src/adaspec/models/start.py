@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from adaspec.errors import InputError
 from adaspec.frontends import all_arguments
 from adaspec.frontends.arguments import arguments
 from adaspec.models.classifier import AudioClassifier
-from adaspec.models.saved import DESCRIPTION, WEIGHTS, load
+from adaspec.models.saved import DESCRIPTION, WEIGHTS, load, read_description
 
 __all__ = ["check_start", "models_digest", "start_from"]
 
@@ -21,6 +22,8 @@ ONLY_IN_TRAINING = ("patch_dropout", "pretrained", "weights", "freeze")  # of ba
 
 def models_digest(folder: Path) -> str:
     """Fingerprint of the models fold-1, fold-2 ... of a folder: their weights and descriptions, nothing else.
+
+    How they were evaluated is no part of it: nothing of a training depends on that.
 
     Raises
     ------
@@ -35,8 +38,15 @@ def models_digest(folder: Path) -> str:
         )
     content = hashlib.sha256()
     for file in files:
-        content.update(file.relative_to(folder).as_posix().encode() + hashlib.sha256(file.read_bytes()).digest())
+        content.update(file.relative_to(folder).as_posix().encode() + hashlib.sha256(_trained(file)).digest())
     return content.hexdigest()[:12]
+
+
+def _trained(file: Path) -> bytes:
+    if file.name != DESCRIPTION:
+        return file.read_bytes()
+    description = read_description(file.parent)
+    return json.dumps({name: each for name, each in description.items() if name != "evaluation"}).encode()
 
 
 def check_start(config: Config, labels: list[str] | None = None, folds: Iterable[int] = ()) -> None:

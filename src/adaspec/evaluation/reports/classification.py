@@ -14,6 +14,7 @@ from adaspec.evaluation.reports.contract import Evidence
 from adaspec.evaluation.scores.classification import Confusion, classified, confusion_matrix, per_class_scores
 from adaspec.evaluation.scores.contract import Scored
 from adaspec.evaluation.summary import headline, rounded, summarise
+from adaspec.models.evaluated import Threshold
 from adaspec.runtime.files import write_csv
 from adaspec.runtime.seeding import generator
 from adaspec.tables.columns import score_column
@@ -54,6 +55,11 @@ class ClassificationReport:
         resampled = resampled_means(list(drawn.values()), evidence.config.n_bootstrap)
         self.summary = summarise(self.folds.values(), resampled)
         self.headline = headline(self.summary, "accuracy", "f1_macro")
+
+    @staticmethod
+    def thresholds(scored: pd.DataFrame) -> dict[int, Threshold]:
+        """None: the most probable label is chosen."""
+        return {}
 
     def write(self, folder: Path) -> None:
         """Write per_class.csv, worst_errors.csv and the confusion matrix."""

@@ -10,6 +10,7 @@ import pandas as pd
 
 from adaspec.config import EvaluateConfig
 from adaspec.evaluation.summary import Summary
+from adaspec.models.evaluated import Threshold
 
 __all__ = ["Evidence", "Report"]
 
@@ -58,6 +59,10 @@ class Report(Protocol):
     """
 
     roles: ClassVar[tuple[str, ...]]
+
+    @staticmethod
+    def thresholds(scored: pd.DataFrame) -> dict[int, Threshold]:
+        """Fold -> where its model decides, from the clips as `Evidence` has them, but for `predicted`."""
 
     @property
     def folds(self) -> dict[int, dict[str, float]]:

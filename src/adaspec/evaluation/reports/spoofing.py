@@ -16,7 +16,7 @@ from adaspec.evaluation.reports.contract import Evidence
 from adaspec.evaluation.scores.tandem import AsvErrors, tandem_weights
 from adaspec.evaluation.summary import headline
 from adaspec.evaluation.trials.attacks import per_attack
-from adaspec.evaluation.trials.detector import TrialScores, log_odds
+from adaspec.evaluation.trials.detector import TrialScores, validation_curves
 from adaspec.evaluation.trials.figures import (
     draw_attacks,
     draw_calibration,
@@ -25,6 +25,7 @@ from adaspec.evaluation.trials.figures import (
     draw_scores,
 )
 from adaspec.evaluation.trials.text import asv_errors_of, describe
+from adaspec.models.evaluated import Threshold, log_odds
 from adaspec.runtime.files import write_csv
 from adaspec.tables import BONAFIDE, SPOOF
 
@@ -64,6 +65,15 @@ class SpoofingReport:
         self.folds = {fold: scores | self.trials.folds[fold] for fold, scores in self.classes.folds.items()}
         self.summary = self.classes.summary | self.trials.summary
         self.headline = headline(self.summary, "eer", "min_tdcf_2019")
+
+    @staticmethod
+    def thresholds(scored: pd.DataFrame) -> dict[int, Threshold]:
+        """That of the EER on validation clips, or 0 without any."""
+        curves = validation_curves(_trials(scored))
+        found = {int(fold): curves[fold].eer_threshold() if fold in curves else 0.0 for fold in scored["fold"].unique()}
+        # No log odds lie beyond 100, but the threshold of scores that are all the same may be infinite.
+        bounded = {fold: float(np.clip(value, -100, 100)) for fold, value in found.items()}
+        return {fold: Threshold(label=BONAFIDE, log_odds=value) for fold, value in bounded.items()}
 
     def write(self, folder: Path) -> None:
         """Write what a classifier's report does, attacks.csv, score files and figures of the trials."""

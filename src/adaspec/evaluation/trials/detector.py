@@ -21,23 +21,21 @@ from adaspec.runtime.seeding import generator
 from adaspec.tables import BONAFIDE, SPOOF
 from adaspec.tables.score_files import write_scores
 
-__all__ = ["TrialScores", "curve_of", "group_key", "log_odds"]
+__all__ = ["TrialScores", "curve_of", "group_key", "validation_curves"]
 
 FEW_SPEAKERS = 10  # fewer are too few to resample
 SAME_SYSTEM = {"A16": "A04", "A19": "A06"}  # in ASVspoof 2019 LA: X. Wang et al., 2020, table 1
-SMALLEST = float(np.finfo(np.float32).tiny)
-
-
-def log_odds(p_bonafide: Array, p_spoof: Array) -> Array:
-    """Score of a trial: the logarithm of the odds that it is bona fide."""
-    return np.log(np.maximum(p_bonafide, SMALLEST, dtype=np.float64)) - np.log(
-        np.maximum(p_spoof, SMALLEST, dtype=np.float64)
-    )
 
 
 def curve_of(trials: pd.DataFrame) -> ErrorCurve:
     """Errors of trials at each threshold."""
     return error_curve(*_arrays(trials))
+
+
+def validation_curves(trials: pd.DataFrame) -> dict[int, ErrorCurve]:
+    """Fold -> errors of its validation trials, where both kinds are among them."""
+    validation = trials[trials["role"] == "validation"]
+    return {int(str(fold)): curve_of(rows) for fold, rows in validation.groupby("fold") if rows["label"].nunique() == 2}
 
 
 def _arrays(trials: pd.DataFrame) -> tuple[Array, Array]:
@@ -99,11 +97,7 @@ class TrialScores:
         self.test = {int(str(fold)): rows for fold, rows in trials[trials["role"] == "test"].groupby("fold")}
         self.validation = trials[trials["role"] == "validation"]
         self.by_speaker = all(rows["speaker"].nunique() >= FEW_SPEAKERS for rows in self.test.values())
-        curves = {
-            int(str(fold)): curve_of(rows)
-            for fold, rows in self.validation.groupby("fold")
-            if rows["label"].nunique() == 2
-        }
+        curves = validation_curves(trials)
         self.thresholds = {fold: curves[fold].eer_threshold() if fold in curves else 0.0 for fold in self.test}
         self.seen = None if seen is None else seen | {name for name, same in SAME_SYSTEM.items() if same in seen}
         self.groups = self._groups(sorted({*trials.loc[trials["label"] == SPOOF, "attack"]}))

@@ -1,0 +1,103 @@
+"""A model gives wherever it is used what its evaluation published, without being told how it was evaluated."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+import torch
+from toydata import make_toy
+from typer.testing import CliRunner
+
+from adaspec.audio import quantise, recording_of
+from adaspec.cli import app
+from adaspec.errors import InputError
+from adaspec.evaluation.evaluate import evaluate
+from adaspec.features.representation import feature_contract, representation_of
+from adaspec.features.windows import cut, even_starts, vote
+from adaspec.models.evaluated import Evaluated, decide
+from adaspec.models.predictor import Predictor
+from adaspec.models.saved import load
+from adaspec.tracking.serving import _load_pyfunc
+from adaspec.training.fit import fit_fold
+
+KNOBS: dict[str, dict[str, Any]] = {
+    "spoofing": {"evaluate.vote": "majority", "evaluate.overlap": 0.5, "frontend.power": 1},
+    "fbank": {"evaluate.overlap": 0.25, "frontend.name": "fbank", "frontend.fixed.fbank.n_mels": 16},
+}
+
+
+@pytest.fixture(autouse=True)
+def _torch_as_it_was() -> Iterator[None]:
+    """`fit_fold` owns its process and switches PyTorch to deterministic algorithms."""
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def onnx_scores(path: Path, recordings: list[Path], model: Path) -> tuple[list[str], np.ndarray]:
+    """Labels and scores by the file and its metadata, as its users compute them."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    told = session.get_modelmeta().custom_metadata_map
+    evaluated = Evaluated.model_validate_json(told["evaluation"])
+    kept = representation_of(feature_contract(load(model).config))
+    n_samples, rows = int(told["n_samples"]), []
+    for recording in recordings:
+        trimmed = quantise(recording_of(recording.read_bytes()), int(told["sample_rate"]), json.loads(told["trim_db"]))
+        samples = torch.from_numpy(trimmed.samples)
+        steps = even_starts(kept.length(len(samples)), kept.length(n_samples), evaluated.overlap)
+        starts = [step * kept.samples_per_step for step in steps]
+        windows = torch.stack([cut(samples, start, n_samples, told["pad"], kept) for start in starts])
+        [logits] = session.run(["logits"], {"waveform": (windows.float() / 32768).numpy()})
+        probabilities = torch.from_numpy(logits).softmax(1)
+        rows.append(vote(probabilities, torch.zeros(len(starts), dtype=torch.int64), 1, evaluated.vote)[0].numpy())
+    scores = np.stack(rows)
+    return decide(scores, json.loads(told["labels"]), evaluated.threshold), scores
+
+
+@pytest.mark.parametrize("task", KNOBS)
+def test_predict_serving_and_onnx_give_what_the_evaluation_published(task: str, tmp_path: Path) -> None:
+    knobs = {"features.window.length_s": 0.06, "train.epochs": 3, "train.optimizer.learning_rate": 0.003}
+    first, second = ("bonafide", "spoof") if task == "spoofing" else ("high", "low")
+    toy = make_toy(tmp_path, {first: 9, second: 11}, **knobs, **KNOBS[task])
+    trained, models = tmp_path / "trained", tmp_path / "models"
+    for fold in (1, 2):
+        checkpoints = tmp_path / f"checkpoints-{fold}"
+        fit_fold(fold, toy.rows(fold), toy.labels, toy.config, toy.features, checkpoints, trained / f"fold-{fold}")
+    found = evaluate(toy.clips, toy.folds, toy.config, toy.features, trained)
+    found.write(tmp_path / "metrics")
+    found.write_models(trained, models)
+    published = pd.read_csv(tmp_path / "metrics/details/predictions.csv", dtype={"clip_id": str}).query("fold == 1")
+    clips = toy.clips.set_index("clip_id").loc[published["clip_id"]]
+    recordings, scores = (
+        [tmp_path / "raw" / path for path in clips["path"]],
+        published[[f"score_{first}", f"score_{second}"]],
+    )
+
+    predictor = Predictor([models / "fold-1"])
+    predictions = [predictor.predict(recording.read_bytes()) for recording in recordings]
+    assert len(predictions[0].windows) > 2
+    assert [each.label for each in predictions] == list(published["predicted"])
+    np.testing.assert_allclose([list(each.probabilities.values()) for each in predictions], scores, atol=1e-5)
+
+    served = _load_pyfunc(str(models / "fold-1")).predict(pd.DataFrame({"path": list(map(str, recordings))}))
+    assert list(served["label"]) == list(published["predicted"])
+    np.testing.assert_allclose(served.drop(columns="label"), scores, atol=1e-5)
+
+    result = CliRunner().invoke(app, ["export", str(models / "fold-1"), "--onnx", str(tmp_path / "model.onnx")])
+    assert result.exit_code == 0, result.stderr
+    labels, values = onnx_scores(tmp_path / "model.onnx", recordings, models / "fold-1")
+    assert labels == list(published["predicted"])
+    np.testing.assert_allclose(values, scores, atol=1e-5)
+
+    if task == "spoofing":
+        thresholds = [found.evaluated[fold].threshold for fold in (1, 2)]
+        assert [threshold.label for threshold in thresholds if threshold] == ["bonafide", "bonafide"]
+        both = Predictor([models / "fold-1", models / "fold-2"]).threshold
+        assert both is not None
+        assert both.log_odds == pytest.approx(np.mean([threshold.log_odds for threshold in thresholds if threshold]))
+    with pytest.raises(InputError, match="was trained, but not evaluated"):
+        Predictor([trained / "fold-1"])
