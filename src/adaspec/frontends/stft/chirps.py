@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from adaspec.frontends.stft.window import spline, stretched
+from adaspec.linalg.transforms import is_transformed
 
 __all__ = ["chirp_kernels"]
 
@@ -41,7 +42,7 @@ def chirp_kernels(
     Tensor of shape (n_channels, 2 * n_freqs, n_fft)
         Real, then imaginary parts.
     """
-    if torch.compiler.is_compiling() or windows.requires_grad:
+    if torch.compiler.is_compiling() or windows.requires_grad or is_transformed(windows, shift, chirp, ratio):
         return _plainly(windows, shift, chirp, ratio, base, centre)
     found = [_Chirps.apply(*channel, *base, centre) for channel in zip(windows, shift, chirp, ratio, strict=True)]
     return torch.stack(found) if len(found) > 1 else found[0][None]  # no copy
