@@ -52,7 +52,7 @@ FILES: dict[str, bytes] = {
     "two documents": PARAMS.encode() + b"---\n" + PARAMS.encode(),
     "laughs": ("\n".join(laughs) + "\n" + PARAMS.replace("seed: 42", "seed: *a11")).encode(),
     "merges": ("\n".join(merges) + "\n" + PARAMS).encode(),
-    "many keys": b"".join(b"k%d: 1\n" % index for index in range(3_000)),
+    "many keys": b"".join(b"k%d: 1\n" % index for index in range(1_000)),
     "a million keys": b"".join(b"k%d: 1\n" % index for index in range(1_000_000)),
     "a thousand keys": PARAMS.encode() + b"".join(b"k%d: 1\n" % index for index in range(1_000)),
     "a long key": PARAMS.encode() + b"? " + b"k" * 100_000 + b"\n: 1\n",
@@ -105,15 +105,15 @@ def test_what_is_no_file_is_refused(kind: str, tmp_path: Path) -> None:
 def with_value(knob: str, value: str) -> str:
     """params.yaml with a knob as it is written in YAML."""
     content: dict[str, Any] = overlaid(CONTENT, {knob: VALUE})
-    return yaml.safe_dump(content, sort_keys=False).replace(VALUE, value)
+    return yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False).replace(VALUE, value)
 
 
 @pytest.mark.parametrize("index", range(len(VALUES)))
 def test_strange_values_of_knobs_are_taken_or_refused(index: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(index)
-    typical = ["seed", "dataset.root", "frontend.window", "frontend.hop_length", "train.optimizer.learning_rate"]
+    typical = ["frontend.window", ["seed", "dataset.root", "frontend.hop_length"][index % 3]]
     path = tmp_path / "params.yaml"
-    for knob in [*typical, *rng.choice(KNOBS, 3)]:
+    for knob in [*typical, *rng.choice(KNOBS, 1)]:
         path.write_text(with_value(str(knob), VALUES[index]), encoding="utf-8")
         checked(path)
 
