@@ -99,14 +99,14 @@ def test_torch_export_of_a_baked_layer() -> None:
     assert worst(program, baked) <= 1e-6
 
 
-@pytest.mark.parametrize("form", ["fft", "dense", "banded", "unit_norm", "three", "odd"])
+@pytest.mark.parametrize("form", ["fft", "banded", "odd"])
 def test_onnx_output_equals_torch(form: str, tmp_path: Path) -> None:
     layer = layer_of(form)
     # onnxruntime's FFT is coarser where n_fft is no power of two.
     assert worst(onnx_of(layer, tmp_path / "layer.onnx", noise(*CLIPS[0])), layer) <= (1e-4 if form == "odd" else 2e-6)
 
 
-@pytest.mark.parametrize("form", ["orthonormal", "bf16", "three dense", "odd"])
+@pytest.mark.parametrize("form", ["orthonormal", "bf16", "three dense"])
 def test_onnx_output_of_a_baked_layer_equals_torch(form: str, tmp_path: Path) -> None:
     layer = layer_of(form)
     found = onnx_of(layer.bake(), tmp_path / "baked.onnx", noise(*CLIPS[0]))
@@ -167,7 +167,7 @@ def compare_steps(layer: AdaptiveSTFT, backend: str, shapes: list[tuple[int, int
             assert deviation(gradient, expected_gradients[name]) <= 1e-4, name
 
 
-@pytest.mark.parametrize("form", ["fft", "dense", "banded", "orthonormal", "three"])
+@pytest.mark.parametrize("form", ["fft", "banded", "orthonormal"])
 def test_torch_compile_trains_in_one_graph(form: str) -> None:
     # Captured and differentiated as with any backend; generating code is slow, and tested on unit_norm alone.
     # A second shape is compiled again, for any batch and length.

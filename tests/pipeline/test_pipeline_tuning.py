@@ -57,13 +57,13 @@ def test_missing_data_folder_stops_repro_in_one_line(project):
 
 def test_tune_in_two_terminals_ends_in_a_command_that_repeats_its_figure(project):
     project.set(split__validation_fraction=0.3)  # so that one of the two makes the folds anew, and the other waits
-    command = [sys.executable, "-m", "adaspec", "tune", "--trials", "3"]
+    command = [sys.executable, "-m", "adaspec", "tune", "--trials", "2"]
     with ThreadPoolExecutor() as terminals:
         one, other = terminals.map(lambda _: project.run(*command), range(2))
     assert one.stdout == other.stdout
     assert (one.stderr + other.stderr).count("Running stage 'split'") == 1
     lines = one.stdout.splitlines()
-    assert lines[0].endswith("3 trials, 3 complete, 0 pruned, 0 failed")
+    assert lines[0].endswith("2 trials, 2 complete, 0 pruned, 0 failed")
     assert "split.validation_fraction=0.3" in lines[-1]
     project.run("git", "checkout", "params.yaml")
     n_before = len(parents_and_children(mlflow_runs(project.path)[1]))
