@@ -184,9 +184,9 @@ def test_recipe_keeps_text_that_older_yaml_takes_for_something_else(repository: 
     assert load_config(Path("params.yaml")) == config
 
 
-@pytest.mark.parametrize("value", ["/data/" + 80 * "a" + "/two  blanks", "a\x85b"])
-def test_recipe_refuses_what_dvc_would_change(repository: Path, value: str) -> None:
-    write(repository, "bad", "# Bad\n" + yaml.safe_dump({"dataset": {"name": "folder", "root": value}}))
+def test_recipe_refuses_what_dvc_would_change(repository: Path) -> None:
+    root = "/data/" + 80 * "a" + "/two  blanks"
+    write(repository, "bad", "# Bad\n" + yaml.safe_dump({"dataset": {"name": "folder", "root": root}}))
     told = refused("bad")
     assert told.startswith(
         "recipes/bad.yaml: after 'dvc exp run', params.yaml would not hold what was meant: dataset.root"

@@ -66,10 +66,10 @@ TOLD: list[tuple[dict[str, Any], str]] = [
         for band_width in (4, 35, -1)
     ),
     ({"f_max": 9000.0}, "f_max=9000.0 exceeds half of the sample rate, 8000.0 Hz; lower it or set it to null"),
-    ({"f_min": 8000.0}, "f_min=8000.0 must be at least 0 and below f_max=8000.0 (in Hz)"),
-    ({"f_min": -1.0}, "f_min=-1.0 must be at least 0 and below f_max=8000.0 (in Hz)"),
-    ({"f_min": math.nan}, "f_min=nan must be at least 0 and below f_max=8000.0 (in Hz)"),
-    ({"f_max": math.nan}, "f_min=0.0 must be at least 0 and below f_max=nan (in Hz)"),
+    ({"f_min": 8000.0}, "f_min=8000.0 must be at least 0 and below the highest frequency, 8000.0 Hz"),
+    ({"f_min": -1.0}, "f_min=-1.0 must be at least 0 and below the highest frequency, 8000.0 Hz"),
+    ({"f_min": math.nan}, "f_min=nan must be at least 0 and below the highest frequency, 8000.0 Hz"),
+    ({"f_max": math.nan}, "f_min=0.0 must be at least 0 and below the highest frequency, nan Hz"),
     ({"n_mels": None, "learn_mel": True}, "learn_mel=True needs mel bands, but there are none; set n_mels"),
     (
         {"n_fft": 8193, "learn_kernels": True},

@@ -19,7 +19,7 @@ from adaspec.models.check import check_model
         ),
         (
             {"frontend.mel.f_min": 500.0, "frontend.mel.f_max": 500.0},
-            "frontend.mel.f_min=500.0 must be at least 0 and below f_max=500.0 (in Hz)",
+            "frontend.mel.f_min=500.0 must be at least 0 and below the highest frequency, 500.0 Hz",
         ),
         (
             {"frontend.mel.f_max": 8000.0, "audio.sample_rate": 8000},
@@ -27,7 +27,7 @@ from adaspec.models.check import check_model
         ),
         (
             {"frontend.mel.f_min": 4000.0, "audio.sample_rate": 8000},
-            "frontend.mel.f_min=4000.0 must be at least 0 and below f_max=4000.0 (in Hz)",
+            "frontend.mel.f_min=4000.0 must be at least 0 and below the highest frequency, 4000.0 Hz",
         ),
         (
             {"frontend.mel.n_mels": 512, "frontend.n_fft": 256},
@@ -96,7 +96,6 @@ from adaspec.models.check import check_model
                 ("kaiser", "'kaiser'"),
                 (["kaiser", "a"], "('kaiser', 'a')"),
                 (["kaiser", 1.0e9], "('kaiser', 1000000000.0)"),  # values that are no numbers
-                ([], "()"),
             )
         ),
         (
@@ -108,7 +107,7 @@ from adaspec.models.check import check_model
         ({"backbone.name": "timm:resnt18"}, "backbone.name=timm:resnt18: timm "),
         (
             {"audio.sample_rate": None, "frontend.mel.f_min": 9000.0, "frontend.mel.f_max": 100.0},
-            "frontend.mel.f_min=9000.0 must be at least 0 and below f_max=100.0",
+            "frontend.mel.f_min=9000.0 must be at least 0 and below the highest frequency, 100.0 Hz",
         ),
         (
             {"audio.sample_rate": None, "frontend.mel.n_mels": None, "frontend.learn_mel": True},

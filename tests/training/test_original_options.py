@@ -22,6 +22,7 @@ from adaspec.models.saved import load
 from adaspec.runtime.engine import torch_device
 from adaspec.tables.splits import make_folds
 from adaspec.tasks import build_task
+from adaspec.training.checkpoints import read_checkpoint
 from adaspec.training.fit import _training_data, fit_fold
 from adaspec.training.module import FoldModule
 from adaspec.training.optimisers import learning_rate_factor
@@ -53,7 +54,7 @@ class Look(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         exists = self.checkpoint.exists()
-        self.epochs.append(torch.load(self.checkpoint, weights_only=True)["epoch"] if exists else -1)
+        self.epochs.append(read_checkpoint(self.checkpoint)["epoch"] if exists else -1)
 
 
 def model(toy: Toy, **knobs: Any) -> AudioClassifier:
