@@ -2,10 +2,10 @@
 
     python benchmarks/faults.py [--kills 30] [--seed 1] [--record faults]
 
-A small copy of the pipeline is reproduced once, undisturbed. Then, time and again, all that it made is removed, `dvc
-repro` is started and, at a random moment, hit: SIGKILL or SIGTERM for DVC alone, SIGKILL for the stage or one of its
-workers, SIGINT for the whole group, as Ctrl-C does. The next `dvc repro` must end in the bytes of the undisturbed run,
-with no process of the first left and no run of MLflow still RUNNING.
+A small copy of the pipeline is reproduced once, undisturbed. In each round all that it made is removed, and `dvc repro`
+is started and hit at a random moment, again and again: SIGKILL or SIGTERM for DVC alone, SIGKILL for the stage or one
+of its workers, SIGINT for the whole group, as Ctrl-C does. Nothing that was hit may leave a process behind. After the
+last hit `dvc repro` is left alone: it must end in the bytes of the undisturbed run, and no run of MLflow still RUNNING.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ SMALL = {
 MADE = ("data", "models", "metrics")
 STAGES = ("validate", "synthesize", "prepare", "features", "split", "train", "evaluate")
 HITS = ("SIGKILL to DVC", "SIGTERM to DVC", "SIGKILL to the stage", "SIGKILL to a worker", "Ctrl-C")
+BETWEEN = "none: DVC itself"
+LATEST_S = 8.0  # after a stage has begun, within which it is hit: about as long as the longest takes on a free machine
 GRACE_S = 30.0  # for what was hit to end
 
 
@@ -105,21 +108,28 @@ def stage_of(process: psutil.Process) -> str | None:
     return None
 
 
-def hit(process: subprocess.Popen[str], kind: str, rng: random.Random) -> tuple[str, list[psutil.Process]]:
-    """Strike; return the stage that ran then, and all processes that ought to be gone soon."""
+def hit(process: subprocess.Popen[str], kind: str, rng: random.Random) -> tuple[str, str, list[psutil.Process]]:
+    """Strike; return the stage that ran, what was done, and all processes that ought to be gone soon.
+
+    Where there is no stage or worker to be killed, DVC is.
+    """
     started = descendants(process)
     stages = [(each, stage) for each in started if (stage := stage_of(each)) is not None]
-    workers = [each for each in started if stages and each.pid not in {stage.pid for stage, _ in stages}]
+    workers: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        workers = stages[0][0].children(recursive=True) if stages else []
+    if (kind == "SIGKILL to the stage" and not stages) or (kind == "SIGKILL to a worker" and not workers):
+        kind = "SIGKILL to DVC"
     with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
         if kind == "Ctrl-C":
             os.killpg(process.pid, signal.SIGINT)
-        elif kind == "SIGKILL to the stage" and stages:
+        elif kind == "SIGKILL to the stage":
             stages[0][0].kill()
-        elif kind == "SIGKILL to a worker" and workers:
+        elif kind == "SIGKILL to a worker":
             rng.choice(workers).kill()
         else:
             process.send_signal(signal.SIGTERM if kind == "SIGTERM to DVC" else signal.SIGKILL)
-    return stages[0][1] if stages else "DVC itself", started
+    return stages[0][1] if stages else BETWEEN, kind, started
 
 
 def running(path: Path) -> int:
@@ -131,71 +141,68 @@ def running(path: Path) -> int:
     return len(client.search_runs(found, "attributes.status = 'RUNNING'"))
 
 
-def one(path: Path, kind: str, after_s: float, whole: dict[str, bytes], rng: random.Random) -> dict[str, Any]:
-    """Hit one repro after some seconds, repeat it and compare."""
-    forget(path)
-    first = repro(path)
-    deadline = time.monotonic() + after_s
-    while time.monotonic() < deadline and first.poll() is None:
-        time.sleep(0.02)
-    stage, started = hit(first, kind, rng)
-    told, _ = first.communicate()
-    _, stray = psutil.wait_procs(started, timeout=GRACE_S)
-    again = repro(path)
-    output, _ = again.communicate()
-    found = contents(path)
-    different = sorted(name for name in whole.keys() | found.keys() if whole.get(name) != found.get(name))
-    return {
-        "stage": stage,
-        "hit": kind,
-        "tracebacks": told.count("Traceback (most recent call last)")
-        + output.count("Traceback (most recent call last)"),
-        "failed": int(again.returncode != 0),
-        "different": len(different),
-        "stray": len(stray),
-        "running": running(path) if (path / "mlflow.db").exists() else 0,
-        "told": "" if again.returncode == 0 and "Traceback" not in told else f"{told}\n{output}",
-        "names": different[:5],
-    }
+def one_round(path: Path, rng: random.Random) -> list[dict[str, Any]]:
+    """Hit one repro after another, each a while after a stage began; what it printed is shown where it looks wrong."""
+    rows = []
+    kinds, places = rng.sample(HITS, len(HITS)), sorted(rng.choices(range(len(STAGES)), k=len(HITS)))
+    for kind, place in zip(kinds, places, strict=True):
+        process = repro(path)
+        while process.poll() is None and not any(
+            stage in STAGES[place:] for stage in map(stage_of, descendants(process))
+        ):
+            time.sleep(0.02)
+        deadline = time.monotonic() + rng.uniform(0, LATEST_S)
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if process.poll() is not None:  # it had ended: nothing was hit
+            process.communicate()
+            continue
+        stage, done, started = hit(process, kind, rng)
+        told, _ = process.communicate()
+        _, stray = psutil.wait_procs(started, timeout=GRACE_S)
+        n_tracebacks = told.count("Traceback (most recent call last)")
+        rows.append({"stage": stage, "hit": done, "stray": len(stray), "tracebacks": n_tracebacks})
+        print(" ", rows[-1], told if n_tracebacks else "", flush=True)
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--kills", type=int, default=30, help="at least; a round is ended")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--record", type=record.check_name, metavar="NAME")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     rows: list[dict[str, Any]] = []
+    totals = {"rounds": 0, "failed": 0, "different": 0, "running": 0}
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "repository"
         make(path)
-        started = time.monotonic()
         output, _ = (undisturbed := repro(path)).communicate()
         if undisturbed.returncode:
             sys.exit(output)
-        lasted_s, whole = time.monotonic() - started, contents(path)
-        print(f"undisturbed: {lasted_s:.0f} s, {len(whole)} files", flush=True)
-        for number in range(options.kills):
-            kind = HITS[number % len(HITS)]
-            # One moment in each part of the time, so that all of it is covered.
-            row = one(path, kind, lasted_s * (number + rng.random()) / options.kills, whole, rng)
-            told, names = row.pop("told"), row.pop("names")
-            rows.append(row)
-            print(number + 1, row, *names, told, flush=True)
-    table = [
-        {
-            "hit": kind,
-            "kills": len(mine := [row for row in rows if row["hit"] == kind]),
-            "stages": sorted({row["stage"] for row in mine}),
-        }
-        | {key: sum(row[key] for row in mine) for key in ("tracebacks", "failed", "different", "stray", "running")}
-        for kind in HITS
-    ]
-    print(*table, sep="\n")
+        whole = contents(path)
+        print(f"undisturbed: {len(whole)} files", flush=True)
+        while len(rows) < options.kills:
+            forget(path)
+            rows += one_round(path, rng)
+            totals["rounds"] += 1
+            output, _ = (last := repro(path)).communicate()
+            found = contents(path)
+            different = sorted(name for name in whole.keys() | found.keys() if whole.get(name) != found.get(name))
+            left = running(path) if (path / "mlflow.db").exists() else 0
+            totals["failed"] += int(last.returncode != 0)
+            totals["different"] += len(different)
+            totals["running"] += left
+            print(totals, *different[:5], output if last.returncode or different else "", flush=True)
+    counts = Counter((row["stage"], row["hit"]) for row in rows)
+    table = [{"stage": stage} | {kind: counts[stage, kind] for kind in HITS} for stage in (*STAGES, BETWEEN)]
+    totals["kills"] = len(rows)
+    totals |= {key: sum(row[key] for row in rows) for key in ("stray", "tracebacks")}
+    print(*table, totals, sep="\n")
     if options.record:
-        record.write(options.record, {"kills": options.kills, "rows": table})
-    if any(row[key] for row in table for key in ("failed", "different", "stray", "running")):
+        record.write(options.record, {"rows": table, "totals": totals})
+    if any(totals[key] for key in ("failed", "different", "running", "stray", "tracebacks")):
         sys.exit(1)
 
 

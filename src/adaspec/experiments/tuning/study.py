@@ -51,11 +51,11 @@ def open_study(config: Config, root: Path, name: str | None, url: str | None) ->
         )
         if "base" not in study.user_attrs:
             study.set_user_attr("key", uuid.uuid4().hex)
-            study.set_user_attr("base", base)
             if holds(config):
                 flat = flatten(config)
                 present = {each.knob: stored(each, flat[each.knob]) for each in config.tune.space}
                 study.enqueue_trial(present, user_attrs={"present": True}, skip_if_exists=True)
+            study.set_user_attr("base", base)  # last: all before is done again where it was interrupted
     begun = study.user_attrs["base"]
     differing = [
         f"{key}={json.dumps(base.get(key))} instead of {json.dumps(begun.get(key))}"
