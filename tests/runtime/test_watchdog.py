@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from adaspec.runtime.watchdog import end_with_parent, follow_parent
@@ -31,18 +32,20 @@ import subprocess, sys
 subprocess.run([sys.executable, "-c", sys.argv[1], sys.argv[2]])
 """
 
-# Folds in workers; the process that they work for is killed.
+# Folds in workers, of which one has nothing to do; the process that they work for is killed.
 POOL = """
 import os, sys, time
 from pathlib import Path
-from adaspec.runtime.engine import run_tasks
+from adaspec.runtime.engine import load_for_workers, run_tasks
 
 def work(folder, number):
     (Path(folder) / f"worker-{number}").write_text(str(os.getpid()))
     time.sleep(60)
 
 if __name__ == "__main__":
-    list(run_tasks(work, [(sys.argv[1], 1), (sys.argv[1], 2)], 2))
+    if sys.argv[2] == "forked":
+        load_for_workers("colorsys")
+    list(run_tasks(work, [(sys.argv[1], 1), (sys.argv[1], 2)], 3))
 """
 
 
@@ -85,16 +88,17 @@ def test_a_stage_ends_when_the_process_that_started_it_is_killed(tmp_path: Path)
 
 
 @needs_proc
-def test_workers_end_when_the_process_that_they_work_for_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("start", ["forked", "spawned"])
+def test_workers_end_when_the_process_that_they_work_for_is_killed(tmp_path: Path, start: str) -> None:
     (tmp_path / "pool.py").write_text(POOL)
-    pool = subprocess.Popen([sys.executable, str(tmp_path / "pool.py"), str(tmp_path)], stderr=subprocess.DEVNULL)
-    files = [tmp_path / "worker-1", tmp_path / "worker-2"]
-    assert wait_for(lambda: all(map(written, files)))
-    workers = [int(file.read_text()) for file in files]
-    assert all(map(alive, workers))
+    command = [sys.executable, str(tmp_path / "pool.py"), str(tmp_path), start]
+    pool = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    assert wait_for(lambda: all(written(tmp_path / f"worker-{number}") for number in (1, 2)))
+    started = [child.pid for child in psutil.Process(pool.pid).children(recursive=True)]
+    assert len(started) >= 3
     pool.send_signal(signal.SIGKILL)
     pool.wait()
-    assert wait_for(lambda: not any(map(alive, workers)), 20)
+    assert wait_for(lambda: not any(map(alive, started)), 20)
 
 
 def test_a_process_whose_parent_lives_goes_on() -> None:

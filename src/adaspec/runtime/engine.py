@@ -7,7 +7,6 @@ with torch sets its own number of threads.
 from __future__ import annotations
 
 import ctypes
-import functools
 import math
 import multiprocessing
 import multiprocessing.forkserver
@@ -108,30 +107,24 @@ def run_tasks(function: Callable[..., Result], tasks: Iterable[tuple[Any, ...]],
     InputError
         A worker was killed.
     """
-    backend = "loky" if n_parallel > 1 else "sequential"
+    backend: dict[str, Any] = (
+        {"backend": "loky", "initializer": follow_parent} if n_parallel > 1 else {"backend": "sequential"}
+    )
     if get_start_method() is None:
         # Not loky's own way: its processes cannot tell when the process that they work for has been killed.
         set_start_method("spawn")
     # loky replaces a worker whose memory has grown, and says so at every fold; no task is lost by it.
     warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
-    parallel = Parallel(n_jobs=n_parallel, backend=backend, return_as="generator", batch_size=1)
+    parallel = Parallel(n_jobs=n_parallel, **backend, return_as="generator", batch_size=1)
     try:
         with _ctrl_c_is_for_this_process():
-            results = parallel(delayed(_run_task)(function, task) for task in tasks)
+            results = parallel(delayed(function)(*task) for task in tasks)
         yield from results
     except TerminatedWorkerError:
         raise InputError(
             f"one of {n_parallel} worker processes was killed, as a system does that runs out of memory; run again, "
             "and if it comes back, lower engine.workers (decoding) or engine.parallel_folds (training)"
         ) from None
-
-
-def _run_task(function: Callable[..., Result], task: tuple[Any, ...]) -> Result:
-    _follow_parent_once()
-    return function(*task)
-
-
-_follow_parent_once = functools.cache(follow_parent)
 
 
 @contextmanager
