@@ -298,7 +298,7 @@ def test_pcen_exports_to_torch_for_any_batch_and_length() -> None:
     program = torch.export.export(layer, (example,), dynamic_shapes=dynamic()).module()
     for shape in LENGTHS:
         power = spectrogram(*shape, seed=1).float()
-        assert deviation(program(power), layer(power)) <= 1e-6
+        assert deviation(program(power), layer(power)) <= 2e-6
 
 
 def test_pcen_exports_to_onnx_for_any_batch_and_length(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import copy
 import json
 import re
 from collections.abc import Iterator
@@ -71,9 +72,16 @@ def test_exported_model_gives_the_same_logits(name: str, tmp_path: Path) -> None
 
 
 def test_export_refuses_a_file_that_gives_other_logits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    saved(tmp_path, **{"frontend.power": 1, "frontend.compression.gamma": 1e9})
+    saved(tmp_path)
     written = torch.onnx.export
-    monkeypatch.setattr(torch.onnx, "export", lambda *args, **kwargs: written(*args, **(kwargs | {"optimize": True})))
+
+    def wrongly(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+        other = copy.deepcopy(module)
+        with torch.no_grad():
+            list(other.parameters())[-1][0].add_(0.001)  # the head's bias of one class
+        return written(other, *args, **kwargs)
+
+    monkeypatch.setattr(torch.onnx, "export", wrongly)
     result = CliRunner().invoke(app, ["export", str(tmp_path / "model"), "--onnx", str(tmp_path / "model.onnx")])
     assert result.exit_code == 1
     assert re.fullmatch(

@@ -58,11 +58,11 @@ class Triangles:
         scale: MelScale,
         norm: MelNorm | None,
     ) -> None:
-        self.scale, self.norm, self.bin_hz = SCALES[scale], norm, sample_rate / n_fft
+        self.scale, self.norm, self.bin_hz = scale, norm, sample_rate / n_fft
         self.n_freqs = n_fft // 2 + 1
         # On the CPU wherever a layer is built: they are few, and have to be looked at.
         ends = torch.tensor([f_min, f_max], dtype=torch.float64, device="cpu")
-        low, high = self.scale.from_hz(ends).tolist()
+        low, high = SCALES[self.scale].from_hz(ends).tolist()
         self.points = torch.linspace(low, high, n_mels + 2, dtype=torch.float64, device="cpu")
         n_empty = int((~self.heights(*self.edges()).any(dim=-2)).sum())
         if n_empty:
@@ -74,7 +74,7 @@ class Triangles:
 
     def edges(self) -> tuple[Tensor, Tensor, Tensor]:
         """Lower edges, centres and upper edges at the start, in Hz: (n_mels,) each, float64."""
-        hz = self.scale.to_hz(self.points)
+        hz = SCALES[self.scale].to_hz(self.points)
         return hz[:-2], hz[1:-1], hz[2:]
 
     def heights(self, lower: Tensor, centre: Tensor, upper: Tensor) -> Tensor:
@@ -229,7 +229,9 @@ class ParametricBands(WithConstants):
         below = within(centre - factor * spacing[:, :-1], low, high)
         above = within(centre + factor * spacing[:, 1:], low, high)
         even = (points[-1] - points[0]) / n_gaps
-        lower_hz, centre_hz, upper_hz = (triangles.scale.to_hz(points[0] + even * at) for at in (below, centre, above))
+        lower_hz, centre_hz, upper_hz = (
+            SCALES[triangles.scale].to_hz(points[0] + even * at) for at in (below, centre, above)
+        )
         start = [edge.to(points.device) for edge in triangles.edges()]
         least = [(start[i + 1] - start[i]).clamp_max(triangles.bin_hz) for i in (0, 1)]
         return torch.minimum(lower_hz, centre_hz - least[0]), centre_hz, torch.maximum(upper_hz, centre_hz + least[1])
