@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import random
 import re
@@ -42,7 +43,7 @@ MADE = ("data", "models", "metrics")
 STAGES = ("validate", "synthesize", "prepare", "features", "split", "train", "evaluate")
 HITS = ("SIGKILL to DVC", "SIGTERM to DVC", "SIGKILL to the stage", "SIGKILL to a worker", "Ctrl-C")
 BETWEEN = "none: DVC itself"
-LATEST_S = 8.0  # after a stage has begun, within which it is hit: about as long as the longest takes on a free machine
+LATEST_S = 8.0  # after a stage has begun, within which it is hit, rather early: most take less
 GRACE_S = 30.0  # for what was hit to end
 
 
@@ -141,6 +142,18 @@ def running(path: Path) -> int:
     return len(client.search_runs(found, "attributes.status = 'RUNNING'"))
 
 
+def mend_lock(path: Path) -> int:
+    """Remove DVC's own lock file where DVC was killed while it wrote it, as docs/reliability.md tells to do."""
+    lock = path / ".dvc/tmp/rwlock"
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            json.loads(lock.read_bytes())
+        except ValueError:
+            lock.unlink()
+            return 1
+    return 0
+
+
 def one_round(path: Path, rng: random.Random) -> list[dict[str, Any]]:
     """Hit one repro after another, each a while after a stage began; what it printed is shown where it looks wrong."""
     rows = []
@@ -151,7 +164,7 @@ def one_round(path: Path, rng: random.Random) -> list[dict[str, Any]]:
             stage in STAGES[place:] for stage in map(stage_of, descendants(process))
         ):
             time.sleep(0.02)
-        deadline = time.monotonic() + rng.uniform(0, LATEST_S)
+        deadline = time.monotonic() + LATEST_S * rng.random() ** 2
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         if process.poll() is not None:  # it had ended: nothing was hit
@@ -162,6 +175,7 @@ def one_round(path: Path, rng: random.Random) -> list[dict[str, Any]]:
         _, stray = psutil.wait_procs(started, timeout=GRACE_S)
         n_tracebacks = told.count("Traceback (most recent call last)")
         rows.append({"stage": stage, "hit": done, "stray": len(stray), "tracebacks": n_tracebacks})
+        rows[-1]["locks"] = mend_lock(path)
         print(" ", rows[-1], told if n_tracebacks else "", flush=True)
     return rows
 
@@ -198,7 +212,7 @@ def main() -> None:
     counts = Counter((row["stage"], row["hit"]) for row in rows)
     table = [{"stage": stage} | {kind: counts[stage, kind] for kind in HITS} for stage in (*STAGES, BETWEEN)]
     totals["kills"] = len(rows)
-    totals |= {key: sum(row[key] for row in rows) for key in ("stray", "tracebacks")}
+    totals |= {key: sum(row[key] for row in rows) for key in ("stray", "tracebacks", "locks")}
     print(*table, totals, sep="\n")
     if options.record:
         record.write(options.record, {"rows": table, "totals": totals})
