@@ -90,9 +90,10 @@ def forget(path: Path) -> None:
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    """What must be the same bytes after every repro."""
+    """What must be the same bytes after every repro; DVC's own .gitignore has lines in the order of its attempts."""
     files = [path / "dvc.lock", *(file for name in MADE for file in (path / name).rglob("*"))]
-    return {file.relative_to(path).as_posix(): file.read_bytes() for file in files if file.is_file()}
+    files = [file for file in files if file.is_file() and file.name != ".gitignore"]
+    return {file.relative_to(path).as_posix(): file.read_bytes() for file in files}
 
 
 def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
