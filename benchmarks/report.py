@@ -1,4 +1,4 @@
-"""Write docs/results.md and its figures from benchmarks/results/*.json, and the tables of two other pages.
+"""Write docs/results.md with its figures, docs/reliability.md and tables of other pages from benchmarks/results/*.json.
 
     python benchmarks/report.py [--check]
 
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from report_format import made, table
+from report_reliability import PAGE as RELIABILITY
+from report_reliability import reliability
 from report_sections import LAYERS, load, sections
 
 ROOT = Path(__file__).parents[1]
@@ -89,6 +91,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         written = {PAGE: results(folder).encode()}
+        written[RELIABILITY] = reliability().encode()
         written |= {page: with_table(page, name).encode() for page, name in TABLES.items()}
         written |= {FIGURES / path.name: path.read_bytes() for path in sorted(folder.iterdir())}
     stale = [path for path, content in written.items() if not _holds(ROOT / path, content)]
