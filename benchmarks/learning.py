@@ -33,6 +33,7 @@ from adaspec.evaluation.scores.classification import classified
 from adaspec.evaluation.scores.contract import Scored
 from adaspec.evaluation.scores.detection import detected
 from adaspec.evaluation.summary import interval
+from adaspec.evaluation.trials.detector import FEW_SPEAKERS
 from adaspec.models.predictor import Predictor
 from adaspec.tables import BONAFIDE, SPOOF
 from adaspec.tables.columns import labels_of, score_column
@@ -52,7 +53,6 @@ VARIANTS: dict[str, list[str]] = {
     "free-mel": ["frontend.learn_mel=true", "frontend.mel.form=free"],
 }
 N_RESAMPLES = 10_000
-FEW_SPEAKERS = 10  # fewer are too few to resample
 
 
 def noise_file(snr_db: float) -> str:

@@ -28,6 +28,7 @@ from adaspec.evaluation.scores.speaker_aware import (
 from adaspec.evaluation.summary import interval
 from adaspec.evaluation.trials.blends import BLENDS
 from adaspec.evaluation.trials.detector import FEW_SPEAKERS
+from adaspec.evaluation.trials.text import TITLES as DETECTOR_TITLES
 from adaspec.evaluation.trials.text import shown, told
 from adaspec.runtime.seeding import generator
 from adaspec.runtime.table import TableForm, format_rows
@@ -39,13 +40,7 @@ __all__ = ["SpeakerAwareReport", "report"]
 Values = Mapping[str, Mapping[str, float]]  # score -> value, ci_low, ci_high
 
 TITLES = {"sv_eer": "SV-EER, %", "spf_eer": "SPF-EER, %", "sasv_eer": "SASV-EER, %", "a_dcf": "a-DCF"}
-CM_TITLES = {
-    "eer": "EER, %",
-    "eer_in_steps": "EER in steps, %",
-    "min_dcf": "min DCF",
-    "act_dcf": "actual DCF",
-    "cllr": "Cllr, bits",
-}
+CM_TITLES = {name: DETECTOR_TITLES[name] for name in ("eer", "eer_in_steps", "min_dcf", "act_dcf", "cllr")}
 ALONE = {ASV_SCORE: "verification alone", CM_SCORE: "countermeasure alone"}
 
 
@@ -158,14 +153,13 @@ def report(
         key: _scored(values, trials, COSTS[costs], n_bootstrap, by_speaker=by_speaker) for key, values in scores.items()
     }
     names = sorted({*attacks[kinds == SPOOF]})
-    own = {key: value for key, value in systems[name].items() if key in SCORES}
     two = SCORE not in trials
     return SpeakerAwareReport(
         name=name,
         costs=costs,
         n_trials={kind: int((kinds == kind).sum()) for kind in KINDS},
         by_speaker=by_speaker,
-        systems={key: {each: values[each] for each in SCORES} for key, values in systems.items()} | {name: own},
+        systems={key: {each: values[each] for each in SCORES} for key, values in systems.items()},
         attacks={} if names == [UNKNOWN] else {attack: systems[name][_attack_key(attack)] for attack in names},
         tandem=t_eer(scores[ASV_SCORE], scores[CM_SCORE], kinds) if two else None,
         countermeasure=_countermeasure(scores[CM_SCORE], kinds != SPOOF) if two else {},

@@ -15,7 +15,7 @@ from adaspec.evaluation.trials.detector import TrialScores
 from adaspec.runtime.table import TableForm, format_rows
 from adaspec.tables.score_files import ASV_KEYS, read_asv_scores, read_scores
 
-__all__ = ["DetectorReport", "asv_errors_of", "describe", "report", "shown", "told"]
+__all__ = ["TITLES", "DetectorReport", "asv_errors_of", "describe", "report", "shown", "told"]
 
 TITLES = {
     "eer": "EER, %",
