@@ -9,13 +9,12 @@ import dataclasses
 
 from adaspec.audio.chunks import chunk_streams, layout_of
 from adaspec.audio.content import Content, Stream
-from adaspec.audio.mpeg import is_mpeg, mpeg_streams
+from adaspec.audio.mpeg import first_frame, mpeg_streams
 from adaspec.audio.ogg import ogg_streams
 from adaspec.audio.tags import after_tags, unread
 
 __all__ = ["streams"]
 
-SEARCHED = 2**16  # bytes before the first frame of an MP3 that was cut out of another
 FLAC_MARKS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")  # and the header of the block that comes first
 
 
@@ -50,7 +49,8 @@ def _alone(content: Content, start: int, head: bytes) -> list[Stream]:
         return _flac(content, start)
     if head[:7] == b"NIST_1A":
         return [_nist(content, start)]
-    first = _first_frame(content, start)
+    # Recorders leave the end of a frame that was cut in front of the first.
+    first = first_frame(content, start, content.size)
     return [Stream((range(start, content.size),))] if first is None else mpeg_streams(content, first)
 
 
@@ -111,14 +111,3 @@ def _nist(content: Content, start: int) -> Stream:
         return dataclasses.replace(whole, cut=f"{max(0, available)} of {size} bytes")
     end = start + header + size
     return Stream((range(start, end),), note=unread(content, after_tags(content, end)))
-
-
-def _first_frame(content: Content, start: int) -> int | None:
-    """Where the frames of an MPEG stream begin: here, or behind the end of a frame that was cut, as recorders leave."""
-    window = content.at(start, SEARCHED)
-    at = window.find(b"\xff")
-    while at >= 0:
-        if is_mpeg(content, start + at):
-            return start + at
-        at = window.find(b"\xff", at + 1)
-    return None

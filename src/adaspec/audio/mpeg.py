@@ -11,7 +11,7 @@ from typing import NamedTuple
 from adaspec.audio.content import Content, Stream
 from adaspec.audio.tags import after_tags, is_tag
 
-__all__ = ["is_mpeg", "mpeg_streams"]
+__all__ = ["first_frame", "mpeg_streams"]
 
 # kbit/s by (version is 1, layer), ISO 11172-3 table 3-B.2 and 13818-3 table 3-B.2
 _LOW = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
@@ -24,7 +24,7 @@ BITRATES = {
     (False, 3): _LOW,
 }
 SAMPLE_RATES = (44_100, 48_000, 32_000)  # Hz, of version 1; halved in 2, quartered in 2.5
-SEARCHED = 2**16  # bytes in which frames begin again after others
+SEARCHED = 2**16  # bytes in which frames begin after others
 CONFIRMED = 3  # frames in a row that make bytes a stream
 
 
@@ -98,7 +98,7 @@ def mpeg_streams(content: Content, start: int, end: int | None = None) -> list[S
         if after > position:
             position = after
             continue
-        again = _search(content, position + 1, end)
+        again = first_frame(content, position + 1, end)
         if again is None:
             like_last = frame is not None and bool(runs) and frame.kind == runs[-1].kind
             cut = like_last or (end - position < 4 and content.at(position, end - position)[:1] == b"\xff")
@@ -188,8 +188,8 @@ def _table(content: Content, position: int, frame: Frame) -> _Table | None:
     return None
 
 
-def _search(content: Content, begin: int, end: int) -> int | None:
-    """Where frames begin again."""
+def first_frame(content: Content, begin: int, end: int) -> int | None:
+    """Where the first frame after other bytes begins, if not too far on."""
     window = content.at(begin, min(SEARCHED, end - begin))
     at = window.find(b"\xff")
     while at >= 0:
