@@ -43,6 +43,9 @@ def test_resolve_takes_the_median_clip_for_the_window(open_params: dict[str, Any
     open_params["audio"]["sample_rate"] = 22_050
     table = clips(n_samples=[8_000, 88_200, 1_600_000], sample_rate=[8_000, 44_100, 16_000])  # 1, 2 and 100 s
     assert resolve(Config.model_validate(open_params), table).features.window.length_s == pytest.approx(2.0)
+    enrolment = clips(5, use="enrolment")
+    table = pd.concat([enrolment, table.assign(use="trial")])
+    assert resolve(Config.model_validate(open_params), table).features.window.length_s == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize("n_parts", [1, 3, 4, 6, 12])

@@ -462,3 +462,15 @@ def test_make_folds_splits_the_official_training_part_alone() -> None:
 def test_make_folds_needs_an_official_training_part() -> None:
     with pytest.raises(InputError, match=r"scheme=group_kfold_train needs clips of subset=train"):
         make_folds(clips(["dog", "cat"] * 9), config(scheme="group_kfold_train", n_folds=3), 1)
+
+
+@pytest.mark.parametrize("scheme", ["official", "group_kfold", "group_kfold_train", "predefined"])
+def test_folds_are_made_of_trials_alone(scheme: str) -> None:
+    trials = official(24).assign(use="trial", fold=["1", "1", "2", "2"] * 18)
+    enrolment = clips(
+        ["often"] * 5, clip_id=[f"a{index}" for index in range(5)], subset="eval", use="enrolment", fold="1"
+    )
+    verification = clips(["often"], clip_id=["z"], subset="dev", use="verification", fold="3")
+    table = pd.concat([enrolment, trials, verification], ignore_index=True)
+    wanted = config(scheme=scheme, n_folds=3, validation_fraction=0.1, balance="downsample", balance_evaluation=True)
+    pd.testing.assert_frame_equal(make_folds(table, wanted, 1), make_folds(trials.drop(columns="use"), wanted, 1))

@@ -66,6 +66,8 @@ def resolve_audio(audio: AudioConfig, clips: pd.DataFrame) -> AudioConfig:
 def _resolve_window(window: WindowConfig, clips: pd.DataFrame) -> WindowConfig:
     if window.length_s is not None:
         return window
+    if "use" in clips:  # enrolment is no matter of the window
+        clips = clips[clips["use"] == "trial"]
     length_s = float((clips["n_samples"] / clips["sample_rate"]).median()) / window.n_parts
     return window.model_copy(update={"length_s": max(round(length_s, 3), 0.001), "n_parts": 1})
 

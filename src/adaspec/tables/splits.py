@@ -16,7 +16,7 @@ from adaspec.tables.balance import balance_role
 from adaspec.tables.columns import FOLD_COLUMNS
 from adaspec.tables.labels import ROLES, SUBSETS
 from adaspec.tables.leakage import check_leakage
-from adaspec.tables.stored import labelled_rows
+from adaspec.tables.stored import labelled_rows, trial_rows
 
 __all__ = ["describe_folds", "make_folds"]
 
@@ -31,7 +31,7 @@ def make_folds(clips: pd.DataFrame, config: SplitConfig, seed: int) -> pd.DataFr
     Parameters
     ----------
     clips : DataFrame
-        clips.csv.
+        clips.csv. What enrols speakers, or is in verification trials alone, has no role.
     config : SplitConfig
         Resolved.
     seed : int
@@ -48,6 +48,7 @@ def make_folds(clips: pd.DataFrame, config: SplitConfig, seed: int) -> pd.DataFr
         The scheme does not fit the data, a label is too rare, the folds differ in their classes, or a group would
         straddle two roles.
     """
+    clips = trial_rows(clips)
     group = _joined_groups(clips)
     if config.scheme == "predefined":
         assignments = _predefined(clips)

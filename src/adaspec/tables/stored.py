@@ -9,8 +9,17 @@ from pathlib import Path
 import pandas as pd
 
 from adaspec.runtime.files import read_csv
+from adaspec.tables.labels import TRIAL
 
-__all__ = ["data_digest", "labelled_rows", "read_asv_scores", "read_clips", "read_folds"]
+__all__ = [
+    "data_digest",
+    "labelled_rows",
+    "read_asv_scores",
+    "read_clips",
+    "read_folds",
+    "read_verification_trials",
+    "trial_rows",
+]
 
 
 def read_clips(path: Path) -> pd.DataFrame:
@@ -26,6 +35,16 @@ def read_folds(path: Path) -> pd.DataFrame:
 def read_asv_scores(path: Path) -> pd.DataFrame:
     """Read asv_scores.csv: text, but a float for `score`."""
     return read_csv(path, score="float64")
+
+
+def read_verification_trials(path: Path) -> pd.DataFrame:
+    """Read verification_trials.csv, all of it text."""
+    return read_csv(path)
+
+
+def trial_rows(clips: pd.DataFrame) -> pd.DataFrame:
+    """Rows of clips.csv that folds are made of: all, unless the data set enrols speakers."""
+    return clips if "use" not in clips else clips[clips["use"] == TRIAL].reset_index(drop=True)
 
 
 def data_digest(clips: pd.DataFrame, folds: pd.DataFrame) -> bytes:
