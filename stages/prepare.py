@@ -1,7 +1,8 @@
 """List, read and measure the recordings.
 
 In: the folder dataset.root. Out: data/clips.csv, one row per usable clip; data/skipped.csv, the others with the reason;
-data/asv_scores.csv, scores of a speaker verification system where the data set has them.
+data/asv_scores.csv, scores of a speaker verification system, and data/verification_trials.csv, trials of one, where the
+data set has them.
 """
 
 import logging
@@ -9,25 +10,33 @@ import sys
 from pathlib import Path
 
 from adaspec.config import load_config
-from adaspec.datasets import read_asv_scores, read_dataset
+from adaspec.datasets import read_asv_scores, read_dataset, read_verification_trials
 from adaspec.datasets.clips import examine_clips
 from adaspec.runtime.console import stage_command
 from adaspec.runtime.engine import n_cores
 from adaspec.runtime.files import write_csv
+from adaspec.tables import ENROLMENT, trial_rows
 
 
-def prepare(clips_csv: Path, skipped_csv: Path, asv_scores_csv: Path) -> None:
+def prepare(clips_csv: Path, skipped_csv: Path, asv_scores_csv: Path, verification_trials_csv: Path) -> None:
     config = load_config(Path("params.yaml"))
     dataset = config.dataset
     table = read_dataset(dataset)
     asv_scores = read_asv_scores(dataset)
     n_workers = config.engine.workers or n_cores()
     clips, skipped = examine_clips(table, Path(dataset.root), dataset.on_bad_clip, dataset.on_missing, n_workers)
+    verification_trials = read_verification_trials(dataset, table, clips)
     write_csv(clips_csv, clips)
     write_csv(skipped_csv, skipped)
     write_csv(asv_scores_csv, asv_scores)
-    hours = (clips["n_samples"] / clips["sample_rate"]).sum() / 3600
-    told = f"{len(clips)} clips, {clips['label'].nunique()} labels, {clips['group'].nunique()} groups, {hours:.2f} h"
+    write_csv(verification_trials_csv, verification_trials)
+    trials = trial_rows(clips)
+    hours = (trials["n_samples"] / trials["sample_rate"]).sum() / 3600
+    told = f"{len(trials)} clips, {trials['label'].nunique()} labels, {trials['group'].nunique()} groups, {hours:.2f} h"
+    if "use" in clips:
+        speaker = clips.loc[clips["use"] == ENROLMENT, "speaker"]
+        told += f"; {len(speaker)} enrolment recordings of {speaker.nunique()} speakers"
+        told += f", {len(verification_trials)} verification trials"
     logging.getLogger("adaspec").info("%s", told)
 
 

@@ -3,16 +3,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
 from adaspec.config import DatasetConfig
-from adaspec.datasets import read_asv_scores, read_dataset
+from adaspec.datasets import read_asv_scores, read_dataset, read_verification_trials
 from adaspec.datasets.clips import examine_clips
 from adaspec.errors import InputError
 from adaspec.evaluation.scores.tandem import asv_errors
 
-REAL = Path(os.environ.get("ADASPEC_SHARED", Path(__file__).parents[3] / "shared")) / "data/minila/LA"
+REAL = Path(os.environ.get("ADASPEC_SHARED", Path(__file__).parents[3] / "shared")) / "data"
 PROTOCOLS = "ASVspoof2019_LA_cm_protocols"
 CM = {
     "train": ("trn", ["LA_0079 LA_T_1 - - bonafide", "LA_0079 LA_T_2 - A01 spoof", "LA_0080 LA_T_3 - A04 spoof"]),
@@ -20,6 +21,7 @@ CM = {
     "eval": ("trl", ["LA_0001 LA_E_1 - A16 spoof", "LA_0001 LA_E_2 - - bonafide"]),
 }
 ASV = ["LA_0001 LA_E_2 bonafide target", "LA_0001 LA_E_9 bonafide nontarget", "LA_0001 LA_E_1 A16 spoof"]
+UNLISTED = ("LA_E_9", "LA_E_A1", "LA_E_A2")  # in ASV lists alone: of a trial, and enrolment
 
 
 def config(root: Path) -> DatasetConfig:
@@ -42,6 +44,9 @@ def make(root: Path) -> None:
         for index, line in enumerate(lines):
             samples = np.random.default_rng([index, len(part)]).uniform(-0.1, 0.1, 800)
             soundfile.write(root / f"ASVspoof2019_LA_{part}/flac/{line.split()[1]}.flac", samples, 16000)
+    for index, name in enumerate(UNLISTED):
+        samples = np.random.default_rng([9, index]).uniform(-0.1, 0.1, 800)
+        soundfile.write(root / f"ASVspoof2019_LA_eval/flac/{name}.flac", samples, 16000)
     for folder in ("asv_protocols", "asv_scores"):
         (root / f"ASVspoof2019_LA_{folder}").mkdir()
     (root / "ASVspoof2019_LA_asv_protocols/ASVspoof2019.LA.asv.eval.male.trn.txt").write_text(
@@ -64,18 +69,31 @@ def protocol(la: Path, part: str = "train") -> Path:
 
 def test_read_lists_the_trials_with_their_speakers_and_attacks(la: Path) -> None:
     table = read_dataset(config(la))
-    assert table["path"].tolist() == sorted(
+    assert table.loc[table["use"] == "trial", "path"].tolist() == sorted(
         f"ASVspoof2019_LA_{part}/flac/{line.split()[1]}.flac" for part, (_, lines) in CM.items() for line in lines
     )
     row = table.set_index("path").loc["ASVspoof2019_LA_train/flac/LA_T_2.flac"]
-    assert row[["label", "group", "subset", "speaker", "attack"]].tolist() == [
-        "spoof",
-        "LA_0079",
-        "train",
-        "LA_0079",
-        "A01",
-    ]
+    told = ["label", "group", "subset", "speaker", "attack", "use"]
+    assert row[told].tolist() == ["spoof", "LA_0079", "train", "LA_0079", "A01", "trial"]
     assert set(table.loc[table["label"] == "bonafide", "attack"]) == {"-"}
+    # What enrols a speaker, and what is in a verification trial alone, of which nothing tells who speaks.
+    flac = "ASVspoof2019_LA_eval/flac"
+    assert table.loc[table["use"] != "trial", ["path", *told]].to_numpy().tolist() == [
+        [f"{flac}/LA_E_9.flac", "bonafide", f"{flac}/LA_E_9.flac", "eval", "", "-", "verification"],
+        [f"{flac}/LA_E_A1.flac", "bonafide", "LA_0001", "eval", "LA_0001", "-", "enrolment"],
+        [f"{flac}/LA_E_A2.flac", "bonafide", "LA_0001", "eval", "LA_0001", "-", "enrolment"],
+    ]
+
+
+@pytest.mark.parametrize("kind", ["*", "*.trn.txt"])
+def test_without_enrolment_there_is_no_verification(kind: str, la: Path) -> None:
+    enrolled = read_dataset(config(la))
+    for path in la.glob(f"ASVspoof2019_LA_asv_protocols/{kind}"):
+        path.unlink()
+    table = read_dataset(config(la))
+    trials = enrolled[enrolled["use"] == "trial"].drop(columns="use").reset_index(drop=True)
+    pd.testing.assert_frame_equal(table, trials)
+    assert read_verification_trials(config(la), table, table).empty
 
 
 def test_read_takes_the_parent_folder_too(la: Path) -> None:
@@ -87,8 +105,9 @@ def test_read_takes_the_parent_folder_too(la: Path) -> None:
 
 def test_clips_carry_speaker_and_attack(la: Path) -> None:
     clips, _ = examine_clips(read_dataset(config(la)), la, "fail", "fail", 1)
-    assert list(clips)[-2:] == ["speaker", "attack"]
-    assert clips["attack"].tolist() == ["-", "A01", "A16", "-", "-", "A01", "A04"]
+    assert list(clips)[-3:] == ["speaker", "attack", "use"]
+    trials = clips[clips["use"] == "trial"]
+    assert trials["attack"].tolist() == ["-", "A01", "A16", "-", "-", "A01", "A04"]
 
 
 def test_read_asv_scores_gives_system_key_and_score(la: Path) -> None:
@@ -159,30 +178,57 @@ def test_missing_and_corrupt_files_are_told(la: Path) -> None:
     flac = la / "ASVspoof2019_LA_eval/flac/LA_E_1.flac"
     flac.write_bytes(flac.read_bytes()[:60])
     table = read_dataset(config(la))
-    with pytest.raises(InputError, match=r"1 of 2 of dev, 0 of 2 of eval, 0 of 3 of train clips .* are missing"):
+    with pytest.raises(InputError, match=r"1 of 2 of dev, 0 of 5 of eval, 0 of 3 of train clips .* are missing"):
         examine_clips(table, la, "fail", "fail", 1)
-    with pytest.raises(InputError, match=r"1 of 6 clips cannot be used: .*LA_E_1\.flac"):
+    with pytest.raises(InputError, match=r"1 of 9 clips cannot be used: .*LA_E_1\.flac"):
         examine_clips(table, la, "fail", "skip", 1)
     clips, skipped = examine_clips(table, la, "skip", "skip", 1)
-    assert len(clips) == 5
+    assert len(clips) == 8
     assert skipped["path"].str[-11:].tolist() == ["LA_D_2.flac", "LA_E_1.flac"]
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"{REAL} is not there; set ADASPEC_SHARED")
-def test_minila_is_read_whole() -> None:
-    table = read_dataset(config(REAL))
-    counts = table.groupby(["subset", "label"]).size().to_dict()
-    assert counts == {
-        ("train", "bonafide"): 60,
-        ("train", "spoof"): 540,
-        ("dev", "bonafide"): 84,
-        ("dev", "spoof"): 216,
-        ("eval", "bonafide"): 150,
-        ("eval", "spoof"): 450,
-    }
-    scores = read_asv_scores(config(REAL))
+@pytest.mark.parametrize(
+    ("name", "clips", "enrolled", "trials"),
+    [
+        # Counts of its README: bona fide and spoofed clips; enrolment recordings and speakers; trials by key.
+        (
+            "minila",
+            {"train": (60, 540), "dev": (84, 216), "eval": (150, 450)},
+            {"dev": (19, 1), "eval": (38, 2)},
+            {"dev": (84, 60, 216), "eval": (150, 150, 450)},
+        ),
+        (
+            "librila",
+            {"train": (366, 768), "dev": (101, 192), "eval": (234, 510)},
+            {"dev": (80, 40), "eval": (146, 68)},
+            {"dev": (101, 505, 192), "eval": (234, 1404, 510)},
+        ),
+    ],
+)
+def test_real_sets_are_read_whole(
+    name: str,
+    clips: dict[str, tuple[int, ...]],
+    enrolled: dict[str, tuple[int, ...]],
+    trials: dict[str, tuple[int, ...]],
+) -> None:
+    root = REAL / name / "LA"
+    table = read_dataset(config(root))
+    listed = table[table["use"] == "trial"].groupby(["subset", "label"]).size()
+    assert {part: tuple(listed[part][["bonafide", "spoof"]]) for part in clips} == clips
+    enrolment = table[table["use"] == "enrolment"].groupby("subset")["speaker"].agg(["size", "nunique"])
+    assert {str(part): tuple(counts) for part, counts in enrolment.iterrows()} == enrolled
+    assert all((root / path).is_file() for path in table["path"])
+    found = read_verification_trials(config(root), table, table.assign(clip_id=table["path"]))
+    keys = found.groupby(["subset", "key"]).size()
+    assert {part: tuple(keys[part][["target", "nontarget", "spoof"]]) for part in trials} == trials
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"{REAL} is not there; set ADASPEC_SHARED")
+def test_minila_has_the_asv_errors_of_its_readme() -> None:
+    scores = read_asv_scores(config(REAL / "minila/LA"))
     found = asv_errors(
         *(scores.loc[scores["key"] == key, "score"].to_numpy() for key in ("target", "nontarget", "spoof"))
     )
-    assert round(found.p_fa, 4) == round(found.p_miss, 4) == 0.0133  # as its README says
+    assert round(found.p_fa, 4) == round(found.p_miss, 4) == 0.0133
     assert round(found.p_fa_spoof, 3) == 0.709

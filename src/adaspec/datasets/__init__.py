@@ -10,11 +10,21 @@ from adaspec.config import DatasetConfig
 from adaspec.datasets import asvspoof2019_la, esc50, folder, gtzan, manifest, synthetic
 from adaspec.datasets.contract import Dataset, Source
 from adaspec.datasets.labels import check_labels
+from adaspec.datasets.verification import usable_trials
 from adaspec.errors import InputError
 from adaspec.runtime.text import did_you_mean, is_printable
+from adaspec.tables import VERIFICATION_COLUMNS
 from adaspec.tables.score_files import ASV_COLUMNS
 
-__all__ = ["DATASETS", "Dataset", "Source", "check_dataset", "read_asv_scores", "read_dataset"]
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "Source",
+    "check_dataset",
+    "read_asv_scores",
+    "read_dataset",
+    "read_verification_trials",
+]
 
 DATASETS: dict[str, Dataset] = {
     "synthetic": synthetic.DATASET,
@@ -78,3 +88,26 @@ def read_asv_scores(config: DatasetConfig) -> pd.DataFrame:
     """Scores of a speaker verification system on the data set's eval part; empty where the data set has none."""
     reader = DATASETS[config.name].asv_scores
     return pd.DataFrame(columns=ASV_COLUMNS) if reader is None else reader(Path(config.root))
+
+
+def read_verification_trials(config: DatasetConfig, table: pd.DataFrame, clips: pd.DataFrame) -> pd.DataFrame:
+    """Trials of speaker verification whose recordings, and whose speaker's enrolment, can be used.
+
+    Parameters
+    ----------
+    config : DatasetConfig
+    table : DataFrame
+        From `read_dataset`.
+    clips : DataFrame
+        What `examine_clips` made of it.
+
+    Returns
+    -------
+    DataFrame
+        `clip_id`, `speaker` (the claimed one), `key` (target, nontarget, spoof), `subset`, sorted by the former two;
+        empty where the data set enrols nobody.
+    """
+    reader = DATASETS[config.name].verification_trials
+    if reader is None or "use" not in clips:
+        return pd.DataFrame(columns=VERIFICATION_COLUMNS)
+    return usable_trials(reader(Path(config.root), table), clips)

@@ -12,29 +12,31 @@ https://doi.org/10.7488/ds/2555
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pandas as pd
 
 from adaspec.config import DatasetConfig
+from adaspec.datasets.asv_lists import eval_trials, plain_name, read_trials, unlisted_recordings
 from adaspec.datasets.contract import Dataset
 from adaspec.errors import InputError
 from adaspec.runtime.text import shown
-from adaspec.tables import score_files
-from adaspec.tables.score_files import ASV_COLUMNS, ASV_KEYS, CM_KEYS, read_lines, system_of
+from adaspec.tables import TRIAL, score_files
+from adaspec.tables.score_files import ASV_COLUMNS, CM_KEYS, read_lines, system_of
 
-__all__ = ["DATASET", "read", "read_asv_scores"]
+__all__ = ["DATASET", "read", "read_asv_scores", "read_verification_trials"]
 
 CM_PROTOCOLS = "ASVspoof2019_LA_cm_protocols"
-ASV_PROTOCOLS, ASV_SCORES = "ASVspoof2019_LA_asv_protocols", "ASVspoof2019_LA_asv_scores"
+ASV_SCORES = "ASVspoof2019_LA_asv_scores"
 PARTS = {"train": "trn", "dev": "trl", "eval": "trl"}
 CM_LINE = "SPEAKER FILE - SYSTEM KEY"
-NAME = re.compile(r"\w[\w.-]*")
 
 
 def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
     """List the trials of the three protocols, with `speaker` and `attack` ('-' for bona fide).
+
+    Where ASV lists enrol speakers, their recordings follow, and those of verification trials that no protocol lists;
+    the column `use` then tells the three apart.
 
     Parameters
     ----------
@@ -43,22 +45,27 @@ def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
     config : DatasetConfig
     """
     folder = _la_folder(root)
-    enrolment = _enrolment(folder)
-    first_line: dict[str, str] = {}
-    rows = []
-    for part, kind in PARTS.items():
-        protocol = folder / CM_PROTOCOLS / f"ASVspoof2019.LA.cm.{part}.{kind}.txt"
-        flac = (folder / f"ASVspoof2019_LA_{part}" / "flac").relative_to(root).as_posix()
-        for where, cells in read_lines(protocol):
-            speaker, name, attack, key = _trial(where, cells)
-            if name in first_line:
-                raise InputError(f"{where}: {name} is already in {first_line[name]}; keep one of the two")
-            if name in enrolment:
-                raise InputError(f"{where}: {name} enrols a speaker in {enrolment[name]}, so it cannot be a trial")
-            first_line[name] = where
-            rows.append((f"{flac}/{name}.flac", key, speaker, part, speaker, attack))
-    table = pd.DataFrame(rows, columns=["path", "label", "group", "subset", "speaker", "attack"])
-    return table.assign(fold="")
+    listed = _listed(folder)
+    table = listed.drop(columns="where")
+    unlisted = unlisted_recordings(folder, listed)
+    if len(unlisted):
+        table = pd.concat([table.assign(use=TRIAL), unlisted], ignore_index=True)
+    path = _path(root, folder, table)
+    return table.drop(columns="name").assign(path=path, group=table["speaker"], fold="")
+
+
+def read_verification_trials(root: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """List the trials of the ASV lists: `path`, `speaker` (the claimed one), `key`, `subset`.
+
+    Parameters
+    ----------
+    root : Path
+    table : DataFrame
+        Of `read`, which has checked them.
+    """
+    folder = _la_folder(root)
+    trials = read_trials(folder)
+    return trials.assign(path=_path(root, folder, trials))[["path", "speaker", "key", "subset"]]
 
 
 def read_asv_scores(root: Path) -> pd.DataFrame:
@@ -76,17 +83,18 @@ def read_asv_scores(root: Path) -> pd.DataFrame:
     """
     folder = _la_folder(root)
     source = folder / ASV_SCORES / "ASVspoof2019.LA.asv.eval.gi.trl.scores.txt"
-    protocol = folder / ASV_PROTOCOLS / "ASVspoof2019.LA.asv.eval.gi.trl.txt"
     if not source.exists():
         return pd.DataFrame(columns=ASV_COLUMNS)
     scores = score_files.read_asv_scores(source)
-    trials = _asv_trials(protocol)
-    if trials and len(trials) != len(scores):
+    protocol, trials = eval_trials(folder)
+    if len(trials) not in (0, len(scores)):
         raise InputError(f"{source} has {len(scores)} trials, {protocol} {len(trials)}; take both from one release")
-    for (where, trial), system, key in zip(trials, scores["system"], scores["key"], strict=False):
-        if trial != (system, key):
+    for (where, *trial), *scored in zip(
+        *(trials[["where", "attack", "key"]].to_numpy(), scores["system"], scores["key"]), strict=False
+    ):
+        if trial != scored:
             raise InputError(
-                f"{where}: {' '.join(trial)}, but {source} has {system} {key} there; take both from one release"
+                f"{where}: {' '.join(trial)}, but {source} has {' '.join(scored)} there; take both from one release"
             )
     return scores
 
@@ -102,6 +110,26 @@ def _la_folder(root: Path) -> Path:
     raise InputError(f"{root / CM_PROTOCOLS} not found, so {root} is not ASVspoof 2019 LA; {hint}")
 
 
+def _listed(folder: Path) -> pd.DataFrame:
+    """Trials of the countermeasure protocols, with `where` (file and line) and `name`."""
+    first_line: dict[str, str] = {}
+    rows = []
+    for part, kind in PARTS.items():
+        protocol = folder / CM_PROTOCOLS / f"ASVspoof2019.LA.cm.{part}.{kind}.txt"
+        for where, cells in read_lines(protocol):
+            speaker, name, attack, key = _trial(where, cells)
+            if name in first_line:
+                raise InputError(f"{where}: {name} is already in {first_line[name]}; keep one of the two")
+            first_line[name] = where
+            rows.append((where, name, key, speaker, part, attack))
+    return pd.DataFrame(rows, columns=["where", "name", "label", "speaker", "subset", "attack"])
+
+
+def _path(root: Path, folder: Path, recordings: pd.DataFrame) -> pd.Series:
+    parts = {part: (folder / f"ASVspoof2019_LA_{part}/flac").relative_to(root).as_posix() for part in PARTS}
+    return recordings["subset"].map(parts) + "/" + recordings["name"] + ".flac"
+
+
 def _trial(where: str, cells: list[str]) -> tuple[str, str, str, str]:
     """Speaker, file, attack and key of a line of a countermeasure protocol."""
     if len(cells) != 5:
@@ -115,34 +143,7 @@ def _trial(where: str, cells: list[str]) -> tuple[str, str, str, str]:
         raise InputError(
             f"{where}: column 3 is {shown(third)}, in LA it is '-'; is it the protocol of physical access (PA)?"
         )
-    for what, value in (("file", name), ("speaker", speaker)):
-        if not NAME.fullmatch(value):
-            raise InputError(
-                f"{where}: {what} {shown(value)} must be a plain name of letters, digits, '_', '-' and '.'"
-            )
-    return speaker, name, attack, key
-
-
-def _enrolment(folder: Path) -> dict[str, str]:
-    """Recordings that enrol speakers in the ASV system, and the line that says so; none where the lists are missing."""
-    found: dict[str, str] = {}
-    for source in sorted((folder / ASV_PROTOCOLS).glob("*.trn.txt")):
-        for where, cells in read_lines(source):
-            if len(cells) != 2:
-                raise InputError(f"{where}: {len(cells)} columns, an enrolment list has 2 (SPEAKER FILE,FILE,...)")
-            found |= dict.fromkeys(cells[1].split(","), where)
-    return found
-
-
-def _asv_trials(protocol: Path) -> list[tuple[str, tuple[str, str]]]:
-    """Where each trial of an ASV protocol stands, its system and key; none where the file is missing."""
-    trials = []
-    for where, cells in read_lines(protocol) if protocol.exists() else ():
-        if len(cells) != 4:
-            raise InputError(f"{where}: {shown(' '.join(cells))} is not 'SPEAKER FILE SYSTEM KEY'")
-        _, _, system, key = cells
-        trials.append((where, (system_of(where, system, key, ASV_KEYS), key)))
-    return trials
+    return plain_name(where, "speaker", speaker), plain_name(where, "file", name), attack, key
 
 
 DATASET = Dataset(
@@ -161,4 +162,5 @@ DATASET = Dataset(
 }""",
     read=read,
     asv_scores=read_asv_scores,
+    verification_trials=read_verification_trials,
 )

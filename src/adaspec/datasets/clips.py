@@ -12,10 +12,11 @@ import pandas as pd
 
 from adaspec.audio import BadClipError, clip_digest, open_recording, recording_of
 from adaspec.datasets.labels import check_copies
+from adaspec.datasets.verification import check_uses
 from adaspec.errors import InputError
 from adaspec.runtime.engine import run_tasks
 from adaspec.runtime.progress import ClipProgress
-from adaspec.tables import CLIP_COLUMNS
+from adaspec.tables import CLIP_COLUMNS, ENROLMENT, trial_rows
 
 __all__ = ["examine_clips"]
 
@@ -66,7 +67,7 @@ def examine_clips(
     ------
     InputError
         A clip is bad and `on_bad_clip` is "fail", or missing and `on_missing` is "fail"; or no good one is left, or
-        only one label, or a label has only copies of other labels' clips.
+        only one label, or a label has only copies of other labels' clips; or a trial has the bytes of an enrolment.
     """
     added = [column for column in table if column not in CLIP_COLUMNS]
     there = np.array([os.path.exists(root / path) for path in table["path"]], dtype=bool)
@@ -95,10 +96,13 @@ def examine_clips(
     for path, notes in good[["path", "notes"]].to_numpy():
         for note in notes:
             log.warning("%s %s", root / path, note)
-    if good["label"].nunique() < 2:
-        labels = ", ".join(sorted(good["label"].unique())) or "none"
-        raise InputError(f"{len(good)} usable clips with {good['label'].nunique()} labels ({labels}); two are needed")
-    check_copies(good, root)
+    trials = trial_rows(good)
+    labels = sorted(trials["label"].unique())
+    if len(labels) < 2:
+        told = ", ".join(labels) or "none"
+        raise InputError(f"{len(trials)} usable clips with {len(labels)} labels ({told}); two are needed")
+    check_uses(good, root)
+    check_copies(trials, root)
     clip_id = good["path"].str.replace(r"\.[^./]*$", "", regex=True)
     if clip_id.duplicated().any():  # files that differ in their suffix only
         clip_id = good["path"]
@@ -113,6 +117,8 @@ def _tell_missing(table: pd.DataFrame, missing: pd.DataFrame, root: Path, on_mis
     counts = missing["subset"].value_counts()
     parts = [f"{counts.get(part, 0)} of {n}{f' of {part}' if part else ''}" for part, n in listed.items()]
     told = f"{', '.join(parts)} clips that the data set lists are missing in {root}"
+    if "use" in missing and (n_enrolling := int((missing["use"] == ENROLMENT).sum())):
+        told += f" ({n_enrolling} of them enrol a speaker)"
     if on_missing == "fail":
         raise InputError(
             f"{told}, the first {root / missing['path'].iloc[0]}; complete the copy, or set dataset.on_missing=skip"

@@ -52,6 +52,10 @@ class Dataset:
         None: nobody may, or need, download it for the user.
     asv_scores : callable or None
         From the root to the scores of a speaker verification system: columns `system`, `key`, `score`.
+    verification_trials : callable or None
+        From the root and the table of `read` to trials of speaker verification: `path`, `speaker` (the claimed one),
+        `key` (target, nontarget, spoof), `subset`. Asked only where `read` adds `speaker`, `attack` and `use` (trial,
+        enrolment, verification), which it does where speakers are enrolled; a speaker whom nothing tells is ''.
     """
 
     title: str
@@ -61,3 +65,4 @@ class Dataset:
     variants: tuple[str, ...] = ()
     source: Source | None = None
     asv_scores: Callable[[Path], pd.DataFrame] | None = None
+    verification_trials: Callable[[Path, pd.DataFrame], pd.DataFrame] | None = None
