@@ -1,5 +1,7 @@
 """A CSV that names the clips: columns `path` and `label`, optionally `fold`, `group` and `subset`.
 
+That of anti-spoofing may have the columns `attack`, and `enrolment` with `speaker`.
+
 The file is `manifest.csv` in the root; paths in it are relative to the root and may not leave it.
 """
 
@@ -13,22 +15,38 @@ import pandas as pd
 
 from adaspec.config import DatasetConfig
 from adaspec.datasets.contract import Dataset
+from adaspec.datasets.verification import check_claims, check_train_speakers, derived_trials
 from adaspec.errors import InputError
 from adaspec.runtime.text import one_line, shown
-from adaspec.tables import SUBSETS
+from adaspec.tables import BONAFIDE, ENROLMENT, SPOOF, SUBSETS, TRIAL
 from adaspec.tables.delimited import read_delimited
+from adaspec.tables.score_files import CM_KEYS, NO_ATTACK, system_of
 
 __all__ = ["DATASET", "MANIFEST", "check_rows", "read", "read_table"]
 
 MANIFEST = "manifest.csv"
 REQUIRED = ("path", "label")
 OPTIONAL = ("group", "fold", "subset")
+ENROLS = dict.fromkeys(("yes", "true", "1"), True) | dict.fromkeys(("no", "false", "0", ""), False)
 
 
 def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
     """List the clips of `root/manifest.csv`."""
-    table = read_table(root / MANIFEST, REQUIRED, OPTIONAL)
-    return check_rows(table, root / MANIFEST, root)
+    source = root / MANIFEST
+    table = read_table(source, REQUIRED, (*OPTIONAL, "speaker", "attack", "enrolment"))
+    where = str(source) + " line " + table["line"].astype(str)
+    checked = check_rows(table, source, root).drop(columns=["speaker", "attack", "enrolment"])
+    enrols = _enrols(table["enrolment"], where)
+    if enrols.any():
+        checked["speaker"] = table["speaker"]
+    if (table["attack"] != "").any() and set(table["label"]) == set(CM_KEYS):
+        cells = zip(where, table["attack"].replace("", NO_ATTACK), table["label"], strict=True)
+        checked["attack"] = [system_of(place, attack, label, CM_KEYS) for place, attack, label in cells]
+    if enrols.any():
+        checked["use"] = enrols.map({True: ENROLMENT, False: TRIAL})
+        _check_speakers(checked.assign(where=where))
+        checked["group"] = checked["group"].where(checked["group"] != "", checked["speaker"])
+    return checked
 
 
 def check_rows(table: pd.DataFrame, source: Path, root: Path) -> pd.DataFrame:
@@ -115,9 +133,54 @@ def read_table(source: Path, required: tuple[str, ...], optional: tuple[str, ...
     return pd.DataFrame(rows)
 
 
+def _enrols(enrolment: pd.Series, where: pd.Series) -> pd.Series:
+    """Whether each recording enrols its speaker."""
+    enrols = enrolment.str.lower().map(ENROLS)
+    unknown = enrols.isna()
+    if unknown.any():
+        raise InputError(
+            f"{where[unknown].iloc[0]}: enrolment={shown(enrolment[unknown].iloc[0])} must be yes, true or 1, or no, "
+            "false, 0 or empty"
+        )
+    return enrols.astype(bool)
+
+
+def _check_speakers(table: pd.DataFrame) -> None:
+    """Make sure that every speaker is told, and enrolled where somebody claims to be that speaker.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `where`, `label`, `speaker`, `subset`, `use`.
+    """
+    enrols = table["use"] == ENROLMENT
+    for wrong, told in (
+        (~table["label"].isin(CM_KEYS), "label={label}, but where speakers are enrolled it must be bonafide or spoof"),
+        (
+            table["speaker"] == "",
+            "speaker is empty, but other lines enrol speakers; name who speaks, or who is claimed to",
+        ),
+        (
+            enrols & (table["label"] != BONAFIDE),
+            "label={label} cannot enrol speaker {speaker}; enrol by bona fide speech",
+        ),
+        (
+            enrols & (table["subset"] == "train"),
+            "speaker {speaker} is enrolled in train; enrol speakers of dev and eval",
+        ),
+    ):
+        if wrong.any():
+            row = table[wrong].iloc[0]
+            raise InputError(f"{row['where']}: {told.format_map(row)}")
+    check_train_speakers(table)
+    spoofs = table[(table["label"] == SPOOF) & (table["subset"] != "train")]
+    check_claims(spoofs, table[enrols], "set enrolment=yes for bona fide recordings of that speaker")
+
+
 DATASET = Dataset(
     title="A table of your own",
     licence="your own: that of the recordings",
     citation="Your own recordings, or those that you were given: cite whoever made them.",
     read=read,
+    verification_trials=lambda root, table: derived_trials(table),
 )
