@@ -232,3 +232,177 @@ def test_minila_has_the_asv_errors_of_its_readme() -> None:
     )
     assert round(found.p_fa, 4) == round(found.p_miss, 4) == 0.0133
     assert round(found.p_fa_spoof, 3) == 0.709
+
+
+def lists(la: Path) -> dict[str, str]:
+    """ASV lists by the end of their name: two speakers of dev, one of eval."""
+    name = "ASVspoof2019.LA.asv"
+    content = {
+        "dev.female.trn": "LA_0069 LA_D_A1\n",
+        "dev.gi.trl": "LA_0069 LA_D_1 - target\nLA_0069 LA_D_2 A01 spoof\nLA_0070 LA_D_1 bonafide nontarget\n",
+        "dev.male.trn": "LA_0070 LA_D_A2,LA_D_A3\n",
+        "eval.gi.trl": "".join(f"{line}\n" for line in ASV),
+        "eval.male.trn": "LA_0001 LA_E_A1,LA_E_A2\n",
+    }
+    for end, text in content.items():
+        (la / f"ASVspoof2019_LA_asv_protocols/{name}.{end}.txt").write_text(text)
+    return content
+
+
+def flac(la: Path, name: str) -> Path:
+    return la / f"ASVspoof2019_LA_{'dev' if '_D_' in name else 'eval'}/flac/{name}.flac"
+
+
+@pytest.fixture
+def enrolled(la: Path) -> Path:
+    lists(la)
+    for index in range(1, 4):
+        soundfile.write(flac(la, f"LA_D_A{index}"), np.random.default_rng([7, index]).uniform(-0.1, 0.1, 800), 16000)
+    return la
+
+
+def verification(la: Path, skip: bool = False) -> list[list[str]]:
+    """Trials of speaker verification, with the bare name of the clip."""
+    table, choice = read_dataset(config(la)), "skip" if skip else "fail"
+    clips, _ = examine_clips(table, la, choice, choice, 1)
+    trials = read_verification_trials(config(la), table, clips)
+    return trials.assign(clip_id=trials["clip_id"].str.split("/").str[-1]).to_numpy().tolist()
+
+
+EVAL_TRIALS = [
+    ["LA_E_1", "LA_0001", "spoof", "eval"],
+    ["LA_E_2", "LA_0001", "target", "eval"],
+    ["LA_E_9", "LA_0001", "nontarget", "eval"],
+]
+
+
+def test_verification_trials_are_those_of_the_lists(enrolled: Path) -> None:
+    expected = [
+        ["LA_D_1", "LA_0069", "target", "dev"],
+        ["LA_D_1", "LA_0070", "nontarget", "dev"],
+        ["LA_D_2", "LA_0069", "spoof", "dev"],
+        *EVAL_TRIALS,
+    ]
+    assert verification(enrolled) == expected
+    joint = enrolled / "ASVspoof2019_LA_asv_protocols/ASVspoof2019.LA.asv.dev.gi.trl.txt"
+    *female, male = joint.read_text().splitlines(keepends=True)
+    joint.with_name(joint.name.replace("gi", "female")).write_text("".join(female))
+    joint.with_name(joint.name.replace("gi", "male")).write_text(male)
+    assert verification(enrolled) == expected  # gi holds both
+    joint.unlink()
+    assert verification(enrolled) == expected
+
+
+def test_a_target_trial_tells_the_speaker_of_an_unlisted_recording(enrolled: Path) -> None:
+    path = enrolled / "ASVspoof2019_LA_asv_protocols/ASVspoof2019.LA.asv.eval.gi.trl.txt"
+    path.write_text("LA_0001 LA_E_9 bonafide target\n")
+    table = read_dataset(config(enrolled))
+    assert table.loc[table["use"] == "verification", ["speaker", "group"]].to_numpy().tolist() == [["LA_0001"] * 2]
+
+
+@pytest.mark.parametrize(
+    ("end", "old", "new", "message"),
+    [
+        ("dev.male.trn", "LA_D_A3", "LA_D_1", "cm.dev.trl.txt line 1: LA_D_1 enrols a speaker in "),
+        ("eval.male.trn", "LA_E_A2", "LA_E_9", "eval.gi.trl.txt line 2: LA_E_9 enrols a speaker in "),
+        ("dev.male.trn", "LA_D_A3", "LA_D_A1", "dev.male.trn.txt line 1: LA_D_A1 enrols LA_0070, but in "),
+        ("dev.male.trn", "LA_D_A3", "../LA_D_A3", "line 1: file '../LA_D_A3' must be a plain name"),
+        ("dev.male.trn", ",", " ", "line 1: 3 columns, an enrolment list has 2 (SPEAKER FILE,FILE,...)"),
+        ("dev.male.trn", "LA_0070", "LA_0080", "line 1: speaker 'LA_0080' of dev is in train too ("),
+        ("dev.male.trn", "LA_0070", "LA_0071", "gi.trl.txt line 3: the claimed speaker 'LA_0070' has no enrolment"),
+        ("eval.male.trn", "LA_0001", "LA_0069", "gi.trl.txt line 1: the claimed speaker 'LA_0001' has no enrolment"),
+        ("dev.gi.trl", "nontarget", "impostor", "line 3: key 'impostor' must be target, nontarget or spoof"),
+        (
+            "dev.gi.trl",
+            "LA_D_1 bona",
+            "LA_D_1 x bona",
+            "line 3: 'LA_0070 LA_D_1 x bonafide nontarget' is not 'SPEAKER ",
+        ),
+        ("dev.gi.trl", "LA_D_2", "../x", "line 2: file '../x' must be a plain name"),
+        ("dev.gi.trl", "LA_0070 LA_D_1", "LA_0069 LA_D_1", "line 3: LA_D_1 against LA_0069 is already in "),
+        ("dev.gi.trl", "LA_D_2", "LA_D_9", "line 2: LA_D_9 is a spoofed trial of dev that no countermeasure protocol"),
+        ("dev.gi.trl", "LA_D_2 A01", "LA_D_2 A02", "line 2: LA_D_2 has system A02, but A01 in "),
+        ("dev.gi.trl", "LA_0069 LA_D_2", "LA_0070 LA_D_2", "line 2: LA_D_2 is a spoof trial of LA_0070, but its spea"),
+        (
+            "dev.gi.trl",
+            "nontarget",
+            "target",
+            "line 3: LA_D_1 is a target trial of LA_0070, but its speaker is LA_0069",
+        ),
+        ("dev.gi.trl", "LA_0070 LA_D_1", "LA_0070 LA_E_2", "line 3: LA_E_2 is of dev, but of eval in "),
+        (
+            "dev.gi.trl",
+            "LA_0070 LA_D_1 bonafide nontarget",
+            "LA_0070 LA_D_9 - target\nLA_0069 LA_D_9 - target",
+            "line 4: LA_D_9 is a target trial of another speaker too",
+        ),
+    ],
+)
+def test_lists_that_contradict_each_other_are_refused(
+    end: str, old: str, new: str, message: str, enrolled: Path
+) -> None:
+    path = enrolled / f"ASVspoof2019_LA_asv_protocols/ASVspoof2019.LA.asv.{end}.txt"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(InputError) as caught:
+        read_dataset(config(enrolled))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_speaker_of_train_in_eval_is_refused_where_speakers_are_enrolled(enrolled: Path) -> None:
+    path = protocol(enrolled)
+    path.write_text(path.read_text().replace("LA_0080", "LA_0001"))
+    with pytest.raises(
+        InputError, match=r"eval\.trl\.txt line 1: speaker 'LA_0001' of eval is in train too \(.*line 3"
+    ):
+        read_dataset(config(enrolled))
+
+
+def test_missing_enrolment_is_told_and_its_trials_drop_out(enrolled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flac(enrolled, "LA_D_A1").unlink()
+    flac(enrolled, "LA_E_A1").unlink()
+    with pytest.raises(InputError, match=r"missing in .* \(2 of them enrol a speaker\), the first .*LA_D_A1\.flac"):
+        verification(enrolled)
+    # A speaker who keeps a recording stays enrolled.
+    assert verification(enrolled, skip=True) == [["LA_D_1", "LA_0070", "nontarget", "dev"], *EVAL_TRIALS]
+    told = "warning: left out 2 of 6 verification trials: no enrolment recording is left of 1 speaker ('LA_0069')\n"
+    assert told in capsys.readouterr().err
+    for path in enrolled.glob("*/flac/LA_?_A?.flac"):
+        path.write_bytes(b"")
+    assert verification(enrolled, skip=True) == []
+
+
+def test_missing_clips_take_their_verification_trials_along(enrolled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flac(enrolled, "LA_D_2").unlink()
+    flac(enrolled, "LA_E_9").unlink()
+    assert [row[0] for row in verification(enrolled, skip=True)] == ["LA_D_1", "LA_D_1", "LA_E_1", "LA_E_2"]
+    assert "left out 2 of 6 verification trials, whose clips are\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("copy", "original", "told"),
+    [
+        (
+            "LA_D_A1",
+            "LA_D_2",
+            "LA_D_2.flac' (trial) and 'ASVspoof2019_LA_dev/flac/LA_D_A1.flac' (enrolment of LA_0069)",
+        ),
+        (
+            "LA_D_A1",
+            "LA_D_A2",
+            "A1.flac' (enrolment of LA_0069) and 'ASVspoof2019_LA_dev/flac/LA_D_A2.flac' (enrolment",
+        ),
+        ("LA_E_9", "LA_D_1", "'ASVspoof2019_LA_eval/flac/LA_E_9.flac' (verification)"),
+    ],
+)
+def test_the_same_bytes_in_two_uses_are_refused(copy: str, original: str, told: str, enrolled: Path) -> None:
+    flac(enrolled, copy).write_bytes(flac(enrolled, original).read_bytes())
+    with pytest.raises(InputError, match="have the same bytes, as have 2 recordings in all") as caught:
+        verification(enrolled, skip=True)
+    assert told in str(caught.value)
+
+
+def test_the_same_bytes_may_enrol_one_speaker_twice(enrolled: Path) -> None:
+    flac(enrolled, "LA_D_A2").write_bytes(flac(enrolled, "LA_D_A3").read_bytes())
+    assert len(verification(enrolled)) == 6

@@ -35,18 +35,15 @@ def read(root: Path, config: DatasetConfig) -> pd.DataFrame:
     source = root / MANIFEST
     table = read_table(source, REQUIRED, (*OPTIONAL, "speaker", "attack", "enrolment"))
     where = str(source) + " line " + table["line"].astype(str)
-    checked = check_rows(table, source, root).drop(columns=["speaker", "attack", "enrolment"])
+    clips = check_rows(table[["line", *REQUIRED, *OPTIONAL]], source, root)
     enrols = _enrols(table["enrolment"], where)
-    if enrols.any():
-        checked["speaker"] = table["speaker"]
-    if (table["attack"] != "").any() and set(table["label"]) == set(CM_KEYS):
-        cells = zip(where, table["attack"].replace("", NO_ATTACK), table["label"], strict=True)
-        checked["attack"] = [system_of(place, attack, label, CM_KEYS) for place, attack, label in cells]
-    if enrols.any():
-        checked["use"] = enrols.map({True: ENROLMENT, False: TRIAL})
-        _check_speakers(checked.assign(where=where))
-        checked["group"] = checked["group"].where(checked["group"] != "", checked["speaker"])
-    return checked
+    if not enrols.any():
+        told = (table["attack"] != "").any() and set(table["label"]) == set(CM_KEYS)
+        return clips.assign(attack=_attacks(table, where)) if told else clips
+    speaker, use = table["speaker"], enrols.map({True: ENROLMENT, False: TRIAL})
+    _check_speakers(clips.assign(where=where, speaker=speaker, use=use))
+    group = clips["group"].where(clips["group"] != "", speaker)
+    return clips.assign(group=group, speaker=speaker, attack=_attacks(table, where), use=use)
 
 
 def check_rows(table: pd.DataFrame, source: Path, root: Path) -> pd.DataFrame:
@@ -145,6 +142,12 @@ def _enrols(enrolment: pd.Series, where: pd.Series) -> pd.Series:
     return enrols.astype(bool)
 
 
+def _attacks(table: pd.DataFrame, where: pd.Series) -> list[str]:
+    """Attack of each recording: '-' of bona fide ones, 'unknown' where the manifest does not tell."""
+    cells = zip(where, table["attack"].replace("", NO_ATTACK), table["label"], strict=True)
+    return [system_of(place, attack, label, CM_KEYS) for place, attack, label in cells]
+
+
 def _check_speakers(table: pd.DataFrame) -> None:
     """Make sure that every speaker is told, and enrolled where somebody claims to be that speaker.
 
@@ -171,7 +174,7 @@ def _check_speakers(table: pd.DataFrame) -> None:
     ):
         if wrong.any():
             row = table[wrong].iloc[0]
-            raise InputError(f"{row['where']}: {told.format_map(row)}")
+            raise InputError(f"{row['where']}: {told.format_map(row.map(shown))}")
     check_train_speakers(table)
     spoofs = table[(table["label"] == SPOOF) & (table["subset"] != "train")]
     check_claims(spoofs, table[enrols], "set enrolment=yes for bona fide recordings of that speaker")

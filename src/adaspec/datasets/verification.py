@@ -8,6 +8,7 @@ import logging
 import pandas as pd
 
 from adaspec.errors import InputError
+from adaspec.runtime.text import shown
 from adaspec.tables import BONAFIDE, ENROLMENT, SPOOF, TRIAL, VERIFICATION_COLUMNS
 
 __all__ = [
@@ -47,7 +48,7 @@ def check_train_speakers(rows: pd.DataFrame) -> None:
         where, speaker, subset = known.iloc[0][["where", "speaker", "subset"]]
         first = train.loc[train["speaker"] == speaker, "where"].iloc[0]
         raise InputError(
-            f"{where}: speaker {speaker} of {_part(subset)} is in train too ({first}), as are "
+            f"{where}: speaker {shown(speaker)} of {_part(subset)} is in train too ({first}), as are "
             f"{_counted(known['speaker'])} in all; where speakers are enrolled, none may be in train and another part"
         )
 
@@ -73,7 +74,7 @@ def check_claims(claims: pd.DataFrame, enrolment: pd.DataFrame, remedy: str) -> 
     if len(lost):
         where, speaker, subset = lost.iloc[0][["where", "speaker", "subset"]]
         raise InputError(
-            f"{where}: the claimed speaker {speaker} has no enrolment recording in {_part(subset)}, and so "
+            f"{where}: the claimed speaker {shown(speaker)} has no enrolment recording in {_part(subset)}, and so "
             f"{_counted(lost['speaker'])} in all; {remedy}"
         )
 
@@ -100,7 +101,7 @@ def check_uses(clips: pd.DataFrame, root: object) -> None:
     copied = clips.assign(purpose=purpose)[purpose.groupby(clips["digest"]).transform("nunique") > 1]
     if len(copied):
         pair = copied[copied["digest"] == copied["digest"].iloc[0]].drop_duplicates("purpose").head(2)
-        told = " and ".join(f"{path} ({purpose})" for path, purpose in pair[["path", "purpose"]].to_numpy())
+        told = " and ".join(f"{shown(path)} ({purpose})" for path, purpose in pair[["path", "purpose"]].to_numpy())
         raise InputError(
             f"{root}: {told} have the same bytes, as have {len(copied)} recordings in all; a recording enrols one "
             "speaker, or is a trial, or of verification alone: remove its other copies"
@@ -195,4 +196,4 @@ def _counted(speakers: pd.Series) -> str:
     """How many speakers these are, with the first of them."""
     names = sorted(set(speakers))
     more = ", ..." if len(names) > N_NAMED else ""
-    return f"{len(names)} speaker{'' if len(names) == 1 else 's'} ({', '.join(names[:N_NAMED])}{more})"
+    return f"{len(names)} speaker{'' if len(names) == 1 else 's'} ({', '.join(map(shown, names[:N_NAMED]))}{more})"
