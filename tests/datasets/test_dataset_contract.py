@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from adaspec.config import DatasetConfig
-from adaspec.datasets import DATASETS, check_dataset, read_asv_scores, read_dataset
+from adaspec.datasets import DATASETS, check_dataset, read_asv_scores, read_dataset, read_verification_trials
 from adaspec.errors import InputError
-from adaspec.tables import CLIP_COLUMNS, SUBSETS
-from adaspec.tables.score_files import ASV_COLUMNS
+from adaspec.tables import CLIP_COLUMNS, SUBSETS, VERIFICATION_COLUMNS
+from adaspec.tables.score_files import ASV_COLUMNS, ASV_KEYS
 
 COLUMNS = ["path", "label", "group", "fold", "subset"]
 VARIANTS = [(name, variant) for name, dataset in DATASETS.items() for variant in dataset.variants]
@@ -107,6 +107,19 @@ def test_asv_scores_have_their_columns_where_there_are_none_too(name: str, root:
     scores = read_asv_scores(config(name, root))
     assert list(scores) == ASV_COLUMNS
     assert scores.empty == (DATASETS[name].asv_scores is None)
+
+
+def test_verification_trials_have_their_columns_where_there_are_none_too(name: str, root: Path) -> None:
+    table = read_dataset(config(name, root))
+    clips = table.assign(clip_id=table["path"])
+    trials = read_verification_trials(config(name, root), table, clips)
+    assert list(trials) == list(VERIFICATION_COLUMNS)
+    assert trials.empty == ("use" not in table)
+    if "use" in table:
+        assert set(table["use"]) <= {"trial", "enrolment", "verification"}
+        assert set(trials["key"]) <= set(ASV_KEYS)
+        assert set(trials["clip_id"]) <= set(table.loc[table["use"] != "enrolment", "path"])
+        assert set(trials["speaker"]) <= set(table.loc[table["use"] == "enrolment", "speaker"])
 
 
 def test_source_tells_what_is_missing(name: str, root: Path) -> None:

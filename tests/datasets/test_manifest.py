@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from adaspec.config import DatasetConfig
-from adaspec.datasets import read_dataset
+from adaspec.datasets import read_dataset, read_verification_trials
 from adaspec.datasets.manifest import read
+from adaspec.datasets.verification import MOST_NONTARGETS
 from adaspec.errors import InputError
 
 
@@ -153,3 +154,114 @@ def test_manifest_that_is_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read(tmp_path, config(tmp_path))
     assert str(tmp_path / "manifest.csv") in str(caught.value)
+
+
+# Two speakers are enrolled in dev, one in eval; cy speaks in dev without being enrolled.
+SPEAKERS = """path,label,speaker,enrolment,attack,subset
+t1.wav,bonafide,tom,no,,train
+t2.wav,spoof,tom,,vocoder,train
+d1.wav,bonafide,ann,no,,dev
+d2.wav,spoof,ben,0,vocoder,dev
+d3.wav,bonafide,cy,,-,dev
+da.wav,bonafide,ann,Yes,,dev
+db.wav,bonafide,ben,TRUE,,dev
+e1.wav,bonafide,eve,false,,eval
+e2.wav,spoof,eve,no,,eval
+ee.wav,bonafide,eve,1,,eval
+"""
+
+
+def trials(root: Path) -> list[list[str]]:
+    table = read_dataset(config(root))
+    return read_verification_trials(config(root), table, table.assign(clip_id=table["path"])).to_numpy().tolist()
+
+
+def test_manifest_enrols_speakers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "manifest.csv").write_text(SPEAKERS)
+    table = read_dataset(config(tmp_path)).set_index("path")
+    assert list(table)[-3:] == ["speaker", "attack", "use"]
+    assert table.index[table["use"] == "enrolment"].tolist() == ["da.wav", "db.wav", "ee.wav"]
+    assert set(table["use"]) == {"trial", "enrolment"}
+    assert table["group"].equals(table["speaker"].rename("group"))  # no speaker straddles folds
+    assert table.loc[["t2.wav", "d3.wav", "e2.wav"], "attack"].tolist() == ["vocoder", "-", "unknown"]
+    assert trials(tmp_path) == [
+        ["d1.wav", "ann", "target", "dev"],
+        ["d1.wav", "ben", "nontarget", "dev"],
+        ["d2.wav", "ben", "spoof", "dev"],
+        ["d3.wav", "ann", "nontarget", "dev"],
+        ["d3.wav", "ben", "nontarget", "dev"],
+        ["e1.wav", "eve", "target", "eval"],
+        ["e2.wav", "eve", "spoof", "eval"],
+    ]
+    told = "warning: 1 speaker ('cy') in dev without enrolment: 1 bona fide clips are nontarget trials only\n"
+    assert told in capsys.readouterr().err
+
+
+def test_manifest_keeps_its_groups_where_it_names_them(tmp_path: Path) -> None:
+    lines = SPEAKERS.splitlines()
+    text = "\n".join([f"group,{lines[0]}", f"studio,{lines[1]}", *(f",{line}" for line in lines[2:])])
+    (tmp_path / "manifest.csv").write_text(text)
+    assert read_dataset(config(tmp_path)).set_index("path").loc[["t1.wav", "t2.wav"], "group"].tolist() == [
+        "studio",
+        "tom",
+    ]
+
+
+def test_manifest_without_parts_enrols_speakers_too(tmp_path: Path) -> None:
+    content = "path,label,speaker,enrolment\na.wav,bonafide,ann,yes\nb.wav,bonafide,ann,no\nc.wav,spoof,ann,no\n"
+    (tmp_path / "manifest.csv").write_text(content)
+    assert trials(tmp_path) == [["b.wav", "ann", "target", ""], ["c.wav", "ann", "spoof", ""]]
+
+
+def test_manifest_without_enrolment_has_attacks_alone(tmp_path: Path) -> None:
+    columns = ["path", "label", "group", "fold", "subset"]
+    for content, attack in (
+        ("path,label,speaker,enrolment,attack\na.wav,bonafide,x,no,\nb.wav,spoof,y,no,A1\n", ["attack"]),
+        ("path,label,speaker,enrolment,attack\na.wav,dog,x,no,A1\nb.wav,cat,y,no,\n", []),
+        ("path,label,speaker,attack\na.wav,bonafide,x,\nb.wav,spoof,y,\n", []),
+    ):
+        (tmp_path / "manifest.csv").write_text(content)
+        table = read_dataset(config(tmp_path))
+        assert list(table) == [*columns, *attack]
+        assert table["group"].equals(table["path"].rename("group"))
+        assert trials(tmp_path) == []
+
+
+def test_nontarget_trials_are_bounded_and_spread(tmp_path: Path) -> None:
+    names = [f"s{index:02d}" for index in range(40)]
+    rows = [f"{kind}{name}.wav,bonafide,{name},{kind}" for name in names for kind in ("yes", "no")]
+    (tmp_path / "manifest.csv").write_text("path,label,speaker,enrolment\n" + "\n".join(rows))
+    found = trials(tmp_path)
+    assert len(found) == len(names) * (1 + MOST_NONTARGETS)
+    per_speaker = [sum(speaker == name and key == "nontarget" for _, speaker, key, _ in found) for name in names]
+    assert min(per_speaker) > 0
+    (tmp_path / "manifest.csv").write_text("path,label,speaker,enrolment\n" + "\n".join(reversed(rows)))
+    assert trials(tmp_path) == found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "start"),
+    [
+        ("ann,Yes", "ann,maybe", "line 7: enrolment='maybe' must be yes, true or 1, or no, false, 0 or empty"),
+        ("d2.wav,spoof", "d2.wav,fake", "line 5: label='fake', but where speakers are enrolled it must be bonafide or"),
+        ("bonafide,cy", "bonafide,", "line 6: speaker is empty, but other lines enrol speakers"),
+        ("da.wav,bonafide", "da.wav,spoof", "line 7: label='spoof' cannot enrol speaker 'ann'; enrol by bona fide"),
+        (
+            "ann,Yes,,dev",
+            "ann,Yes,,train",
+            "line 7: speaker 'ann' is enrolled in train; enrol speakers of dev and eval",
+        ),
+        ("bonafide,cy", "bonafide,tom", "line 6: speaker 'tom' of dev is in train too ("),
+        (
+            "spoof,ben",
+            "spoof,cy",
+            "line 5: the claimed speaker 'cy' has no enrolment recording in dev, and so 1 speaker",
+        ),
+        ("eve,1", "eve,0", "line 10: the claimed speaker 'eve' has no enrolment recording in eval"),
+        ("bonafide,cy,,-", "bonafide,cy,,A1", "line 6: system 'A1' does not go with key 'bonafide'"),
+        ("d1.wav", "da.wav", "line 7: path='da.wav' is already in line 4; keep one of the two"),  # enrolment and trial
+    ],
+)
+def test_manifest_names_the_line_at_fault_of_enrolment(tmp_path: Path, old: str, new: str, start: str) -> None:
+    assert SPEAKERS.count(old) == 1
+    assert refusal(tmp_path, SPEAKERS.replace(old, new)).startswith(start)
