@@ -41,7 +41,10 @@ def shard() -> bytes:
 CORPUS = {
     "decode": audio,
     "store": lambda: [shard()],
-    "manifest": lambda: [b"path,label,group,fold,subset\na.wav,cat,1,1,train\nb/c.wav,dog,2,2,eval\n"],
+    "manifest": lambda: [
+        b"path,label,group,fold,subset\na.wav,cat,1,1,train\nb/c.wav,dog,2,2,eval\n",
+        b"path,label,speaker,enrolment,attack\na,bonafide,s,yes,\nb,bonafide,s,no,-\nc,spoof,s,0,A01\n",
+    ],
     "scores": lambda: [b"a - bonafide 1.5\nb A01 spoof -0.5\n", b"- target 1\n- nontarget 0\nA01 spoof -1\n"],
     "params": lambda: [b"seed: 42\na: &a {b: [1, 2.5, ~]}\nc: {<<: *a, d: 0x1f}\n"],
 }

@@ -16,7 +16,7 @@ import atheris
 with atheris.instrument_imports(include=["adaspec", "yaml", "csv"]):
     from adaspec.audio import BadClipError, decode
     from adaspec.config import DatasetConfig, parse_yaml
-    from adaspec.datasets import read_dataset
+    from adaspec.datasets import read_dataset, read_verification_trials
     from adaspec.errors import InputError
     from adaspec.features.store import FeatureStore
     from adaspec.tables.score_files import read_asv_scores, read_scores
@@ -43,7 +43,9 @@ def fuzz_manifest(content: bytes) -> None:
     """The manifest of a data set."""
     (FOLDER / "manifest.csv").write_bytes(content)
     root = str(FOLDER)
-    read_dataset(DatasetConfig(name="manifest", root=root, variant=None, on_bad_clip="fail", on_missing="fail"))
+    config = DatasetConfig(name="manifest", root=root, variant=None, on_bad_clip="fail", on_missing="fail")
+    table = read_dataset(config)
+    read_verification_trials(config, table, table.assign(clip_id=table["path"]))
 
 
 def fuzz_scores(content: bytes) -> None:

@@ -127,15 +127,17 @@ def derived_trials(table: pd.DataFrame) -> pd.DataFrame:
     trials = []
     for subset, rows in table.groupby("subset"):
         enrolled = sorted(set(rows.loc[rows["use"] == ENROLMENT, "speaker"]))
+        place = {speaker: index for index, speaker in enumerate(enrolled)}
         clips = rows[rows["use"] == TRIAL]
         for path, label, speaker in clips[["path", "label", "speaker"]].to_numpy() if enrolled else ():
             if label == SPOOF:
                 trials.append((path, speaker, SPOOF, subset))
                 continue
-            if speaker in enrolled:
+            own = place.get(speaker, len(enrolled))
+            if speaker in place:
                 trials.append((path, speaker, TARGET, subset))
-            others = [other for other in enrolled if other != speaker]
-            trials += [(path, other, NONTARGET, subset) for other in _some(others, path)]
+            others = _some(len(enrolled) - (speaker in place), path)
+            trials += [(path, enrolled[other + (other >= own)], NONTARGET, subset) for other in others]
         impostors = clips.loc[(clips["label"] == BONAFIDE) & ~clips["speaker"].isin(enrolled), "speaker"]
         if enrolled and len(impostors):
             log.warning(
@@ -180,12 +182,12 @@ def _is_enrolled(claims: pd.DataFrame, enrolment: pd.DataFrame) -> pd.Series:
     return pd.Series(found, index=claims.index)
 
 
-def _some(speakers: list[str], path: str) -> list[str]:
-    n = len(speakers)
+def _some(n: int, path: str) -> list[int]:
+    """At most `MOST_NONTARGETS` of n speakers."""
     if n <= MOST_NONTARGETS:
-        return speakers
+        return list(range(n))
     first = int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "big")
-    return [speakers[(first + index * n // MOST_NONTARGETS) % n] for index in range(MOST_NONTARGETS)]
+    return [(first + index * n // MOST_NONTARGETS) % n for index in range(MOST_NONTARGETS)]
 
 
 def _part(subset: str) -> str:
