@@ -244,7 +244,7 @@ def test_nontarget_trials_are_bounded_and_spread(tmp_path: Path) -> None:
     [
         ("ann,Yes", "ann,maybe", "line 7: enrolment='maybe' must be yes, true or 1, or no, false, 0 or empty"),
         ("d2.wav,spoof", "d2.wav,fake", "line 5: label='fake', but where speakers are enrolled it must be bonafide or"),
-        ("bonafide,cy", "bonafide,", "line 6: speaker is empty, but other lines enrol speakers"),
+        ("bonafide,cy", "bonafide,", "line 6: speaker is empty; where speakers are enrolled, every line"),
         ("da.wav,bonafide", "da.wav,spoof", "line 7: label='spoof' cannot enrol speaker 'ann'; enrol by bona fide"),
         (
             "ann,Yes,,dev",

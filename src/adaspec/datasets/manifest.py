@@ -161,7 +161,7 @@ def _check_speakers(table: pd.DataFrame) -> None:
         (~table["label"].isin(CM_KEYS), "label={label}, but where speakers are enrolled it must be bonafide or spoof"),
         (
             table["speaker"] == "",
-            "speaker is empty, but other lines enrol speakers; name who speaks, or who is claimed to",
+            "speaker is empty; where speakers are enrolled, every line names who speaks, or who is claimed to",
         ),
         (
             enrols & (table["label"] != BONAFIDE),
