@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from grids import pairs
 from precision import check_bf16
 from torch import Tensor, nn
 from toydata import PARAMS
@@ -45,9 +46,7 @@ def spectrogram(batch: int, n_features: int, n_frames: int, n_channels: int = 1)
     return 5 * torch.rand(batch, n_channels, n_features, n_frames, generator=torch.Generator().manual_seed(1))
 
 
-@EVERY
-@pytest.mark.parametrize("n_features", [1, 2, 5, 64, 129])
-@pytest.mark.parametrize("n_frames", [1, 2, 3, 17, 100])
+@pytest.mark.parametrize(("name", "n_features", "n_frames"), pairs(CASES, [1, 2, 5, 64, 129], [1, 2, 3, 17, 100]))
 def test_backbone_takes_any_height_and_width(name: str, n_features: int, n_frames: int) -> None:
     backbone = build(name, n_features).eval()
     logits = backbone(spectrogram(2, n_features, n_frames))

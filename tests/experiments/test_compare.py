@@ -261,7 +261,7 @@ def test_pairing_narrows_the_interval() -> None:
 
 @pytest.mark.parametrize("true_difference", [0.0, 0.1])
 def test_interval_covers_the_true_difference_about_95_percent_of_the_time(true_difference: float) -> None:
-    n_clips, n_trials = 160, 200
+    n_clips, n_trials = 160, 100
     rng = np.random.default_rng(5)
     covered = 0
     for trial in range(n_trials):

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from grids import pairs
 from stft_forms import LEARN_ALL, build, gradients, noise, perturb
 
 from adaspec.frontends import AdaptiveSTFT
@@ -25,10 +26,10 @@ def loss(layer: AdaptiveSTFT, waveform: torch.Tensor) -> tuple[torch.Tensor, dic
     return output.detach(), gradients(layer)
 
 
-@pytest.mark.parametrize("rows", [1, 3, 8, 1000])  # of a portion
-@pytest.mark.parametrize("n_samples", [10, 64, 200, 223, 330])
-@pytest.mark.parametrize("hop_length", [32, 16, 1])
-@pytest.mark.parametrize("form", ["dense", "parametric"])
+@pytest.mark.parametrize(
+    ("form", "hop_length", "n_samples", "rows"),  # rows of a portion
+    pairs(["dense", "parametric"], [32, 16, 1], [10, 64, 200, 223, 330], [1, 3, 8, 1000]),
+)
 def test_halves_give_what_autograd_gives(
     monkeypatch: pytest.MonkeyPatch, form: str, hop_length: int, n_samples: int, rows: int
 ) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from grids import pairs
 from stft_forms import FORMS, LEARN_ALL, build, deviation, gradients, noise, perturb
 from torch import Tensor
 
@@ -37,13 +38,13 @@ def check_gradients(layer: AdaptiveSTFT, waveform: Tensor, to_waveform: bool = F
     assert torch.autograd.gradcheck(function, [waveform.requires_grad_(to_waveform), *values])
 
 
-@pytest.mark.parametrize("center", [False, True])
-@pytest.mark.parametrize("power", [1, 2])
-@pytest.mark.parametrize("n_fft", [8, 9])
-@pytest.mark.parametrize("form", FORMS)
-def test_portions_gradients_are_those_of_the_function(form: str, n_fft: int, power: int, center: bool) -> None:
-    # Every form meets every compression twice, and so does all else.
-    compression, gamma = COMPRESSIONS[(list(FORMS).index(form) + n_fft + 2 * power + center) % 4]
+@pytest.mark.parametrize(
+    ("form", "n_fft", "power", "center", "compressed"), pairs(FORMS, [8, 9], [1, 2], [False, True], COMPRESSIONS)
+)
+def test_portions_gradients_are_those_of_the_function(
+    form: str, n_fft: int, power: int, center: bool, compressed: tuple[str, float]
+) -> None:
+    compression, gamma = compressed
     layer = tiny(form, n_fft=n_fft, power=power, center=center, compression=compression, gamma=gamma)
     check_gradients(layer, noise(2, 14).double())
 
@@ -64,18 +65,16 @@ def test_portions_gradients_through_the_window_constraints(form: str, constraint
     check_gradients(tiny(form, n_fft=8, compression="none", **{constraint: True}), noise(2, 14).double())
 
 
-@pytest.mark.parametrize("rows", [2, 11])  # of 3 clips of 5 frames: a part of a clip, two clips
 @pytest.mark.parametrize("form", FORMS)
-def test_portions_gradients_in_portions(monkeypatch: pytest.MonkeyPatch, form: str, rows: int) -> None:
-    set_rows(monkeypatch, 8, rows)
+def test_portions_gradients_in_portions(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    # Of 3 clips of 5 frames: a part of a clip, or two clips.
+    set_rows(monkeypatch, 8, (2, 11)[list(FORMS).index(form) % 2])
     layer = tiny(form, n_fft=8, gamma=1.0)
     assert layer(noise(3, 14).double()).shape[3] == 5
     check_gradients(layer, noise(3, 14).double())
 
 
-@pytest.mark.parametrize("power", [1, 2])
-@pytest.mark.parametrize("n_fft", [8, 9])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("form", "n_fft", "power"), pairs(FORMS, [8, 9], [1, 2]))
 def test_portions_gradients_of_the_waveform(form: str, n_fft: int, power: int) -> None:
     check_gradients(tiny(form, n_fft=n_fft, power=power, gamma=1.0), noise(2, 14).double(), to_waveform=True)
 
@@ -101,10 +100,10 @@ def test_spectrograms_do_not_depend_on_the_portions(monkeypatch: pytest.MonkeyPa
     torch.testing.assert_close(found_gradients, whole_gradients, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("power", [1, 2])
-@pytest.mark.parametrize("n_fft", [64, 65])
-@pytest.mark.parametrize("learned", [("window",), ("mel",), ("kernels",), ("window", "mel"), ("window", "kernels")])
-@pytest.mark.parametrize("form", FORMS)
+LEARNED = [("window",), ("mel",), ("kernels",), ("window", "mel"), ("window", "kernels")]
+
+
+@pytest.mark.parametrize(("form", "learned", "n_fft", "power"), pairs(FORMS, LEARNED, [64, 65], [1, 2]))
 def test_portions_written_out_backward_equals_autograd(
     form: str, learned: tuple[str, ...], n_fft: int, power: int
 ) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torchaudio
+from grids import pairs
 from stft_forms import FORMS, LEARN_ALL, RATE, build, cut_frames, deviation, noise, torch_stft
 from torch import Tensor
 
@@ -47,10 +48,7 @@ def check_linear(form: str, case: tuple[int, int, int, Any, int], center: bool, 
     assert_spectrogram(layer, waveform, torch_stft(waveform, **frame).abs() ** power)
 
 
-@pytest.mark.parametrize("power", [1, 2])
-@pytest.mark.parametrize("center", [False, True])
-@pytest.mark.parametrize("case", GRID, ids=str)
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("form", "case", "center", "power"), pairs(FORMS, GRID, [False, True], [1, 2]))
 def test_stft_power_and_magnitude_equal_torch_stft(form: str, case: Any, center: bool, power: int) -> None:
     check_linear(form, case, center, power)
 
@@ -61,27 +59,22 @@ def test_stft_large_power_equals_torch_stft(form: str, case: Any) -> None:
     check_linear(form, case, center=True, power=2)
 
 
-@pytest.mark.parametrize("power", [1, 2])
-@pytest.mark.parametrize("center", [False, True])
-@pytest.mark.parametrize(("scale", "norm"), [("htk", None), ("htk", "slaney"), ("slaney", None), ("slaney", "slaney")])
+BANDS = [
+    # sample_rate, n_fft, win_length, n_mels, f_min, f_max
+    (16_000, 512, 400, 40, 0.0, None),
+    (22_050, 512, 512, 26, 30.0, 8000.0),
+    (8000, 401, 401, 20, 50.0, 3800.0),
+]
+
+
 @pytest.mark.parametrize(
-    ("sample_rate", "n_fft", "win_length", "n_mels", "f_min", "f_max"),
-    [(16_000, 512, 400, 40, 0.0, None), (22_050, 512, 512, 26, 30.0, 8000.0), (8000, 401, 401, 20, 50.0, 3800.0)],
+    ("form", "case", "scale", "norm", "center", "power"),
+    pairs(FORMS, BANDS, ["htk", "slaney"], [None, "slaney"], [False, True], [1, 2]),
 )
-@pytest.mark.parametrize("form", FORMS)
 def test_stft_mel_equals_torchaudio(
-    form: str,
-    sample_rate: int,
-    n_fft: int,
-    win_length: int,
-    n_mels: int,
-    f_min: float,
-    f_max: float | None,
-    scale: Any,
-    norm: Any,
-    center: bool,
-    power: Any,
+    form: str, case: tuple[int, int, int, int, float, float | None], scale: Any, norm: Any, center: bool, power: Any
 ) -> None:
+    sample_rate, n_fft, win_length, n_mels, f_min, f_max = case
     shared: dict[str, Any] = {"sample_rate": sample_rate, "n_fft": n_fft, "win_length": win_length, "n_mels": n_mels}
     shared |= {"hop_length": 200, "f_min": f_min, "f_max": f_max, "mel_scale": scale, "center": center, "power": power}
     reference = torchaudio.transforms.MelSpectrogram(**shared, norm=norm).double()

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import scipy.signal
 import torch
+from grids import pairs
 from stft_forms import FORMS, LEARN_ALL, build, cut_frames, deviation, gradients, noise, perturb
 from torch import nn
 
@@ -115,14 +116,16 @@ def test_filters_pass_gradients_on(form: str) -> None:
     assert all(gradient.isfinite().all() and gradient.any() for gradient in gradients(layer).values())
 
 
-@pytest.mark.parametrize("n_mels", [None, 8])
-@pytest.mark.parametrize(("compression", "gamma"), [("none", 1e3), ("log10", 1e3), ("log1p", 1e3), ("db", 1e6)])
-@pytest.mark.parametrize("power", [1, 2])
-@pytest.mark.parametrize("center", [False, True])
-@pytest.mark.parametrize("form", FORMS)
+COMPRESSIONS = [("none", 1e3), ("log10", 1e3), ("log1p", 1e3), ("db", 1e6)]
+
+
+@pytest.mark.parametrize(
+    ("form", "center", "power", "compressed", "n_mels"), pairs(FORMS, [False, True], [1, 2], COMPRESSIONS, [None, 8])
+)
 def test_baked_layer_gives_the_same_output(
-    form: str, center: bool, power: Any, compression: Any, gamma: float, n_mels: int | None
+    form: str, center: bool, power: Any, compressed: tuple[Any, float], n_mels: int | None
 ) -> None:
+    compression, gamma = compressed
     settings = SMALL | {"center": center, "power": power, "compression": compression, "gamma": gamma}
     layer = perturb(build(form, **(settings | {"n_mels": n_mels}), learn_window=True, window_symmetric=True))
     baked = layer.bake()

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from grids import pairs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -199,10 +200,9 @@ def test_one_pass_loses_orthogonality_where_the_condition_is_high() -> None:
 SHAPES = [(6, 4), (4, 4), (3, 1), (1, 1), (2, 3, 2), (2, 1, 3, 2), (4, 0), (0, 4, 3)]
 
 
-@EVERY_METHOD
-@BOTH
-@pytest.mark.parametrize("dtype", REAL_AND_COMPLEX)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("shape", "dtype", "second_pass", "method"), pairs(SHAPES, REAL_AND_COMPLEX, [False, True], METHODS)
+)
 def test_orthonormalize_gradient_is_that_of_the_function(
     shape: tuple[int, ...], dtype: torch.dtype, second_pass: bool, method: str
 ) -> None:
@@ -210,9 +210,7 @@ def test_orthonormalize_gradient_is_that_of_the_function(
     assert gradcheck(lambda a: orthonormalize(a, method=method, second_pass=second_pass), A)
 
 
-@BOTH
-@pytest.mark.parametrize("dtype", REAL_AND_COMPLEX)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "dtype", "second_pass"), pairs(SHAPES, REAL_AND_COMPLEX, [False, True]))
 def test_modified_gram_schmidt_gradients_are_those_of_the_function(
     shape: tuple[int, ...], dtype: torch.dtype, second_pass: bool
 ) -> None:
@@ -236,9 +234,9 @@ def test_stepwise_refuses_a_second_derivative() -> None:
     assert str(refusal.value) == "method 'stepwise' has no second derivative; take method='closed_form'"
 
 
-@BOTH
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(300, 150), (140, 140), (3, 60, 40)])
+@pytest.mark.parametrize(
+    ("shape", "dtype", "second_pass"), pairs([(300, 150), (140, 140), (3, 60, 40)], DTYPES, [False, True])
+)
 def test_gradients_of_all_methods_agree(shape: tuple[int, ...], dtype: torch.dtype, second_pass: bool) -> None:
     A, gQ = noise(*shape, dtype=dtype), noise(*shape, dtype=dtype, seed=1)
     expected = gradient(wide(A), wide(gQ), "lapack")
@@ -373,10 +371,9 @@ def test_zero_column_is_refused(dtype: torch.dtype, second_pass: bool, method: s
     )
 
 
-@EVERY_METHOD
-@BOTH
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("kind", ["copy", "sum", "low rank"])
+@pytest.mark.parametrize(
+    ("kind", "dtype", "second_pass", "method"), pairs(["copy", "sum", "low rank"], DTYPES, [False, True], METHODS)
+)
 def test_dependent_column_is_refused(kind: str, dtype: torch.dtype, second_pass: bool, method: str) -> None:
     A = noise(2, 3, 60, 50, dtype=dtype)
     if kind == "copy":

@@ -72,7 +72,7 @@ def clip_tables(draw: st.DrawFn) -> pd.DataFrame:
     return table.assign(digest=[digests[index] for index in order])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     table=clip_tables(),
     n_folds=st.integers(2, 4),
