@@ -12,6 +12,7 @@ import yaml
 from adaspec.runtime.console import configure_logging
 
 ROOT = Path(__file__).parents[1]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 
 # A busy machine fails no test.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -51,4 +52,4 @@ def _messages() -> None:
 @pytest.fixture
 def params() -> dict[str, Any]:
     """The content of params.yaml, free to be changed."""
-    return copy.deepcopy(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")))
+    return copy.deepcopy(PARAMS)

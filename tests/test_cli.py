@@ -1,3 +1,4 @@
+import contextlib
 import os
 import re
 import shutil
@@ -11,8 +12,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import adaspec
+from adaspec.cli import app
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,15 +44,21 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         thread.join()
 
 
+PLAIN = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb", "_TYPER_FORCE_DISABLE_TERMINAL": "1"}
+
+
 def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    code = "from adaspec.cli import app; app(prog_name='adaspec')"
-    plain = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb", "_TYPER_FORCE_DISABLE_TERMINAL": "1"}
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, env=os.environ | plain, cwd=cwd, capture_output=True, text=True)
+    """The command in this process, which spares it half a second of imports."""
+    words = [*map(str, arguments)]
+    with contextlib.chdir(cwd or Path()):
+        result = CliRunner().invoke(app, words, prog_name="adaspec", env=PLAIN)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return subprocess.CompletedProcess(words, result.exit_code, result.stdout, result.stderr)
 
 
 def test_cli_tells_its_version() -> None:
-    finished = run("--version")
+    command = [sys.executable, "-m", "adaspec", "--version"]
+    finished = subprocess.run(command, env=os.environ | PLAIN, capture_output=True, text=True)
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, f"{adaspec.__version__}\n", "")
 
 
