@@ -30,7 +30,7 @@ def kill_all_of(project: Path) -> None:
 
 
 def test_variants_that_were_killed_go_on_where_they_were(project):
-    (project.path / "recipes/toy.yaml").write_text("# The embedded data set\ntrain: {epochs: 6}\n")
+    (project.path / "recipes/toy.yaml").write_text("# The embedded data set\nsplit: {n_folds: 2}\ntrain: {epochs: 6}\n")
     project.commit("Add a recipe")
     command = (sys.executable, "-c", TWO_VARIANTS, "ablation", "toy")
     with (project.path / "first.log").open("w") as log:
