@@ -18,7 +18,8 @@ $(READY): requirements.lock pyproject.toml
 	  { echo "error: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1); set PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "setting up $(VENV): about 5 GB, a few minutes"
 	@$(PYTHON) -m venv $(VENV)
-	@python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	@# Bytecode is compiled as it is imported: for all packages that takes longer than to unpack them.
+	@python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile -r requirements.lock
 	@python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
