@@ -1,8 +1,5 @@
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 from precision import check_bf16
@@ -132,21 +129,8 @@ def test_model_can_be_exported() -> None:
 
 def test_model_can_be_compiled_without_graph_breaks() -> None:
     model = build(patch_dropout=0.5).eval()
-    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(spectrogram()), model(spectrogram()))
-
-
-def test_model_runs_in_onnxruntime(tmp_path: Path) -> None:
-    model = build().eval()
-    batches = ({0: torch.export.Dim.DYNAMIC},)
-    torch.onnx.export(
-        model, (spectrogram(),), tmp_path / "ast.onnx", dynamo=True, dynamic_shapes=batches, verbose=False
-    )
-    session = onnxruntime.InferenceSession(tmp_path / "ast.onnx", providers=["CPUExecutionProvider"])
-    for inputs in (spectrogram(), spectrogram()[:1]):
-        [logits] = session.run(None, {session.get_inputs()[0].name: inputs.numpy()})
-        assert isinstance(logits, np.ndarray)
-        torch.testing.assert_close(torch.from_numpy(logits), model(inputs), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("n_frames", [1, 3, 8])

@@ -208,7 +208,7 @@ def test_figures_show_what_can_be_learned(tmp_path: Path, knobs: dict[str, Any],
             if parameter.requires_grad:
                 parameter += 0.01 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(fold))
 
-    learned = Learned(models(tmp_path, noisy, **knobs))
+    learned = Learned(models(tmp_path, noisy, (1,), **knobs))
     assert pngs(written(learned, tmp_path / "metrics")) == expected
 
 
@@ -217,7 +217,7 @@ def test_three_transforms_have_their_own_numbers_rows_and_figures(tmp_path: Path
         layer.window.values[1] *= 1.5
 
     knobs = WINDOW | KERNELS | MEL | {"frontend.n_transforms": 3, "frontend.window_ratio": 0.5}
-    learned = Learned(models(tmp_path, second_alone, **knobs))
+    learned = Learned(models(tmp_path, second_alone, (1,), **knobs))
     changes = [learned.mean[f"transform-{number}/window_change"] for number in (1, 2, 3)]
     assert changes == [0, pytest.approx(0.5), 0]
     lengths = [learned.mean[f"transform-{number}/window_length_ms"] for number in (1, 2, 3)]
@@ -259,7 +259,7 @@ def test_front_end_that_fell_silent_leaves_finite_numbers(tmp_path: Path) -> Non
         for parameter in layer.parameters():
             parameter.zero_()
 
-    learned = Learned(models(tmp_path, silence, **WINDOW, **KERNELS, **MEL))
+    learned = Learned(models(tmp_path, silence, (1,), **WINDOW, **KERNELS, **MEL))
     metrics = written(learned, tmp_path / "metrics")
     content = json.loads((metrics / "frontend.json").read_text(), parse_constant=pytest.fail)  # no NaN, no Infinity
     assert content["window_change"] == content["kernel_change"] == content["mel_change"] == 1
@@ -274,7 +274,7 @@ def test_front_end_that_fell_silent_leaves_finite_numbers(tmp_path: Path) -> Non
 @pytest.mark.parametrize("n_fft", [4, 5])
 def test_smallest_transforms_can_be_drawn(tmp_path: Path, n_fft: int) -> None:
     size = {"frontend.n_fft": n_fft, "frontend.win_length": 3, "frontend.hop_length": 2, "frontend.mel.n_mels": None}
-    learned = Learned(models(tmp_path, unchanged, **size, **WINDOW, **KERNELS))
+    learned = Learned(models(tmp_path, unchanged, (1,), **size, **WINDOW, **KERNELS))
     written(learned, tmp_path / "metrics")
     assert learned.mean["window_change"] == learned.mean["kernel_change"] == 0
 

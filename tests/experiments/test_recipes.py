@@ -148,7 +148,7 @@ texts = (
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(root=texts, rate=st.floats(1e-6, 1.0), level=st.none() | st.lists(st.floats(0, 60), min_size=2, max_size=2))
 def test_recipe_is_refused_or_survives_dvc_to_the_bit(
     repository: Path, root: str, rate: float, level: list[float] | None
