@@ -1,3 +1,4 @@
+import hashlib
 import json
 import pickle
 import re
@@ -216,7 +217,12 @@ def test_load_file_instead_of_folder_is_refused(folder: Path) -> None:
         load(folder / "model.json")
 
 
-def refusal_of(folder: Path) -> str:
+def refusal_of(folder: Path, *, resealed: bool = False) -> str:
+    """The line that a model is refused with; resealed as one does who writes a hostile one."""
+    if resealed:
+        change_description(
+            folder, weights_sha256=hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        )
     with pytest.raises(InputError) as refusal:
         load(folder)
     told = str(refusal.value)
@@ -230,14 +236,14 @@ def refusal_of(folder: Path) -> str:
 def test_load_truncated_weights_are_refused(folder: Path, n_kept: int) -> None:
     content = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(content[:n_kept])
-    refusal_of(folder)
+    refusal_of(folder, resealed=True)
 
 
 def test_load_other_weights_are_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     save(AudioClassifier(CONFIGS["stft and resnet"], LABELS), tmp_path / "other")
     (tmp_path / "other" / "model.safetensors").replace(folder / "model.safetensors")
-    refusal_of(folder)
+    refusal_of(folder, resealed=True)
 
 
 HEAD = f'{{"format": {FORMAT}'
@@ -322,10 +328,10 @@ def test_load_never_unpickles(folder: Path, tmp_path: Path) -> None:
     for name in ("model.safetensors", "model.json"):
         intact = (folder / name).read_bytes()
         (folder / name).write_bytes(content)
-        refusal_of(folder)
+        refusal_of(folder, resealed=name == "model.safetensors")
         (folder / name).write_bytes(intact)
     torch.save({"weights": _Bomb(marker)}, folder / "model.safetensors")
-    refusal_of(folder)
+    refusal_of(folder, resealed=True)
     assert not marker.exists()
 
 
@@ -355,6 +361,36 @@ def test_load_refuses_labels_that_are_none(folder: Path, labels: Any, told: str)
     assert f"(labels must be two or more different texts, {told})" in refusal_of(folder)
 
 
+@pytest.mark.parametrize("place", [0, 9, 0.5, -1])  # length and content of the header, weights
+def test_load_sees_a_flipped_bit_of_the_weights(folder: Path, place: float) -> None:
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[int(place * len(content)) if isinstance(place, float) else place] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(InputError) as refusal:
+        load(folder)
+    assert str(refusal.value) == (
+        f"{weights} is damaged, or belongs to another model.json: its SHA-256 is not the one there; copy the folder "
+        "again, or restore it with 'dvc repro'"
+    )
+
+
+def test_load_refuses_weights_of_another_fold(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    torch.manual_seed(1)
+    save(AudioClassifier(configure(), LABELS), tmp_path / "other")
+    (tmp_path / "other" / "model.safetensors").replace(folder / "model.safetensors")
+    with pytest.raises(InputError, match=r"belongs to another model\.json"):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
+def test_load_refuses_what_never_ends(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    (folder / name).symlink_to("/dev/zero")
+    assert "a device where a file is needed" in refusal_of(folder)
+
+
 def test_load_compares_the_description_with_the_weights_before_it_builds(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -374,13 +410,13 @@ def test_load_refuses_weights_that_are_not_finite(folder: Path, value: float) ->
     weights = load_file(folder / "model.safetensors")
     weights["frontend.window.values"][0, 0] = value
     save_file(weights, folder / "model.safetensors")
-    assert "its weights are not all finite" in refusal_of(folder)
+    assert "its weights are not all finite" in refusal_of(folder, resealed=True)
 
 
 def test_load_shows_what_is_not_printable_as_escapes(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     save_file(weights | {"\x1b]0;owned\x07": torch.zeros(1)}, folder / "model.safetensors")
-    assert "\\x1b]0;owned\\x07" in refusal_of(folder)
+    assert "\\x1b]0;owned\\x07" in refusal_of(folder, resealed=True)
 
 
 def test_load_passes_a_label_of_any_script(folder: Path) -> None:

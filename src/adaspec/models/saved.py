@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from adaspec.features.representation import feature_contract
 from adaspec.models.classifier import AudioClassifier
 from adaspec.models.evaluated import Evaluated
 from adaspec.runtime.files import write_json
+from adaspec.runtime.sources import open_regular, read_source
 from adaspec.runtime.text import is_printable, one_line, visible
 
 __all__ = [
@@ -31,13 +33,15 @@ __all__ = [
 ]
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-FORMAT = 4  # of the folder; a change that older code cannot read, or that cannot read older folders, takes the next
+FORMAT = 5  # of the folder; a change that older code cannot read, or that cannot read older folders, takes the next
+MOST_BYTES = 2**24  # of a description, whose labels may be many
 
 
 def save(model: AudioClassifier, folder: Path) -> None:
     """Write `model.safetensors` and `model.json` into an existing folder: a model that nobody has evaluated yet."""
     weights = {name: tensor.detach().contiguous() for name, tensor in model.state_dict().items()}
-    (folder / WEIGHTS).write_bytes(safetensors.torch.save(weights))  # its `save_file` hides what the system refused
+    content = safetensors.torch.save(weights)
+    (folder / WEIGHTS).write_bytes(content)  # its `save_file` hides what the system refused
     description = {
         "adaspec_version": adaspec.__version__,
         "evaluation": None,
@@ -46,6 +50,7 @@ def save(model: AudioClassifier, folder: Path) -> None:
         "format": FORMAT,
         "labels": model.labels,
         "sample_rate": model.sample_rate,
+        "weights_sha256": hashlib.sha256(content).hexdigest(),
     }
     write_json(folder / DESCRIPTION, description)
 
@@ -86,7 +91,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     path = folder / DESCRIPTION
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        description = json.loads(read_source(path, MOST_BYTES).decode("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{path} not found; give a folder such as models/fold-1") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -123,10 +128,11 @@ def load(folder: str | Path) -> AudioClassifier:
     Raises
     ------
     InputError
-        A file is missing, or does not describe a model of this version's format.
+        A file is missing or damaged, or does not describe a model of this version's format.
     """
     folder = Path(folder)
     description = read_description(folder)
+    _check_digest(folder, description.get("weights_sha256"))
     try:
         config = ModelConfig.model_validate(description["config"])
         _check_shapes(config, description["labels"], folder / WEIGHTS)
@@ -137,10 +143,6 @@ def load(folder: str | Path) -> AudioClassifier:
         if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
             raise ValueError("its weights are not all finite")
         model.load_state_dict(weights)
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{error.filename or folder / WEIGHTS} not found; give a folder such as models/fold-1"
-        ) from None
     except (TypeError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
         raise _not_a_model(
             folder, explain(error.errors()[0]) if isinstance(error, ValidationError) else error
@@ -158,6 +160,23 @@ def _label_problem(labels: object) -> str | None:
         if not isinstance(label, str) or not label.strip() or not is_printable(label):
             return f"and number {position} is none that can be printed"
     return None if len(set(labels)) == len(labels) else "and some are equal"
+
+
+def _check_digest(folder: Path, expected: object) -> None:
+    """Refuse weights other than those that were saved: most flipped bits leave a model that loads, and errs."""
+    path = folder / WEIGHTS
+    try:
+        with open_regular(path) as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError(f"{path} not found; give a folder such as models/fold-1") from None
+    except OSError as error:
+        raise _not_a_model(folder, f"{WEIGHTS}: {error.strerror}") from None
+    if found != expected:
+        raise InputError(
+            f"{path} is damaged, or belongs to another {DESCRIPTION}: its SHA-256 is not the one there; copy the "
+            "folder again, or restore it with 'dvc repro'"
+        )
 
 
 def _check_shapes(config: ModelConfig, labels: list[str], weights: Path) -> None:
