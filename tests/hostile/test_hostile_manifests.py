@@ -14,6 +14,7 @@ from adaspec.config import DatasetConfig
 from adaspec.datasets import read_dataset
 from adaspec.datasets.clips import examine_clips
 from adaspec.errors import InputError
+from adaspec.runtime import sources
 from adaspec.tables.score_files import read_asv_scores, read_scores
 from adaspec.tables.verification_files import read_verification
 
@@ -122,6 +123,7 @@ NO_FILES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("kind", NO_FILES)
 def test_what_is_no_file_is_no_manifest(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # the name of a socket must be short
+    monkeypatch.setattr(sources, "PATIENCE_S", 0.05)
     NO_FILES[kind](Path("manifest.csv"))
     assert isinstance(examined("manifest", tmp_path), InputError)
 
@@ -173,6 +175,7 @@ def test_what_is_no_file_is_no_table_of_scores(
     read: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, "PATIENCE_S", 0.05)
     for kind, make in NO_FILES.items():
         make(Path(kind))
         assert isinstance(outcome(lambda path=Path(kind): read(path)), InputError), kind

@@ -1,9 +1,14 @@
+import os
+import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from adaspec.errors import InputError
+from adaspec.runtime import sources
 from adaspec.tables.score_files import read_asv_scores, read_scores, write_scores
 
 
@@ -13,6 +18,41 @@ def test_scores_come_back_as_written(tmp_path: Path) -> None:
     write_scores(tmp_path / "scores.txt", table)
     assert (tmp_path / "scores.txt").read_text().startswith("LA_E_1 - bonafide 1.25\nLA_E_2 A07 spoof -1e-07\n")
     pd.testing.assert_frame_equal(read_scores(tmp_path / "scores.txt"), table)
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.2])
+def test_scores_are_read_from_a_pipe_as_from_a_file(delay_s: float, tmp_path: Path) -> None:
+    """As of the shell's `adaspec score <(command)`, which may take a while to begin."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    def write() -> None:
+        with path.open("w") as pipe:
+            time.sleep(delay_s)
+            pipe.write("a - bonafide 1\n")
+            pipe.flush()
+            time.sleep(delay_s)
+            pipe.write("b A01 spoof 0\n")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert list(read_scores(path)["score"]) == [1, 0]
+    writer.join()
+
+
+def test_a_pipe_that_nobody_writes_to_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "PATIENCE_S", 0.05)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match=r"pipe cannot be read \(a pipe that nobody writes to\)$"):
+        read_scores(tmp_path / "pipe")
+
+
+def test_a_pipe_that_never_ends_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(f"yes > '{tmp_path / 'pipe'}'", shell=True) as endless:
+        with pytest.raises(OSError, match="more than 100000 bytes"):
+            sources.read_source(tmp_path / "pipe", 100_000)
+        endless.wait(timeout=60)
 
 
 @pytest.mark.parametrize(
