@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from adaspec.runtime.environment import check_stage_environment
+from adaspec.runtime.environment import begin_stage
 
 if TYPE_CHECKING:
     from adaspec.models.saved import load
@@ -13,7 +13,7 @@ __all__ = ["__version__", "load"]
 
 __version__ = "0.3.0"
 
-check_stage_environment()
+begin_stage()
 
 
 def __getattr__(name: str) -> Any:

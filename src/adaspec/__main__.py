@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from adaspec.runtime.interrupts import end_at_once
+
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command, or tell in one line what it lacks."""
+    end_at_once()
     try:
         from adaspec.cli import app
 

@@ -144,9 +144,9 @@ def tune(
 
     Start it in several terminals to share the work, and again to go on after a break.
     """
-    with command_line():
-        from adaspec.experiments.tuning import tune as tune_knobs
+    from adaspec.experiments.tuning import tune as tune_knobs
 
+    with command_line():
         show(tune_knobs(trials, study, storage))
 
 

@@ -54,6 +54,29 @@ def test_a_stage_that_is_ended_early_leaves_no_output(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", [[ROOT / "stages/prepare.py"], ["-m", "adaspec", "score", "scores.txt"]])
+def test_what_is_still_loading_ends_in_one_line(
+    command: list[str | Path], number: signal.Signals, tmp_path: Path
+) -> None:
+    """With a package that takes for ever, and one for missing whatever it meets."""
+    slow = "import pathlib, time\npathlib.Path(__file__).with_name('begun').touch()\n"
+    (tmp_path / "pandas.py").write_text(f"{slow}try:\n  time.sleep(60)\nexcept BaseException:\n  raise ImportError\n")
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT / 'src'}"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not (tmp_path / "begun").exists():
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=120)
+    assert told == "error: interrupted; the same command goes on from what is complete\n"
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_that_is_interrupted_ends_in_one_line(
     number: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,23 +11,20 @@ import errno
 import io
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from numbers import Number
-from types import FrameType
 from typing import TextIO
 
 from adaspec.errors import InputError
+from adaspec.runtime.interrupts import INTERRUPTED, TOLD, raise_when_interrupted
 from adaspec.runtime.text import one_line, visible
 from adaspec.runtime.watchdog import end_with_parent
 
 __all__ = ["command_line", "configure_logging", "explain_os_error", "show", "show_command", "stage_command"]
 
 LONGEST = 4000  # characters that are filled into a message: a path's most
-INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 REMEDIES = {
     errno.ENOSPC: "free some space there",
     errno.EDQUOT: "free some space there",
@@ -86,7 +83,7 @@ def command_line() -> Iterator[None]:
     if isinstance(sys.stdout, io.TextIOWrapper):  # stderr does so anyway
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with _interrupted_by_sigterm():
+        with raise_when_interrupted():
             yield
     except InputError as error:
         log.error("\n       ".join("%s" for _ in error.problems), *error.problems)
@@ -97,7 +94,7 @@ def command_line() -> Iterator[None]:
         log.error("%s", explain_os_error(error))
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        log.error("interrupted; the same command goes on from what is complete")
+        log.error(TOLD)
         raise SystemExit(INTERRUPTED) from None
 
 
@@ -115,23 +112,6 @@ def explain_os_error(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename is not None else ""
     remedy = REMEDIES.get(error.errno, "mend that")
     return f"{where}{os.strerror(error.errno)}; {remedy}, and give the same command again"
-
-
-@contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does, so that what was begun is closed; only a main thread can ask for that."""
-
-    def interrupt(signal_number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, handler)
 
 
 def show(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Whether this Python is the one that the pipeline's packages were installed for."""
+"""What a stage of the pipeline does before its first import, which may take seconds, or fail."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["check_stage_environment"]
+from adaspec.runtime.interrupts import end_at_once
+
+__all__ = ["begin_stage"]
 
 OLDEST = (3, 11)
 NEEDED = ("numpy", "pandas", "pydantic", "torch", "yaml")
 
 
-def check_stage_environment() -> None:
-    """End a stage of the pipeline with one line where it was started by another Python.
+def begin_stage() -> None:
+    """In a stage of the pipeline, answer Ctrl-C at once, and end with one line where another Python started it.
 
     DVC starts what the shell calls `python`, which need not be the one that DVC itself runs on: with `.venv/bin/dvc
     repro` it is the system's. The line comes before the stage's first import, which would fail.
@@ -22,6 +24,7 @@ def check_stage_environment() -> None:
     root = Path(__file__).resolve().parents[3]
     if stage is None or Path(stage).resolve().parent != root / "stages":
         return
+    end_at_once()
     lacks = [name for name in NEEDED if find_spec(name) is None]
     if lacks or sys.version_info < OLDEST:
         version = ".".join(map(str, sys.version_info[:2]))
