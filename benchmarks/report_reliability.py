@@ -25,6 +25,7 @@ FAULTS = (
     ("a checkpoint truncated, emptied or with a flipped bit", "its fold is trained anew, same bytes", "faults/test_checkpoints.py", "test_a_damaged_checkpoint_costs_its_fold"),
     ("a trained fold with a flipped bit", "it is trained anew, same bytes", "faults/test_checkpoints.py", "test_a_damaged_finished_fold_is_trained_again"),
     ("checkpoints moved with their repository", "goes on, same bytes", "faults/test_checkpoints.py", "test_checkpoints_that_were_moved_are_gone_on_with"),
+    ("a model's weights with a flipped bit, or those of another fold", "one line wherever it is loaded", "models/test_model.py", "test_load_sees_a_flipped_bit_of_the_weights"),
     ("a shard truncated or with flipped bytes", "one line", "features/test_store.py", "test_store_damaged_shard_is_told_in_one_line"),
     ("models and features damaged after their stages", "DVC restores them, same bytes", "pipeline/test_pipeline.py", "test_damaged_outputs_are_restored"),
     ("a recording that changes between stages", "one line", "features/test_extract.py", "test_extract_changed_file_is_refused_and_nothing_left"),
