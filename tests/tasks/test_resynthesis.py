@@ -86,10 +86,12 @@ def test_resynthesis_repeats_with_its_seed() -> None:
 def test_replace_spoofs_takes_the_place_of_spoofed_clips_alone() -> None:
     waveforms, labels = speech(40), torch.tensor([0, 1, 1, 1] * 10)
     torch.manual_seed(0)
-    replaced = replace_spoofs(waveforms, labels, ["bonafide", "spoof"], 0.5, RATE)
+    replaced, sources = replace_spoofs(waveforms, labels, ["bonafide", "spoof"], 0.5, RATE)
     changed = (replaced != waveforms).any(dim=1)
+    assert torch.equal(sources != torch.arange(40), changed)
+    assert (labels[sources[changed]] == 0).all()
     assert not changed[labels == 0].any()
     assert 0.2 < changed[labels == 1].float().mean() < 0.8
-    assert torch.equal(replace_spoofs(waveforms, labels, ["bonafide", "spoof"], 0.0, RATE), waveforms)
+    assert torch.equal(replace_spoofs(waveforms, labels, ["bonafide", "spoof"], 0.0, RATE)[0], waveforms)
     all_spoofed = torch.ones(40, dtype=torch.int64)
-    assert torch.equal(replace_spoofs(waveforms, all_spoofed, ["bonafide", "spoof"], 1.0, RATE), waveforms)
+    assert torch.equal(replace_spoofs(waveforms, all_spoofed, ["bonafide", "spoof"], 1.0, RATE)[0], waveforms)

@@ -74,8 +74,9 @@ def test_task_targets_are_shares_of_the_classes(name: str) -> None:
 @EVERY
 def test_task_leaves_waveforms_alone_where_nothing_is_asked_for(name: str) -> None:
     waveforms = torch.randn(6, 2000)
-    changed = build(name, "cross_entropy").augment(waveforms, torch.arange(6) % len(OF_TASK[name]), 8000)
+    changed, sources = build(name, "cross_entropy").augment(waveforms, torch.arange(6) % len(OF_TASK[name]), 8000)
     assert torch.equal(changed, waveforms)
+    assert sources.tolist() == list(range(6))
 
 
 @LOSSES

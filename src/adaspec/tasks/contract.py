@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from adaspec.config import Config, LossConfig
@@ -46,9 +47,16 @@ class Task:
         """One-hot targets (batch, n_classes) of class indices (batch,)."""
         return nn.functional.one_hot(classes, len(self.labels)).float()
 
-    def augment(self, waveforms: Tensor, classes: Tensor, sample_rate: int) -> Tensor:
-        """Change training waveforms (batch, n_samples) as `changes` say; here not at all."""
-        return waveforms
+    def augment(self, waveforms: Tensor, classes: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
+        """Change training waveforms (batch, n_samples) as `changes` say; here not at all.
+
+        Returns
+        -------
+        waveforms : Tensor of shape (batch, n_samples)
+        sources : Tensor of shape (batch,)
+            Position in the batch of the clip that each was made of: its own, unless another one took its place.
+        """
+        return waveforms, torch.arange(len(waveforms), device=waveforms.device)
 
     def loss(self, logits: Tensor, targets: Tensor, class_weight: Tensor) -> Tensor:
         """Mean of the configured loss of logits (batch, n_classes) for targets of that shape."""

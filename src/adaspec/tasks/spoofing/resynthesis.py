@@ -25,7 +25,9 @@ __all__ = ["replace_spoofs", "resynthesize"]
 GROUP = 4  # clips that get one method and its parameters
 
 
-def replace_spoofs(waveforms: Tensor, labels: Tensor, names: Sequence[str], share: float, sample_rate: int) -> Tensor:
+def replace_spoofs(
+    waveforms: Tensor, labels: Tensor, names: Sequence[str], share: float, sample_rate: int
+) -> tuple[Tensor, Tensor]:
     """Put re-synthesised bona fide clips of the batch in the place of spoofed ones.
 
     Parameters
@@ -39,14 +41,22 @@ def replace_spoofs(waveforms: Tensor, labels: Tensor, names: Sequence[str], shar
         Chance of each spoofed clip to be replaced; nothing happens in a batch without bona fide clips.
     sample_rate : int
         In Hz.
+
+    Returns
+    -------
+    waveforms : Tensor of shape (batch, n_samples)
+    sources : Tensor of shape (batch,)
+        Position in the batch of the clip that each was made of.
     """
+    kept = torch.arange(len(waveforms), device=waveforms.device)
     bonafide = (labels == names.index(BONAFIDE)).nonzero()[:, 0]
     spoofed = (labels == names.index(SPOOF)).nonzero()[:, 0]
     replaced = spoofed[torch.rand(len(spoofed), device=labels.device) < share]
     if not len(bonafide) or not len(replaced):
-        return waveforms
+        return waveforms, kept
     sources = bonafide[torch.randint(len(bonafide), (len(replaced),), device=labels.device)]
-    return waveforms.index_copy(0, replaced, resynthesize(waveforms[sources], sample_rate))
+    changed = waveforms.index_copy(0, replaced, resynthesize(waveforms[sources], sample_rate))
+    return changed, kept.index_copy(0, replaced, sources)
 
 
 def resynthesize(waveforms: Tensor, sample_rate: int) -> Tensor:

@@ -27,7 +27,9 @@ class SpoofingDetection(Task):
         """Bonafide and spoof."""
         return sorted(labels) == [BONAFIDE, SPOOF]
 
-    def augment(self, waveforms: Tensor, classes: Tensor, sample_rate: int) -> Tensor:
+    def augment(self, waveforms: Tensor, classes: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
         """Put re-synthesised bona fide clips in the place of some spoofed ones."""
         share = self.config.augment.resynthesis
-        return replace_spoofs(waveforms, classes, self.labels, share, sample_rate) if share else waveforms
+        if not share:
+            return super().augment(waveforms, classes, sample_rate)
+        return replace_spoofs(waveforms, classes, self.labels, share, sample_rate)
