@@ -1,6 +1,7 @@
 """Train one model per fold.
 
-In: data/clips.csv, data/folds.csv, data/features. Out: data/trained/fold-K. Epochs go to MLflow as they come.
+In: data/clips.csv, data/folds.csv, data/features, data/speakers. Out: data/trained/fold-K. Epochs go to MLflow as they
+come.
 """
 
 import sys
@@ -16,13 +17,20 @@ from adaspec.tracking import TRACKERS
 from adaspec.training.crossvalidate import cross_validate
 
 
-def train(clips_csv: Path, folds_csv: Path, features: Path, trained: Path) -> None:
+def train(clips_csv: Path, folds_csv: Path, features: Path, speakers: Path, trained: Path) -> None:
     clips = read_clips(clips_csv)
     config = resolve(load_config(Path("params.yaml")), clips)
     root, folds = repository_root(), read_folds(folds_csv)
     tracker = TRACKERS[config.tracking.tracker]
     cross_validate(
-        clips, folds, config, features, trained, root, lambda digest: tracker.run(root, digest, config, clips, commit())
+        clips,
+        folds,
+        config,
+        features,
+        trained,
+        root,
+        lambda digest: tracker.run(root, digest, config, clips, commit()),
+        speakers,
     )
 
 

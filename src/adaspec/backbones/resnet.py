@@ -96,10 +96,13 @@ class ResNet(Backbone):
         self.blocks = nn.Sequential(*first, *(_Block(n_in, n_out, stride=2) for n_in, n_out in pairwise(widths)))
         self.finish(widths[-1], dropout, n_classes)
 
+    def forward_maps(self, spectrogram: Tensor) -> Tensor:
+        """From spectrograms to (batch, widths[-1], n_rows, n_columns), before any mean over them."""
+        maps: Tensor = self.blocks(self.stem(fill(self.normalize(spectrogram), self.smallest)))
+        return maps
+
     def forward_features(self, spectrogram: Tensor) -> Tensor:
-        normal = fill(self.normalize(spectrogram), self.smallest)
-        maps = self.blocks(self.stem(normal))  # (batch, widths[-1], n_rows, n_columns)
-        over_time = maps.mean(dim=2)
+        over_time = self.forward_maps(spectrogram).mean(dim=2)
         return over_time.mean(dim=2) + over_time.amax(dim=2)
 
 

@@ -24,6 +24,7 @@ from adaspec.config.knobs import flatten
 from adaspec.config.reading import explain, load_config, parse_yaml, read_yaml
 from adaspec.config.run import EngineConfig, EvaluateConfig, TrackingConfig
 from adaspec.config.schema import Config, ModelConfig
+from adaspec.config.speaker import SpeakerConfig, SpeakerNetworkConfig
 from adaspec.config.train import (
     FrontendTrainConfig,
     LossConfig,
@@ -60,6 +61,8 @@ __all__ = [
     "ResnetConfig",
     "ScheduleConfig",
     "SearchedKnob",
+    "SpeakerConfig",
+    "SpeakerNetworkConfig",
     "SplitConfig",
     "SyntheticConfig",
     "TimmConfig",

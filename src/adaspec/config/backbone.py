@@ -67,6 +67,9 @@ class BackboneConfig(Section):
     """cnn (two layers), resnet (small), resnet18, ast, or timm:NAME, such as timm:resnet18."""
     head: Literal["linear", "one_class"]
     """one_class: for anti-spoofing, with train.loss.name: oc_softmax."""
+    claim: Literal["none", "film", "concatenation"]
+    """How a detector of spoofed speech takes the claimed speaker's vector into account, before the head: not at all, as
+    a scale and shift of each feature, or beside the features. Needs speaker.source."""
     members: Annotated[int, Field(ge=1, le=64, strict=True)]
     """Networks that are trained side by side and averaged, each from other initial weights."""
     dropout: Fraction
@@ -92,6 +95,10 @@ class BackboneConfig(Section):
     def _check(self) -> Self:
         if self.timm_name is not None and self.timm.freeze and not self.timm.pretrained:
             raise ValueError("timm.freeze=true would keep random weights; set timm.pretrained=true, or freeze=false")
+        if self.timm_name is not None and self.claim != "none":
+            raise ValueError(
+                f"claim={self.claim} is not for name={self.name}, which brings a head of its own; set none"
+            )
         if self.timm_name is not None and self.head != "linear":
             raise ValueError(
                 f"head={self.head} is not for name={self.name}, which brings a head of its own; set linear"

@@ -38,7 +38,7 @@ class Stage:
 
 LAYERS = ("backbones", "frontends", "linalg")
 CLIPS = ("config/resolve.py", "runtime/files.py", "tables")
-TRAINED = (*LAYERS, *CLIPS, "features", "models", "runtime/seeding.py", "tasks")
+TRAINED = (*LAYERS, *CLIPS, "features", "models", "runtime/seeding.py", "speakers", "tasks")
 MODEL = ("audio", "backbone", "features.window", "frontend")
 # Stages that share a section list single knobs of it, so that a change of the others does not run them again. Left out
 # is what decides time and messages, never a result: the sections below (evaluation lists tracking all the same, so that
@@ -49,8 +49,8 @@ STAGES = {
     # leave a trace in dvc.lock.
     "validate": Stage(
         sections=(
-            *("audio", "augment", "backbone", "dataset", "evaluate", "features", "frontend", "seed", "split"),
-            *("synthetic", "tracking", "train", "tune"),
+            *("audio", "augment", "backbone", "dataset", "evaluate", "features", "frontend", "seed", "speaker"),
+            *("split", "synthetic", "tracking", "train", "tune"),
         ),
         rooms=(*LAYERS, "config", "datasets", "models"),
     ),
@@ -62,15 +62,20 @@ STAGES = {
         carried=("dataset.root",),
     ),
     "split": Stage(sections=("seed", "split"), rooms=(*CLIPS, "runtime/figures.py", "runtime/seeding.py")),
+    "embed": Stage(
+        sections=("audio", "seed", "speaker", "train.device", "train.threads_per_fold"),
+        rooms=(*LAYERS, *CLIPS, "features", "runtime/seeding.py", "speakers", "training"),
+        carried=("frontend",),
+    ),
     "train": Stage(
         sections=(*MODEL, "augment", "seed", "split.balance", "train"),
         rooms=(*TRAINED, "training"),
-        carried=("split.scheme",),
+        carried=("speaker", "split.scheme"),
     ),
     "evaluate": Stage(
         sections=("evaluate", "seed", "tracking", "train.device", "train.threads_per_fold"),
         rooms=(*TRAINED, "evaluation", "runtime/figures.py"),
-        carried=(*MODEL, "augment", "split", "train"),
+        carried=(*MODEL, "augment", "speaker", "split", "train"),
     ),
 }
 

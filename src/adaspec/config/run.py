@@ -19,6 +19,10 @@ class EvaluateConfig(Section):
     """How the windows of a clip are combined."""
     overlap: Annotated[Real, Field(ge=0, le=0.95)]
     """Overlap of neighbouring windows of a test clip, as a fraction of one; more overlap, more windows."""
+    cohort: Annotated[int, Field(ge=0, le=100_000, strict=True)]
+    """Nearest training speakers that verification scores are normalised by (adaptive s-norm); 0 = none."""
+    costs: Literal["default", "asvspoof5"]
+    """Costs and priors of the a-DCF."""
     n_bootstrap: Annotated[int, Field(ge=100, le=100_000, strict=True)]
     """Number of resamples for the 95 % intervals."""
     asv_error_rates: tuple[Probability, Probability, Probability] | None

@@ -19,6 +19,7 @@ from adaspec.config.data import AudioConfig, DatasetConfig, FeaturesConfig, Spli
 from adaspec.config.frontend import FrontendConfig
 from adaspec.config.knobs import flatten
 from adaspec.config.run import EngineConfig, EvaluateConfig, TrackingConfig
+from adaspec.config.speaker import SpeakerConfig
 from adaspec.config.train import TrainConfig
 from adaspec.config.tune import TuneConfig
 from adaspec.config.types import Section, Seed
@@ -44,6 +45,7 @@ class Config(ModelConfig):
     dataset: DatasetConfig
     synthetic: SyntheticConfig
     split: SplitConfig
+    speaker: SpeakerConfig
     train: TrainConfig
     augment: AugmentConfig
     evaluate: EvaluateConfig
@@ -109,6 +111,24 @@ class Config(ModelConfig):
                 raise ValueError(
                     f"augment.{key}={getattr(augment, key)} must be below the spectrogram's {frontend.n_features} bands"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_claim(self) -> Self:
+        claim, source, augment = self.backbone.claim, self.speaker.source, self.augment
+        if claim == "none":
+            return self
+        if source == "none":
+            raise ValueError(
+                f"backbone.claim={claim} needs vectors of speakers, but speaker.source=none; set it to learned or file"
+            )
+        if self.backbone.members > 1:
+            raise ValueError(f"backbone.claim={claim} is for one network, got members={self.backbone.members}; set 1")
+        if augment.enabled and augment.mix.name != "none":
+            raise ValueError(
+                f"augment.mix.name={augment.mix.name} mixes clips of two speakers, and backbone.claim={claim} takes "
+                "one of them; set mix.name=none"
+            )
         return self
 
     @model_validator(mode="after")

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from adaspec.features.representation import Representation
-from adaspec.features.store import FeatureStore
 
-__all__ = ["EvenWindows", "Pad", "cut", "even_starts", "random_start", "vote", "window_samples"]
+__all__ = ["Clips", "EvenWindows", "Pad", "cut", "even_starts", "random_start", "vote", "window_samples"]
 
 Pad = Literal["repeat", "zeros"]
 TOLERANCE = 0.1  # part of a window that may be left out before another, overlapping window is added
@@ -77,6 +76,17 @@ def cut(clip: Tensor, start: int, n_window: int, pad: Pad, representation: Repre
     return torch.cat([piece, silence.expand(n_missing, *clip.shape[1:])])
 
 
+class Clips(Protocol):
+    """Clips by name, as a representation encodes them; a `FeatureStore` is one."""
+
+    @property
+    def representation(self) -> Representation:
+        """How they are kept."""
+
+    def tensor(self, clip_id: str) -> Tensor:
+        """One of them."""
+
+
 class EvenWindows:
     """Batches of all evaluation windows of some clips, in order.
 
@@ -84,7 +94,7 @@ class EvenWindows:
 
     Parameters
     ----------
-    store : FeatureStore
+    store : Clips
     clip_ids : sequence of str
     n_window : int
         Samples or frames.
@@ -96,7 +106,7 @@ class EvenWindows:
     """
 
     def __init__(
-        self, store: FeatureStore, clip_ids: Sequence[str], n_window: int, pad: Pad, overlap: float, batch_size: int
+        self, store: Clips, clip_ids: Sequence[str], n_window: int, pad: Pad, overlap: float, batch_size: int
     ) -> None:
         self.store, self.clip_ids, self.n_window, self.pad = store, clip_ids, n_window, pad
         self.overlap, self.batch_size = overlap, batch_size

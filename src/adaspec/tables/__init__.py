@@ -8,6 +8,7 @@ from adaspec.tables.stored import (
     read_clips,
     read_folds,
     read_verification_trials,
+    training_rows,
     trial_rows,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "read_clips",
     "read_folds",
     "read_verification_trials",
+    "training_rows",
     "trial_rows",
 ]

@@ -18,6 +18,7 @@ __all__ = [
     "read_clips",
     "read_folds",
     "read_verification_trials",
+    "training_rows",
     "trial_rows",
 ]
 
@@ -48,8 +49,9 @@ def trial_rows(clips: pd.DataFrame) -> pd.DataFrame:
 
 
 def data_digest(clips: pd.DataFrame, folds: pd.DataFrame) -> bytes:
-    """SHA-256 of what training sees of the data: the clips' names, bytes and labels, and the folds."""
-    content = hashlib.sha256(clips[["clip_id", "digest", "label"]].to_csv(index=False).encode())
+    """SHA-256 of what training sees of the data: the clips' names, bytes and labels, who speaks, and the folds."""
+    columns = [name for name in ("clip_id", "digest", "label", "speaker", "use") if name in clips]
+    content = hashlib.sha256(clips[columns].to_csv(index=False).encode())
     content.update(folds.to_csv(index=False).encode())
     return content.digest()
 
@@ -57,3 +59,8 @@ def data_digest(clips: pd.DataFrame, folds: pd.DataFrame) -> bytes:
 def labelled_rows(clips: pd.DataFrame, folds: pd.DataFrame, columns: Sequence[str] = ("label",)) -> pd.DataFrame:
     """Rows of folds.csv that count, each with the label of its clip, or with other columns of clips.csv."""
     return folds[folds["weight"] > 0].merge(clips[["clip_id", *columns]], on="clip_id")
+
+
+def training_rows(clips: pd.DataFrame, folds: pd.DataFrame) -> pd.DataFrame:
+    """Rows of folds.csv that count, with what training sees of their clips: `label`, and `speaker` where it is told."""
+    return labelled_rows(clips, folds, [column for column in ("label", "speaker") if column in clips])

@@ -28,9 +28,12 @@ def training_digest(config: Config, clips: pd.DataFrame, folds: pd.DataFrame) ->
     clips, folds : DataFrame
         clips.csv and folds.csv.
     """
-    content = hashlib.sha256(json.dumps(deciding(config, "train"), sort_keys=True).encode())
+    stages = ["train"] if config.backbone.claim == "none" else ["train", "embed"]
+    content = hashlib.sha256()
+    for stage in stages:
+        content.update(json.dumps(deciding(config, stage), sort_keys=True).encode())
     content.update(data_digest(clips, folds))
-    content.update(code_digest("train").encode())
+    content.update(code_digest(*stages).encode())
     content.update(" ".join(f"{package}={version(package)}" for package in PACKAGES).encode())
     weights = Path(config.backbone.timm.weights or "")
     if weights.is_file():

@@ -106,7 +106,7 @@ class MlflowStudy(MlflowStore):
             run_id = str(self.client.create_run(self.experiment_id(), tags=tags).info.run_id)
         searched = {each.knob for each in self.config.tune.space}
         knobs = {f"tune.{key}": value for key, value in self.config.tune if key != "space"}
-        for stage in ("prepare", "features", "split", "train"):
+        for stage in ("prepare", "features", "split", "embed", "train"):
             knobs |= {key: value for key, value in deciding(self.config, stage).items() if key not in searched}
         self.log_params(run_id, knobs)
         return run_id

@@ -14,7 +14,7 @@ from adaspec.config import Config
 from adaspec.runtime.engine import folds_at_a_time, load_for_workers, run_tasks
 from adaspec.runtime.files import DIGESTS, complete_folder, is_sealed
 from adaspec.runtime.workspace import checkpoint_folder, lock_file, only_one
-from adaspec.tables import labelled_rows
+from adaspec.tables import training_rows
 from adaspec.tracking.contract import RunTracker
 from adaspec.tracking.digest import training_digest
 from adaspec.training.monitor import FoldMonitor
@@ -34,6 +34,7 @@ def cross_validate(
     models: Path,
     root: Path,
     open_run: Callable[[str], RunTracker],
+    speakers: Path | None = None,
 ) -> None:
     """Train every fold.
 
@@ -51,6 +52,8 @@ def cross_validate(
         The repository that keeps checkpoints under `.adaspec`, also when DVC works in a copy of it.
     open_run : callable
         Opens the record of the training with the digest that it is given.
+    speakers : Path, optional
+        Output of the stage `embed`, for models that take the claimed speaker's vector.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def cross_validate(
         Settings of the model contradict each other, something is set that the task has not, models to start from do
         not fit, or a loss is not finite.
     """
-    rows = labelled_rows(clips, folds)
+    rows = training_rows(clips, folds)
     n_parallel = folds_at_a_time(rows["fold"].nunique(), config.engine.parallel_folds, config.train.threads_per_fold)
     if n_parallel > 1:
         muon = ["timm.optim.muon"] if config.train.optimizer.name == "muon" else []
@@ -68,7 +71,7 @@ def cross_validate(
     digest = training_digest(config, clips, folds)
     checkpoints = checkpoint_folder(root, digest)
     with only_one(lock_file(root, digest)):
-        _train_open_folds(rows, labels, config, n_parallel, features, checkpoints, open_run(digest))
+        _train_open_folds(rows, labels, config, n_parallel, features, checkpoints, open_run(digest), speakers)
         with complete_folder(models) as partial:
             for fold in sorted(rows["fold"].unique()):
                 kept = checkpoints / f"fold-{fold}" / FINISHED
@@ -112,6 +115,7 @@ def _train_open_folds(
     features: Path,
     checkpoints: Path,
     run: RunTracker,
+    speakers: Path | None,
 ) -> None:
     folders = {fold: checkpoints / f"fold-{fold}" for fold in sorted(rows["fold"].unique())}
     n_begun = sum(folder.exists() for folder in folders.values())
@@ -123,7 +127,16 @@ def _train_open_folds(
             shutil.rmtree(folder)
     log.info("training %s folds, %s at a time", len(folders), n_parallel)
     tasks = (
-        (fold, rows[rows["fold"] == fold].drop(columns="fold"), labels, config, features, folder, folder / FINISHED)
+        (
+            None if speakers is None else speakers / f"fold-{fold}",
+            fold,
+            rows[rows["fold"] == fold].drop(columns="fold"),
+            labels,
+            config,
+            features,
+            folder,
+            folder / FINISHED,
+        )
         for fold, folder in folders.items()
         if not (folder / FINISHED).exists()
     )
@@ -132,7 +145,7 @@ def _train_open_folds(
             pass
 
 
-def _fit_fold(*task: Any) -> None:
+def _fit_fold(speakers: Path | None, *task: Any) -> None:
     from adaspec.training.fit import fit_fold  # in the worker: Lightning takes seconds to load, this process watches
 
-    fit_fold(*task)
+    fit_fold(*task, speakers=speakers)

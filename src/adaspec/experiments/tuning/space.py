@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_space", "holds", "stored", "suggest", "value_of", "with_knobs"]
 
-OF_DATA = ("prepare", "features", "split")  # stages whose outputs all trials share
+OF_DATA = ("prepare", "features", "split", "embed")  # stages whose outputs all trials share
 DIGITS = 4  # significant ones of a value: enough to tell trials apart, few enough to read
 
 

@@ -33,7 +33,7 @@ from adaspec.features.store import FeatureStore
 from adaspec.runtime.progress import format_seconds
 from adaspec.runtime.text import one_line
 from adaspec.runtime.workspace import lock_file, only_one, state_folder
-from adaspec.tables import labelled_rows, read_clips, read_folds
+from adaspec.tables import read_clips, read_folds, training_rows
 from adaspec.tables.stored import data_digest
 from adaspec.tracking import TRACKERS
 from adaspec.training.crossvalidate import check_training
@@ -44,6 +44,7 @@ __all__ = ["STATES", "update_data", "work"]
 log = logging.getLogger(__name__)
 
 CLIPS, FOLDS, FEATURES = Path("data/clips.csv"), Path("data/folds.csv"), Path("data/features")
+SPEAKERS = Path("data/speakers")
 POLL_S = 1.0
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
@@ -53,10 +54,10 @@ class SurplusError(Exception):
 
 
 def update_data(root: Path) -> None:
-    """Bring features and folds up to date, one worker at a time: DVC fails where another holds its lock."""
+    """Bring what trials share up to date, one worker at a time: DVC fails where another holds its lock."""
     with only_one(lock_file(root, "tune-data")):
         try:
-            reproduce("features", "split")
+            reproduce("features", "embed")
         except InputError as error:
             raise InputError(f"{error}; no trial was begun") from None
 
@@ -105,7 +106,7 @@ class Worker:
             )
         study.set_user_attr("data", digest)
         # The test clips leave here, before anything is read of them.
-        rows = labelled_rows(self.clips, folds)
+        rows = training_rows(self.clips, folds)
         self.rows = {
             int(fold): rows[(rows["fold"] == fold) & (rows["role"] != "test")].drop(columns="fold")
             for fold in sorted(rows["fold"].unique())
@@ -238,7 +239,9 @@ class Worker:
                 report = Report(
                     trial, self.record, self.objective, finals, self._first_step(len(finals)), len(self.rows)
                 )
-                fit_fold(fold, rows, self.labels, config, FEATURES, folder, finished, callbacks=[report])
+                speakers = SPEAKERS / f"fold-{fold}"
+                task = (fold, rows, self.labels, config, FEATURES, folder, finished)
+                fit_fold(*task, speakers=speakers, callbacks=[report])
                 finals.append(counted_value(finished, config))
         return statistics.fmean(finals)
 

@@ -1,0 +1,1 @@
+"""Who speaks: vectors that tell speakers apart, and speaker verification by them."""

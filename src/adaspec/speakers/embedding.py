@@ -1,0 +1,38 @@
+"""Vectors of recordings: the mean over their windows."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from adaspec.features.windows import Clips, EvenWindows, window_samples
+from adaspec.runtime.progress import ClipProgress
+from adaspec.speakers.network import SpeakerNetwork
+
+__all__ = ["embed"]
+
+OVERLAP = 0.5  # of neighbouring windows
+BATCH_SIZE = 32  # windows
+
+
+def embed(network: SpeakerNetwork, clip_ids: list[str], clips: Clips) -> Tensor:
+    """Vectors (n_clips, n_dimensions), of length 1, on the CPU.
+
+    Parameters
+    ----------
+    network : SpeakerNetwork
+        In evaluation mode.
+    clip_ids : list of str
+    clips : Clips
+        Waveforms.
+    """
+    device = next(network.parameters()).device
+    sums = torch.zeros(len(clip_ids), network.n_dimensions)
+    n_window = window_samples(network.window_s, network.sample_rate)
+    windows = EvenWindows(clips, clip_ids, n_window, "repeat", OVERLAP, BATCH_SIZE)
+    with torch.inference_mode(), ClipProgress("embedding", len(clip_ids)) as progress:
+        for positions, stored in windows:
+            waveforms = clips.representation.decode(stored)
+            sums.index_add_(0, positions, network(waveforms.to(device)).cpu())
+            progress.advance(len(set(positions.tolist())))
+    return torch.nn.functional.normalize(sums)
