@@ -188,6 +188,10 @@ def predict(
         float | None,
         typer.Option(min=0, max=0.95, help="Overlap of windows, as a fraction of one; by default as in evaluation."),
     ] = None,
+    enrolment: Annotated[
+        list[Path] | None,
+        typer.Option(help="A recording of the claimed speaker, or a folder of such; for models that ask who it is."),
+    ] = None,
 ) -> None:
     """Classify recordings of any rate, channels and length; those that cannot be read are reported and skipped."""
     from adaspec.audio import BadClipError, open_recording
@@ -199,6 +203,9 @@ def predict(
     with command_line():
         files, n_failed = find_audio(recordings), 0
         predictor = Predictor(find_models(model), vote=voting.value if voting else None, overlap=overlap)
+        if enrolment:
+            predictor.enrol(enrolment)
+        predictor.claimed()
         with Writer(form.value, predictor.labels, windows=windows) as writer:
             for path in files:
                 try:

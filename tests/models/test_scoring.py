@@ -68,7 +68,8 @@ def test_window_probabilities_of_batches_come_in_order(scored: tuple[Toy, AudioC
     (toy, model), store = scored, open_store(scored[0])
     n_window = store.representation.length(model.n_samples)
     windows = torch.stack([store.tensor(clip_id)[:n_window] for clip_id in toy.clips["clip_id"]])
-    found = window_probabilities(model, torch.split(windows, 4), store.representation)
+    found = window_probabilities(model, ((part, None) for part in torch.split(windows, 4)), store.representation)
     assert found.shape == (len(windows), 2)
     assert not found.requires_grad
-    torch.testing.assert_close(found, window_probabilities(model, [windows], store.representation), rtol=0, atol=1e-6)
+    at_once = window_probabilities(model, [(windows, None)], store.representation)
+    torch.testing.assert_close(found, at_once, rtol=0, atol=1e-6)

@@ -70,7 +70,7 @@ def draw(
     loader = loader_of(store, train, n_window, batch_size=batch_size, keys=keys)
     loader.sampler.set_epoch(epoch)
     batches = []
-    for windows, targets in loader:
+    for windows, targets, _ in loader:
         assert windows.shape == (len(targets), n_window)
         assert windows.dtype == torch.int16
         firsts = windows[:, 0].tolist()
@@ -101,7 +101,7 @@ def test_batches_cut_windows_within_the_clip(store: FeatureStore) -> None:
     starts = []
     for epoch in range(60):
         loader.sampler.set_epoch(epoch)
-        for windows, _ in loader:
+        for windows, *_ in loader:
             assert torch.equal(windows[:, 1:] - windows[:, :-1], torch.ones(len(windows), 99, dtype=torch.int16))
             starts += [first % STEP for first in windows[:, 0].tolist()]
     assert max(starts) <= N_SAMPLES - 100
@@ -140,11 +140,11 @@ def test_batches_windows_are_independent_of_batch_size(store: FeatureStore) -> N
 def test_batches_follow_the_sampler_from_epoch_to_epoch(store: FeatureStore) -> None:
     loader = loader_of(store, table())
     loader.sampler.set_epoch(1)
-    first = [targets.tolist() for _, targets in loader]
+    first = [targets.tolist() for _, targets, _ in loader]
     loader.sampler.set_epoch(2)
-    assert [targets.tolist() for _, targets in loader] != first
+    assert [targets.tolist() for _, targets, _ in loader] != first
     loader.sampler.set_epoch(1)
-    assert [targets.tolist() for _, targets in loader] == first
+    assert [targets.tolist() for _, targets, _ in loader] == first
 
 
 @pytest.mark.parametrize("n_clips", [1, 2, 5, 8, 13, 14])
@@ -164,7 +164,7 @@ def test_batches_of_repeated_clips_go_round_their_end(store: FeatureStore) -> No
     loader = loader_of(store, table(13))
     for epoch in range(60):
         loader.sampler.set_epoch(epoch)
-        for windows, _ in loader:
+        for windows, *_ in loader:
             for window in windows.numpy().astype(int):
                 clip, start = divmod(window[0], STEP)
                 assert (window == clip * STEP + (start + np.arange(100)) % N_SAMPLES).all()
@@ -175,7 +175,7 @@ def test_batches_of_repeated_clips_go_round_their_end(store: FeatureStore) -> No
 
 @pytest.mark.parametrize("pad", ["repeat", "zeros"])
 def test_batches_pad_short_clips(store: FeatureStore, pad: Pad) -> None:
-    ((windows, _),) = loader_of(store, table().tail(1), pad=pad)
+    ((windows, *_),) = loader_of(store, table().tail(1), pad=pad)
     whole = (N_CLIPS - 1) * STEP + np.arange(SHORT)
     turned = np.roll(whole, -(int(windows[0, 0]) - whole[0]))
     expected = np.tile(turned, 4)[:100] if pad == "repeat" else np.concatenate([whole, np.zeros(70)])
@@ -188,7 +188,7 @@ def test_batches_of_features_are_windows_of_frames(tmp_path: Path) -> None:
     frames = np.arange(50, dtype=np.float16)[:, None] + np.array([0, 100, 200, 300], dtype=np.float16)
     write_shard(tmp_path / "0.arrow", contract, [("c00", frames), ("c01", frames[:6])])
     store = FeatureStore(tmp_path, contract)
-    ((windows, targets),) = loader_of(store, table(2), 10)
+    ((windows, targets, _),) = loader_of(store, table(2), 10)
     assert windows.shape == (2, 10, 4)
     assert windows.dtype == torch.float16
     long, short = windows[targets.tolist().index(0)], windows[targets.tolist().index(1)]
@@ -206,8 +206,8 @@ def test_even_labels_come_equally_often_with_windows_of_their_own(store: Feature
         loader = loader_of(store, train, even_labels=True)
         loader.sampler.set_epoch(epoch)
         batches = list(loader)
-        assert [len(targets) for _, targets in batches] == [4, 4, 4]
-        for windows, targets in batches:
+        assert [len(targets) for _, targets, _ in batches] == [4, 4, 4]
+        for windows, targets, _ in batches:
             counts.update(targets.tolist())
             for first in windows[:, 0].tolist():
                 starts.setdefault(first // STEP, []).append(first % STEP)

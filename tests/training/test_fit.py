@@ -367,7 +367,7 @@ def test_cached_windows_are_the_spectrograms_of_the_clips(toy: Toy) -> None:
     with torch.no_grad():
         data = _training_data(store, rows, model, config, 1)
         assert isinstance(data.representation, LogSpectrogram)
-        for windows, targets in data.batches:
+        for windows, targets, _ in data.batches:
             for spectrogram, target in zip(data.representation.decode(windows), targets, strict=True):
                 assert spectrogram.shape == (3, 16, model.n_frames)
                 distances = {}

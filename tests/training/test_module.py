@@ -108,7 +108,8 @@ def trained(config: Config, n_epochs: int = 2, ema_decay: float | None = None) -
 
 def run(module: FoldModule, n_epochs: int, ema_decay: float | None = None, *further: pl.Callback) -> pl.Trainer:
     waveforms = (torch.randn(8, 1600, generator=torch.Generator().manual_seed(1)) * 8000).short()
-    batches = [(waveforms[:4], torch.tensor([0, 1, 0, 1])), (waveforms[4:], torch.tensor([1, 0, 1, 0]))]
+    classes, claims = torch.tensor([0, 1, 0, 1]), torch.zeros(4, 0)
+    batches = [(waveforms[:4], classes, claims), (waveforms[4:], 1 - classes, claims)]
     trainer = pl.Trainer(
         max_epochs=n_epochs,
         accelerator="cpu",
@@ -286,7 +287,7 @@ def test_tightness_weighs_the_penalty_in_the_loss_where_a_window_is_learned() ->
         for weight in (0.0, 10.0):
             knobs = {"frontend.learn_window": learn, "train.frontend.tightness": weight, "backbone.dropout": 0.0}
             module = module_of(small_config(Path("raw"), **knobs)).eval()
-            losses.append(module.training_step((waveforms, torch.tensor([0, 1, 0, 1])), 0))
+            losses.append(module.training_step((waveforms, torch.tensor([0, 1, 0, 1]), torch.zeros(4, 0)), 0))
             assert module.train_losses[0] == losses[0]  # what is told of training is the task's own loss
         penalty = module.model.frontend.penalty()
         assert (penalty is not None) == penalised
@@ -372,7 +373,9 @@ def test_augmentation_draws_by_the_batch_and_leaves_the_generator_alone(cached: 
     for seed, batch_index in ((1, 0), (2, 0), (1, 1)):
         torch.manual_seed(seed)
         before = torch.get_rng_state()
-        losses.append(float(module.training_step((inputs, torch.tensor([0, 1] * 3)), batch_index).detach()))
+        losses.append(
+            float(module.training_step((inputs, torch.tensor([0, 1] * 3), torch.zeros(6, 0)), batch_index).detach())
+        )
         assert torch.equal(torch.get_rng_state(), before)
     assert losses[0] == losses[1]
     assert losses[0] != losses[2]

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from adaspec.backbones.ast import AST
+from adaspec.backbones.claim import CLAIMS, Claiming
 from adaspec.backbones.cnn import CNN
 from adaspec.backbones.contract import Backbone
 from adaspec.backbones.ensemble import Ensemble, combined
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 __all__ = [
     "AST",
     "BACKBONES",
+    "CLAIMS",
     "CNN",
     "HEADS",
     "Backbone",
+    "Claiming",
     "Ensemble",
     "OneClassHead",
     "ResNet",
@@ -40,7 +43,14 @@ BACKBONES: dict[str, type[Backbone]] = {"cnn": CNN, "resnet": ResNet, "resnet18"
 
 
 def build_backbone(
-    config: BackboneConfig, *, n_channels: int, n_features: int, n_frames: int, n_classes: int, pretrained: bool = False
+    config: BackboneConfig,
+    *,
+    n_channels: int,
+    n_features: int,
+    n_frames: int,
+    n_classes: int,
+    n_claimed: int = 0,
+    pretrained: bool = False,
 ) -> nn.Module:
     """Build the configured backbone, or an ensemble of such.
 
@@ -52,13 +62,15 @@ def build_backbone(
     n_frames : int
         Of the windows that are trained on; any other number is taken too.
     n_classes : int
+    n_claimed : int
+        Length of the claimed speaker's vector; for a `config.claim`.
     pretrained : bool
         Begin with other weights where `config` asks for them; otherwise nothing is read.
 
     Returns
     -------
     nn.Module
-        A `Backbone`, one of timm's, or an `Ensemble` of `members` such.
+        A `Backbone`, one of timm's, or an `Ensemble` of `members` such; `Claiming` where `config.claim` asks for it.
 
     Raises
     ------
@@ -82,6 +94,8 @@ def build_backbone(
         backbone = BACKBONES[config.name](**sizes, dropout=config.dropout, **settings)
         if (head := HEADS[config.head]) is not nn.Linear:
             backbone.head = head(backbone.num_features, n_classes)
+        if config.claim != "none":
+            return Claiming(backbone, CLAIMS[config.claim](backbone.num_features, n_claimed))
         return backbone
 
     return build() if config.members == 1 else Ensemble(build, config.members)
@@ -104,7 +118,7 @@ def check_backbone(config: BackboneConfig) -> None:
     if config.name not in BACKBONES:
         hint = did_you_mean(config.name, BACKBONES, f"; known: {', '.join(BACKBONES)} and timm:NAME")
         raise InputError(f"params.yaml backbone.name={config.name} is no backbone{hint}")
-    sizes: dict[str, Any] = {"n_channels": 1, "n_features": 64, "n_frames": 64, "n_classes": 2}
+    sizes: dict[str, Any] = {"n_channels": 1, "n_features": 64, "n_frames": 64, "n_classes": 2, "n_claimed": 2}
     try:
         with torch.device("meta"):  # shapes alone: no weights are made
             build_backbone(config.model_copy(update={"members": 1}), **sizes)

@@ -27,6 +27,8 @@ class AudioClassifier(nn.Module):
         Resolved.
     labels : list of str
         Class names; logit i belongs to labels[i].
+    n_claimed : int
+        Length of the claimed speaker's vector, for `backbone.claim`; 0 without.
     pretrained : bool
         Begin with other weights where the configuration asks for them.
 
@@ -40,12 +42,16 @@ class AudioClassifier(nn.Module):
         Of a window of `features.window.length_s`.
     """
 
-    def __init__(self, config: ModelConfig, labels: list[str], *, pretrained: bool = False) -> None:
+    def __init__(self, config: ModelConfig, labels: list[str], *, n_claimed: int = 0, pretrained: bool = False) -> None:
         super().__init__()
         sample_rate, length_s = config.audio.sample_rate, config.features.window.length_s
         if sample_rate is None or length_s is None:
             raise ValueError("audio.sample_rate or features.window.length_s is null: resolve it first")
-        self.config, self.labels, self.sample_rate = config, labels, sample_rate
+        if (config.backbone.claim != "none") != (n_claimed > 0):
+            raise ValueError(
+                f"backbone.claim={config.backbone.claim}, but a claimed speaker's vector has {n_claimed} numbers"
+            )
+        self.config, self.labels, self.sample_rate, self.n_claimed = config, labels, sample_rate, n_claimed
         self.frontend = build_frontend(config.frontend, sample_rate)
         self.n_samples = window_samples(length_s, sample_rate)
         self.n_frames = self.frontend.n_frames(self.n_samples)
@@ -55,6 +61,7 @@ class AudioClassifier(nn.Module):
             n_features=self.frontend.n_features,
             n_frames=self.n_frames,
             n_classes=len(labels),
+            n_claimed=n_claimed,
             pretrained=pretrained,
         )
 
@@ -63,7 +70,7 @@ class AudioClassifier(nn.Module):
         """Where the model computes."""
         return next(self.backbone.parameters()).device
 
-    def forward(self, waveform: Tensor, sample_rate: int | None = None) -> Tensor:
+    def forward(self, waveform: Tensor, sample_rate: int | None = None, claimed: Tensor | None = None) -> Tensor:
         """Logits of waveforms.
 
         Parameters
@@ -72,6 +79,8 @@ class AudioClassifier(nn.Module):
             Float, +-1.
         sample_rate : int, optional
             In Hz; checked against the model's own where given.
+        claimed : Tensor of shape (batch, n_claimed), optional
+            Vectors of the speakers who are claimed, for a model that takes them.
 
         Raises
         ------
@@ -80,11 +89,16 @@ class AudioClassifier(nn.Module):
         """
         if sample_rate not in (None, self.sample_rate):
             raise ValueError(f"waveform has {sample_rate} Hz, the model takes {self.sample_rate} Hz; resample it")
-        return combined(self.members(self.frontend(waveform)))  # the front end may have been replaced by a baked one
+        return combined(
+            self.members(self.frontend(waveform), claimed)
+        )  # the front end may have been replaced by a baked one
 
-    def members(self, compressed: Tensor) -> Tensor:
+    def members(self, compressed: Tensor, claimed: Tensor | None = None) -> Tensor:
         """Logits (n_members, batch, n_classes) of compressed spectrograms; a backbone alone is one member."""
-        logits: Tensor = self.backbone(compressed)
+        if self.n_claimed and (claimed is None or claimed.shape[1] != self.n_claimed):
+            got = "none" if claimed is None else f"of {claimed.shape[1]}"
+            raise ValueError(f"the model takes a claimed speaker's vector of {self.n_claimed} numbers, got {got}")
+        logits: Tensor = self.backbone(compressed, claimed) if self.n_claimed else self.backbone(compressed)
         return logits if isinstance(self.backbone, Ensemble) else logits.unsqueeze(0)
 
     def spectrogram(self, stored: Tensor, representation: Decoder) -> Tensor:
@@ -103,6 +117,6 @@ class AudioClassifier(nn.Module):
         inputs = representation.decode(stored)
         return self.frontend.spectrogram(inputs) if representation.domain == "waveform" else inputs
 
-    def logits(self, stored: Tensor, representation: Decoder) -> Tensor:
-        """Logits (n_members, batch, n_classes) of windows out of a store."""
-        return self.members(self.frontend.compress(self.spectrogram(stored, representation)))
+    def logits(self, stored: Tensor, representation: Decoder, claimed: Tensor | None = None) -> Tensor:
+        """Logits (n_members, batch, n_classes) of windows out of a store, with a claim for each where they take one."""
+        return self.members(self.frontend.compress(self.spectrogram(stored, representation)), claimed)

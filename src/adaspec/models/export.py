@@ -22,6 +22,7 @@ from adaspec.runtime.text import one_line, visible
 
 __all__ = ["export_onnx"]
 
+INPUTS = ["waveform", "claimed"]
 TOLERANCE = 1e-4  # of logits, or of the largest logit where that is above 1
 TOLERANCE_BF16 = 2e-2  # where the model multiplies in bf16, which onnxruntime has no kernel for on the CPU
 N_CLIPS = 3  # at a time, other than it is exported with
@@ -65,14 +66,14 @@ def export_onnx(folder: Path, path: Path) -> str:
         try:
             torch.onnx.export(
                 exported,
-                (torch.zeros(2, model.n_samples),),
+                _inputs(torch.zeros(2, model.n_samples), model),
                 partial,
                 dynamo=True,
                 optimize=False,  # the optimiser drops added constants of 1e-8 and less
                 verbose=False,
-                input_names=["waveform"],
+                input_names=INPUTS[: 2 if model.n_claimed else 1],
                 output_names=["logits"],
-                dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+                dynamic_shapes=({0: torch.export.Dim.DYNAMIC},) * (2 if model.n_claimed else 1),
                 external_data=False,
             )
         except Exception as error:  # noqa: BLE001 - exporters raise whatever they like
@@ -90,9 +91,17 @@ def export_onnx(folder: Path, path: Path) -> str:
         onnx.helper.set_model_props(graph, {key: str(value) for key, value in properties.items()})
         onnx.save(graph, partial)
         _compare(folder, model, partial)
-    return (
-        f"{path}: waveform (batch, {model.n_samples}) at {model.sample_rate} Hz -> logits (batch, {len(model.labels)})"
-    )
+    claim = f", {INPUTS[1]} (batch, {model.n_claimed})" if model.n_claimed else ""
+    taken = f"{INPUTS[0]} (batch, {model.n_samples}) at {model.sample_rate} Hz{claim}"
+    return f"{path}: {taken} -> logits (batch, {len(model.labels)})"
+
+
+def _inputs(waveform: Tensor, model: AudioClassifier) -> tuple[Tensor, ...]:
+    """Waveforms, and vectors of claimed speakers where the model takes such."""
+    if not model.n_claimed:
+        return (waveform,)
+    vectors = torch.randn(len(waveform), model.n_claimed, generator=torch.Generator().manual_seed(0))
+    return waveform, nn.functional.normalize(vectors)
 
 
 class _Exported(nn.Module):
@@ -111,11 +120,11 @@ class _Exported(nn.Module):
         self.frontend: Any = model.frontend.for_export()
         self.backbone, self.members = model.backbone, model.members
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    def forward(self, waveform: Tensor, claimed: Tensor | None = None) -> Tensor:
         if self.kept is None:
-            return combined(self.members(self.frontend(waveform)))
+            return combined(self.members(self.frontend(waveform), claimed))
         spectrogram = self.kept.rounded(self.frontend.spectrogram(waveform))
-        return combined(self.members(self.frontend.compress(spectrogram)))
+        return combined(self.members(self.frontend.compress(spectrogram), claimed))
 
 
 def _compare(folder: Path, model: AudioClassifier, path: Path) -> None:
@@ -131,8 +140,9 @@ def _compare(folder: Path, model: AudioClassifier, path: Path) -> None:
         for sound, waveform in _sounds(model.n_samples, model.sample_rate):
             with torch.no_grad():
                 spectrogram = kept.rounded(model.frontend.spectrogram(waveform))
-                expected = combined(model.members(model.frontend.compress(spectrogram)))
-            [logits] = session.run(["logits"], {"waveform": waveform.numpy()})
+                inputs = _inputs(waveform, model)
+                expected = combined(model.members(model.frontend.compress(spectrogram), *inputs[1:]))
+            [logits] = session.run(["logits"], {name: each.numpy() for name, each in zip(INPUTS, inputs, strict=False)})
             difference = float((torch.from_numpy(logits) - expected).abs().max())
             if not difference <= tolerance * max(1.0, float(expected.abs().max())):
                 raise InputError(

@@ -16,9 +16,10 @@ from adaspec.errors import InputError
 from adaspec.features.representation import feature_contract, representation_of
 from adaspec.features.windows import cut, even_starts, vote
 from adaspec.models.classifier import AudioClassifier
+from adaspec.models.enrolment import read_enrolment, vector_of
 from adaspec.models.evaluated import Evaluated, Threshold, decide
 from adaspec.models.saved import DESCRIPTION, load, read_evaluated
-from adaspec.models.scoring import BATCH_SIZE, window_probabilities
+from adaspec.models.scoring import BATCH_SIZE, Window, window_probabilities
 from adaspec.runtime.engine import torch_device
 
 __all__ = ["Prediction", "Predictor", "find_audio", "find_models"]
@@ -62,6 +63,8 @@ class Predictor:
 
     Attributes
     ----------
+    asks_claim : bool
+        Whether `enrol` must say who is claimed to speak, before anything is classified.
     threshold : Threshold or None
         At which the label of a detector is decided: the mean of the models' own.
 
@@ -77,17 +80,58 @@ class Predictor:
     ) -> None:
         self.models: list[AudioClassifier] = [load(folder).to(torch_device()) for folder in folders]
         first = self.models[0]
+        self.folders, self.asks_claim, self.claims = list(folders), first.n_claimed > 0, list[torch.Tensor]()
         self.labels, self.window = first.labels, first.config.features.window
         self.contract = feature_contract(first.config)
         self.representation = representation_of(self.contract)
         for folder, model in zip(folders, self.models, strict=True):
             same = model.labels == self.labels and model.config.features.window == self.window
+            same = same and model.n_claimed == first.n_claimed
             if not same or feature_contract(model.config) != self.contract:
                 raise InputError(
                     f"{folder} and {folders[0]} differ in labels, audio or features; give models of one training"
                 )
         evaluated = _common(folders, vote, overlap)
         self.vote, self.overlap, self.threshold = evaluated.vote, evaluated.overlap, evaluated.threshold
+
+    def enrol(self, paths: Sequence[Path]) -> None:
+        """Say who is claimed to speak in what is classified from now on.
+
+        Parameters
+        ----------
+        paths : sequence of Path
+            Recordings of that speaker, or folders of such.
+
+        Raises
+        ------
+        InputError
+            The models do not ask who is claimed, or bring no network that makes vectors of speakers; or there is no
+            recording, or one cannot be used.
+        """
+        if not self.asks_claim:
+            raise InputError(f"{self.folders[0]} does not ask who is claimed to speak; leave the enrolment out")
+        waveforms = read_enrolment(find_audio(paths), self.contract)
+        self.claims = [
+            vector_of(folder, waveforms).to(model.device)
+            for folder, model in zip(self.folders, self.models, strict=True)
+        ]
+
+    def claimed(self) -> Sequence[torch.Tensor | None]:
+        """Vector (1, n_claimed) of the claimed speaker for each model; None for one that does not ask.
+
+        Raises
+        ------
+        InputError
+            A model asks, and nobody is enrolled.
+        """
+        if not self.asks_claim:
+            return [None] * len(self.models)
+        if not self.claims:
+            raise InputError(
+                f"{self.folders[0]} must know who is claimed to speak; give recordings of that speaker by --enrolment "
+                "(in Python: Predictor.enrol)"
+            )
+        return self.claims
 
     def predict(self, content: bytes | BinaryIO, longest_s: float = LONGEST_S) -> Prediction:
         """Classify one recording.
@@ -134,13 +178,17 @@ class Predictor:
         n_window = self.representation.length(self.models[0].n_samples)
         starts = even_starts(len(stored), n_window, self.overlap)
 
-        def batches() -> Iterator[torch.Tensor]:
+        def batches(claimed: torch.Tensor | None) -> Iterator[Window]:
             for first in range(0, len(starts), BATCH_SIZE):
                 some = starts[first : first + BATCH_SIZE]
                 pad, how = self.window.pad, self.representation
-                yield torch.stack([cut(stored, begin, n_window, pad, how) for begin in some])
+                windows = torch.stack([cut(stored, begin, n_window, pad, how) for begin in some])
+                yield windows, None if claimed is None else claimed.expand(len(some), -1)
 
-        of_models = [window_probabilities(model, batches(), self.representation) for model in self.models]
+        of_models = [
+            window_probabilities(model, batches(claimed), self.representation)
+            for model, claimed in zip(self.models, self.claimed(), strict=True)
+        ]
         probabilities = torch.stack(of_models).mean(dim=0)
         voted = vote(probabilities, torch.zeros(len(starts), dtype=torch.int64), 1, self.vote)[0]
         shown = []

@@ -24,6 +24,7 @@ from adaspec.runtime.text import is_printable, one_line, visible
 __all__ = [
     "DESCRIPTION",
     "FORMAT",
+    "SPEAKER",
     "WEIGHTS",
     "load",
     "read_description",
@@ -32,6 +33,7 @@ __all__ = [
     "save_evaluated",
 ]
 
+SPEAKER = "speaker"  # folder, within that of a model that asks who is claimed to speak, of its speaker network
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 FORMAT = 5  # of the folder; a change that older code cannot read, or that cannot read older folders, takes the next
 MOST_BYTES = 2**24  # of a description, whose labels may be many
@@ -49,6 +51,7 @@ def save(model: AudioClassifier, folder: Path) -> None:
         "features": feature_contract(model.config),
         "format": FORMAT,
         "labels": model.labels,
+        "n_claimed": model.n_claimed,
         "sample_rate": model.sample_rate,
         "weights_sha256": hashlib.sha256(content).hexdigest(),
     }
@@ -135,8 +138,8 @@ def load(folder: str | Path) -> AudioClassifier:
     _check_digest(folder, description.get("weights_sha256"))
     try:
         config = ModelConfig.model_validate(description["config"])
-        _check_shapes(config, description["labels"], folder / WEIGHTS)
-        model = AudioClassifier(config, description["labels"])
+        _check_shapes(config, description, folder / WEIGHTS)
+        model = AudioClassifier(config, description["labels"], n_claimed=description["n_claimed"])
         if (description["sample_rate"], description["features"]) != (model.sample_rate, feature_contract(model.config)):
             raise ValueError("its sample rate or features are not those of its configuration")
         weights = safetensors.torch.load_file(folder / WEIGHTS)
@@ -179,7 +182,7 @@ def _check_digest(folder: Path, expected: object) -> None:
         )
 
 
-def _check_shapes(config: ModelConfig, labels: list[str], weights: Path) -> None:
+def _check_shapes(config: ModelConfig, description: dict[str, Any], weights: Path) -> None:
     """Compare a description with the shapes of its weights, before anything of the described size is built.
 
     Raises
@@ -191,7 +194,7 @@ def _check_shapes(config: ModelConfig, labels: list[str], weights: Path) -> None
         names = header.keys()
         shapes = {name: header.get_slice(name).get_shape() for name in names}
     with torch.device("meta"):
-        described = AudioClassifier(config, labels)
+        described = AudioClassifier(config, description["labels"], n_claimed=description["n_claimed"])
         described.load_state_dict({name: torch.empty(shape) for name, shape in shapes.items()}, assign=True)
 
 

@@ -15,26 +15,29 @@ from adaspec.features.store import FeatureStore
 from adaspec.features.windows import EvenWindows, vote
 from adaspec.models.classifier import AudioClassifier
 
-__all__ = ["probabilities", "score_clips", "window_probabilities"]
+__all__ = ["Window", "probabilities", "score_clips", "window_probabilities"]
 
 BATCH_SIZE = 32  # windows
 Vote = Literal["mean", "majority"]
+Window = tuple[Tensor, Tensor | None]
 
 
-def probabilities(model: AudioClassifier, stored: Tensor, representation: Decoder) -> Tensor:
+def probabilities(
+    model: AudioClassifier, stored: Tensor, representation: Decoder, claimed: Tensor | None = None
+) -> Tensor:
     """Probabilities (batch, n_classes) of a batch of windows as stored, where they lie; the mean of an ensemble's."""
-    return combined(model.logits(stored, representation)).float().softmax(dim=1)
+    return combined(model.logits(stored, representation, claimed)).float().softmax(dim=1)
 
 
-def window_probabilities(model: AudioClassifier, batches: Iterable[Tensor], representation: Decoder) -> Tensor:
+def window_probabilities(model: AudioClassifier, batches: Iterable[Window], representation: Decoder) -> Tensor:
     """Probabilities of windows, without a gradient.
 
     Parameters
     ----------
     model : AudioClassifier
         On any device.
-    batches : iterable of Tensor of shape (batch, n_steps, ...)
-        Windows as stored.
+    batches : iterable of (Tensor of shape (batch, n_steps, ...), Tensor of shape (batch, n_claimed) or None)
+        Windows as stored, and the vectors of claimed speakers where the model takes such.
     representation : Decoder
         What they are.
 
@@ -49,7 +52,10 @@ def window_probabilities(model: AudioClassifier, batches: Iterable[Tensor], repr
         They are not finite.
     """
     with torch.inference_mode():
-        rows = [probabilities(model, part.to(model.device), representation).cpu() for part in batches]
+        rows = []
+        for stored, claimed in batches:
+            own = None if claimed is None else claimed.to(model.device)
+            rows.append(probabilities(model, stored.to(model.device), representation, own).cpu())
     found = torch.cat(rows)
     if not found.isfinite().all():
         raise InputError("the model gives probabilities that are not finite, and so none; train it again")
@@ -57,7 +63,12 @@ def window_probabilities(model: AudioClassifier, batches: Iterable[Tensor], repr
 
 
 def score_clips(
-    model: AudioClassifier, clip_ids: list[str], store: FeatureStore, method: Vote, overlap: float
+    model: AudioClassifier,
+    clip_ids: list[str],
+    store: FeatureStore,
+    method: Vote,
+    overlap: float,
+    claimed: Tensor | None = None,
 ) -> Tensor:
     """Score clips of a store with a trained model.
 
@@ -70,6 +81,8 @@ def score_clips(
         How windows vote.
     overlap : float
         Of neighbouring windows, 0 <= overlap < 1.
+    claimed : Tensor of shape (n_clips, n_claimed), optional
+        Vectors of the claimed speakers, for a model that takes them.
 
     Returns
     -------
@@ -81,10 +94,10 @@ def score_clips(
     windows = EvenWindows(store, clip_ids, n_window, pad, overlap, BATCH_SIZE)
     positions: list[Tensor] = []
 
-    def batches() -> Iterable[Tensor]:
+    def batches() -> Iterable[Window]:
         for position, stored in windows:
             positions.append(position)
-            yield stored
+            yield stored, None if claimed is None else claimed[position]
 
     scores = window_probabilities(model, batches(), store.representation)
     return vote(scores, torch.cat(positions), len(clip_ids), method)

@@ -167,6 +167,12 @@ def _load_pyfunc(data_path: str, model_config: dict[str, Any] | None = None) -> 
     data_path : str
         Folder with model.json and model.safetensors.
     model_config : dict, optional
-        `vote` and `overlap` of `Predictor`.
+        `vote` and `overlap` of `Predictor`, and `enrolment`: paths of recordings of the claimed speaker.
     """
-    return ServedModel(Predictor(find_models(Path(data_path)), **(model_config or {})))
+    settings = dict(model_config or {})
+    enrolment = settings.pop("enrolment", None)
+    predictor = Predictor(find_models(Path(data_path)), **settings)
+    if enrolment is not None:
+        predictor.enrol([Path(path) for path in enrolment])
+    predictor.claimed()
+    return ServedModel(predictor)

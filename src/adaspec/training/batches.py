@@ -47,23 +47,25 @@ class _EpochBatches(Sampler[Batch]):
             yield self.epoch, order[part], draws[part]
 
 
-class _RandomWindows(Dataset[tuple[Tensor, Tensor]]):
+class _RandomWindows(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Takes a whole batch at a time, so that nothing is collated item by item."""
 
     def __init__(
         self,
         clips: list[Tensor],
         targets: Tensor,
+        claims: Tensor,
         n_window: int,
         pad: Pad,
         keys: tuple[int, int],
         representation: Representation,
     ) -> None:
-        self.clips, self.targets, self.n_window, self.pad, self.keys = clips, targets, n_window, pad, keys
+        self.clips, self.targets, self.claims = clips, targets, claims
+        self.n_window, self.pad, self.keys = n_window, pad, keys
         self.representation = representation
         self.epoch, self.draws = -1, np.empty(0)
 
-    def __getitem__(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         epoch, entries, draws = batch
         if epoch != self.epoch:
             self.epoch, self.draws = epoch, generator(*self.keys, epoch, "window").random(len(self.clips))
@@ -72,7 +74,8 @@ class _RandomWindows(Dataset[tuple[Tensor, Tensor]]):
             clip = self.clips[entry]
             start = random_start(len(clip), self.n_window, self.pad, draw)
             windows.append(cut(clip, start, self.n_window, self.pad, self.representation))
-        return torch.stack(windows), self.targets[torch.from_numpy(entries)]
+        own = torch.from_numpy(entries)
+        return torch.stack(windows), self.targets[own], self.claims[own]
 
 
 def train_batches(
@@ -86,8 +89,9 @@ def train_batches(
     *,
     representation: Representation,
     even_labels: bool = False,
-) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Batches of (windows as stored (batch, n_window, ...), class indices (batch,)).
+    claims: Tensor | None = None,
+) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+    """Batches of (windows as stored (batch, n_window, ...), class indices (batch,), claims (batch, n_claimed)).
 
     Parameters
     ----------
@@ -106,11 +110,15 @@ def train_batches(
         What the clips are.
     even_labels : bool
         Draw every label equally often instead of every clip once.
+    claims : Tensor of shape (n_rows, n_claimed), optional
+        Vectors of the speakers who are claimed, of each row of `train`; by default of no numbers.
     """
-    repeated = train.loc[train.index.repeat(train["weight"])]
+    rows = np.repeat(np.arange(len(train)), train["weight"])
+    repeated = train.iloc[rows]
     entries = [clips[clip_id] for clip_id in repeated["clip_id"]]
     targets = torch.tensor([labels.index(label) for label in repeated["label"]])
-    windows = _RandomWindows(entries, targets, n_window, pad, keys, representation)
+    claims = torch.zeros(len(train), 0) if claims is None else claims
+    windows = _RandomWindows(entries, targets, claims[torch.from_numpy(rows)], n_window, pad, keys, representation)
     chances = None
     if even_labels:
         chances = (1 / torch.bincount(targets)[targets]).double().numpy()

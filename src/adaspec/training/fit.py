@@ -34,6 +34,8 @@ from adaspec.models.start import start_from
 from adaspec.runtime.engine import keep_freed_memory, torch_device
 from adaspec.runtime.files import complete_folder, seal
 from adaspec.runtime.seeding import torch_seed
+from adaspec.speakers.enrolment import claimed_in_training
+from adaspec.speakers.vectors import ENROLLED, VECTORS, read_vectors
 from adaspec.tables.balance import class_weights
 from adaspec.tasks import build_task
 from adaspec.training.augment import longest_window
@@ -79,6 +81,7 @@ def fit_fold(
     folder: Path,
     finished: Path,
     *,
+    speakers: Path | None = None,
     callbacks: Sequence[pl.Callback] = (),
 ) -> None:
     """Train one fold.
@@ -87,7 +90,7 @@ def fit_fold(
     ----------
     fold : int
     rows : DataFrame
-        `clip_id`, `label`, `role`, `weight` of this fold.
+        `clip_id`, `label`, `role`, `weight` of this fold, and `speaker` where the data set tells it.
     labels : list of str
         All classes.
     config : Config
@@ -99,6 +102,8 @@ def fit_fold(
         of them is damaged, it begins anew.
     finished : Path
         Gets the model, the history and their digests, all or nothing.
+    speakers : Path, optional
+        Output of the stage `embed` for this fold, for a model that takes the claimed speaker's vector.
     callbacks : sequence of Callback
         Further ones, called after the history is written and before a checkpoint is.
     """
@@ -110,10 +115,11 @@ def fit_fold(
     folder.mkdir(parents=True, exist_ok=True)
     drop_damaged(folder)
     store = FeatureStore(features, feature_contract(config))
-    train, validation = rows[rows["role"] == "train"], rows[rows["role"] == "validation"]
+    train, validation = (rows[rows["role"] == role] for role in ("train", "validation"))
+    claims, validation_claims = (_claims(own, speakers, config) for own in (train, validation))
 
     torch.manual_seed(torch_seed(config.seed, fold, "weights"))
-    model = AudioClassifier(config, labels, pretrained=config.train.start is None)
+    model = AudioClassifier(config, labels, n_claimed=claims.shape[1], pretrained=config.train.start is None)
     if config.train.start is not None:
         start_from(model, config.train.start, fold)
     model.to(torch_device(config.train.device))
@@ -123,7 +129,7 @@ def fit_fold(
     counts = train["label"].value_counts().reindex(labels)
     balanced = class_weights(counts) if config.split.balance == "class_weights" else counts * 0 + 1.0
     targets = torch.tensor([labels.index(label) for label in validation["label"]], dtype=torch.int64)
-    training_data = _training_data(store, train, model, config, fold)
+    training_data = _training_data(store, train, model, config, fold, claims)
     validation_data = _validation_data(store, validation, model, config)
     module = FoldModule(
         model,
@@ -132,6 +138,7 @@ def fit_fold(
         fold,
         torch.tensor(balanced.to_numpy(), dtype=torch.float32),
         targets,
+        validation_claims=validation_claims,
         representation=training_data.representation,
         validation_representation=validation_data.representation,
     )
@@ -181,12 +188,17 @@ def fit_fold(
 class _Data(NamedTuple):
     """Batches, and what they hold."""
 
-    batches: Iterable[tuple[Tensor, Tensor]]
+    batches: Iterable[tuple[Tensor, ...]]
     representation: Decoder
 
 
 def _training_data(
-    store: FeatureStore, train: pd.DataFrame, model: AudioClassifier, config: Config, fold: int
+    store: FeatureStore,
+    train: pd.DataFrame,
+    model: AudioClassifier,
+    config: Config,
+    fold: int,
+    claims: Tensor | None = None,
 ) -> _Data:
     """Random windows, of spectrograms where these are fixed and cached; longer ones where they may be played faster."""
     representation: Representation = store.representation
@@ -204,6 +216,7 @@ def _training_data(
         (config.seed, fold),
         representation=representation,
         even_labels=config.split.balance == "weighted_sampler",
+        claims=claims,
     )
     return _Data(batches, representation)
 
@@ -218,6 +231,14 @@ def _validation_data(store: FeatureStore, validation: pd.DataFrame, model: Audio
         (positions, model.spectrogram(stored.to(model.device), store.representation)) for positions, stored in windows
     ]
     return _Data(DataLoader(ready, batch_size=None), ReadySpectrogram())  # type: ignore[arg-type]
+
+
+def _claims(rows: pd.DataFrame, speakers: Path | None, config: Config) -> Tensor:
+    """Vectors (n_rows, n_claimed) of the speakers whom clips claim to be; of no numbers where the model takes none."""
+    if speakers is None or config.backbone.claim == "none" or rows.empty:
+        return torch.zeros(len(rows), 0)
+    enrolment, vectors = read_vectors(speakers / ENROLLED), read_vectors(speakers / VECTORS)
+    return torch.from_numpy(claimed_in_training(rows, enrolment, vectors))
 
 
 def _quiet_lightning() -> None:

@@ -41,6 +41,8 @@ class FoldModule(pl.LightningModule):
         Class index of each validation clip, in the order of `EvenWindows`.
     representation, validation_representation : Decoder
         What the batches of training and of validation hold.
+    validation_claims : Tensor of shape (n_validation_clips, n_claimed), optional
+        Vectors of their claimed speakers, for a model that takes such.
     """
 
     class_weight: Tensor
@@ -56,6 +58,7 @@ class FoldModule(pl.LightningModule):
         *,
         representation: Decoder,
         validation_representation: Decoder,
+        validation_claims: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.model, self.task, self.config, self.fold = model, task, config, fold
@@ -63,7 +66,7 @@ class FoldModule(pl.LightningModule):
         self.sound = sound_of(representation.domain, model.frontend)
         self.spectrogram_sound = SpectrogramSound(model.frontend)
         self.register_buffer("class_weight", class_weight, persistent=False)
-        self.validation_targets = validation_targets
+        self.validation_targets, self.validation_claims = validation_targets, validation_claims
         learned = {name: value for name, value in model.frontend.named_parameters() if value.requires_grad}
         self.learned = {parameter: model.frontend.rates[name] for name, parameter in learned.items()}
         self.start = [parameter.detach().clone() for parameter in self.learned]
@@ -82,20 +85,21 @@ class FoldModule(pl.LightningModule):
             for parameter in self.learned:
                 parameter.requires_grad_(learning)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
-        stored, classes = batch
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_index: int) -> Tensor:
+        stored, classes, claimed = batch
         augment, model, representation = self.config.augment, self.model, self.representation
         targets = self.task.targets(classes)
         with self._seeded("augment", batch_index):
             inputs = representation.decode(stored)
             if representation.domain == "waveform":
-                inputs = self.task.augment(inputs, classes, model.sample_rate)
+                inputs, sources = self.task.augment(inputs, classes, model.sample_rate)
+                claimed = claimed[sources]
             inputs, targets = augment_inputs(inputs, targets, self.sound, augment)
             with self._told():
                 spectrogram = model.frontend.spectrogram(inputs) if representation.domain == "waveform" else inputs
             spectrogram = augment_spectrograms(spectrogram, model.n_frames, self.spectrogram_sound, augment)
             compressed = augment_compressed(model.frontend.compress(spectrogram), augment)
-        logits = model.members(compressed.contiguous(memory_format=torch.channels_last))
+        logits = model.members(compressed.contiguous(memory_format=torch.channels_last), claimed)
         # Each member of an ensemble has its own loss.
         loss = self.task.loss(logits.flatten(0, 1), targets.repeat(len(logits), 1), self.class_weight)
         self.train_losses.append(loss.detach())
@@ -127,7 +131,9 @@ class FoldModule(pl.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
         positions, stored = batch
         with self._told():
-            found = probabilities(self.model, stored, self.validation_representation)
+            claims = self.validation_claims
+            claimed = None if claims is None else claims[positions.cpu()].to(stored.device)
+            found = probabilities(self.model, stored, self.validation_representation, claimed)
         self.validation_outputs.append((positions, found))
 
     def on_validation_epoch_end(self) -> None:

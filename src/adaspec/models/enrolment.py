@@ -1,0 +1,74 @@
+"""Who is claimed to speak, told by recordings: their vector, for models that ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from adaspec.audio import BadClipError, open_recording, quantise, recording_of
+from adaspec.errors import InputError
+from adaspec.features.representation import Contract, Waveform
+from adaspec.models.saved import SPEAKER
+from adaspec.speakers.embedding import embed
+from adaspec.speakers.network import load_network
+
+__all__ = ["read_enrolment", "vector_of"]
+
+
+class _Waveforms:
+    """Clips that were just read."""
+
+    representation = Waveform()
+
+    def __init__(self, waveforms: Sequence[Tensor]) -> None:
+        self.of = dict(zip(map(str, range(len(waveforms))), waveforms, strict=True))
+
+    def tensor(self, clip_id: str) -> Tensor:
+        """One of them."""
+        return self.of[clip_id]
+
+
+def read_enrolment(paths: Sequence[Path], contract: Contract) -> list[Tensor]:
+    """Waveforms (n_samples,) int16 of recordings, as the feature store would hold them.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    contract : dict
+        Of the models' features.
+
+    Raises
+    ------
+    InputError
+        One cannot be used as audio.
+    """
+    found = []
+    for path in paths:
+        try:
+            with open_recording(path) as file:
+                kept = quantise(recording_of(file), contract["sample_rate"], contract["trim_db"])
+        except BadClipError as error:
+            raise InputError(f"{path}: {error}; enrol the speaker by another recording") from None
+        found.append(torch.from_numpy(kept.samples))
+    return found
+
+
+def vector_of(folder: Path, waveforms: Sequence[Tensor]) -> Tensor:
+    """Vector (1, n_claimed) of the speaker of all these waveforms, by the speaker network that a model brings.
+
+    Raises
+    ------
+    InputError
+        It brings none.
+    """
+    if not (folder / SPEAKER).is_dir():
+        raise InputError(
+            f"{folder} was trained with vectors of speaker.file, so that it can make none of new recordings; evaluate "
+            "these in the pipeline, with their vectors in that file"
+        )
+    clips = _Waveforms(waveforms)
+    vectors = embed(load_network(folder / SPEAKER), list(clips.of), clips)
+    return torch.nn.functional.normalize(vectors.sum(dim=0, keepdim=True))
