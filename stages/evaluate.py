@@ -1,7 +1,7 @@
 """Score each fold's test clips.
 
-In: data/clips.csv, data/folds.csv, data/asv_scores.csv, data/features, data/trained. Out: metrics/, and models/fold-K
-with what they were evaluated with. The summary goes to the tracker.
+In: data/clips.csv, data/folds.csv, data/asv_scores.csv, data/verification_trials.csv, data/features, data/speakers,
+data/trained. Out: metrics/, and models/fold-K with what they were evaluated with. The summary goes to the tracker.
 """
 
 import sys
@@ -14,7 +14,7 @@ from adaspec.experiments.repository import commit
 from adaspec.models.history import read_history
 from adaspec.runtime.console import show, stage_command
 from adaspec.runtime.workspace import lock_file, only_one, repository_root
-from adaspec.tables import read_asv_scores, read_clips, read_folds
+from adaspec.tables import read_asv_scores, read_clips, read_folds, read_verification_trials
 from adaspec.tracking import TRACKERS
 from adaspec.tracking.digest import training_digest
 
@@ -23,15 +23,18 @@ def evaluate(
     clips_csv: Path,
     folds_csv: Path,
     asv_scores_csv: Path,
+    verification_trials_csv: Path,
     features: Path,
+    speakers: Path,
     trained: Path,
     models: Path,
     metrics: Path,
 ) -> None:
-    clips, folds, asv_scores = read_clips(clips_csv), read_folds(folds_csv), read_asv_scores(asv_scores_csv)
+    clips, folds = read_clips(clips_csv), read_folds(folds_csv)
+    asv_scores, trials = read_asv_scores(asv_scores_csv), read_verification_trials(verification_trials_csv)
     config = resolve(load_config(Path("params.yaml")), clips)
-    evaluation = evaluate_folds(clips, folds, config, features, trained, asv_scores)
-    evaluation.write_models(trained, models)
+    evaluation = evaluate_folds(clips, folds, config, features, trained, speakers, asv_scores, trials)
+    evaluation.write_models(trained, models, speakers)
     written = evaluation.write(metrics)
     show("\n".join(evaluation.lines()))
 

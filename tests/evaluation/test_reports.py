@@ -16,7 +16,9 @@ Pairs = dict[int, list[tuple[str, str]]]  # fold -> (label, predicted) of each t
 
 
 def settings(n_bootstrap: int = 100) -> EvaluateConfig:
-    return EvaluateConfig(vote="mean", overlap=0.0, n_bootstrap=n_bootstrap, asv_error_rates=None)
+    return EvaluateConfig(
+        vote="mean", overlap=0.0, cohort=0, costs="default", n_bootstrap=n_bootstrap, asv_error_rates=None
+    )
 
 
 def evidence(pairs: Pairs, labels: list[str], n_per_group: int = 1, seed: int = 42, **knobs: Any) -> Evidence:

@@ -200,7 +200,7 @@ def test_evaluation_of_a_detector_writes_scores_attacks_and_figures(tmp_path: Pa
         folder = tmp_path / f"checkpoints-{fold}"
         fit_fold(fold, toy.rows(fold), toy.labels, toy.config, toy.features, folder, tmp_path / f"models/fold-{fold}")
     asv_scores = pd.DataFrame({"key": ["target", "nontarget", "spoof"], "score": [3.0, 1.0, 2.9]})
-    found = evaluate(clips, toy.folds, toy.config, toy.features, tmp_path / "models", asv_scores)
+    found = evaluate(clips, toy.folds, toy.config, toy.features, tmp_path / "models", asv_scores=asv_scores)
     found.write(tmp_path / "metrics")
     details = tmp_path / "metrics/details"
     drawn = ("attacks", "calibration", "confusion", "costs", "curves", "det", "scores")
@@ -225,7 +225,7 @@ def evidence(asv_scores: pd.DataFrame | None = None, rates: Any = None, columns:
     p = 1 / (1 + np.exp(-trials()["score"]))
     table = trials().assign(score_bonafide=p, score_spoof=1 - p, group=range(len(p)))
     table["predicted"] = np.where(p >= 0.5, "bonafide", "spoof")
-    config = EvaluateConfig(vote="mean", overlap=0.0, n_bootstrap=100, asv_error_rates=rates)
+    config = EvaluateConfig(vote="mean", overlap=0.0, cohort=0, costs="default", n_bootstrap=100, asv_error_rates=rates)
     table = table.drop(columns=["score", *columns])
     trained = table[table["role"] == "validation"].assign(role="train")
     return Evidence(table, trained, ["bonafide", "spoof"], config, 1, asv_scores=asv_scores)

@@ -14,15 +14,18 @@ from adaspec.config import Config
 from adaspec.evaluation.figures import FIGURES, draw_curves
 from adaspec.evaluation.learned import Learned
 from adaspec.evaluation.reports import REPORTS, Evidence, Report
+from adaspec.evaluation.speaking import Speaking
 from adaspec.features.representation import feature_contract
 from adaspec.features.store import FeatureStore
 from adaspec.models.classifier import AudioClassifier
 from adaspec.models.evaluated import Evaluated, decide
 from adaspec.models.history import read_history
-from adaspec.models.saved import load, save_evaluated
+from adaspec.models.saved import SPEAKER, load, read_description, save_evaluated
 from adaspec.models.scoring import score_clips
 from adaspec.runtime.engine import torch_device
 from adaspec.runtime.files import complete_folder, write_csv, write_json
+from adaspec.speakers.network import copy_network, has_network
+from adaspec.tables import VERIFICATION_COLUMNS
 from adaspec.tables.columns import DETAILS, score_column
 from adaspec.tables.stored import labelled_rows
 from adaspec.tasks import task_name
@@ -78,12 +81,18 @@ class Evaluation:
         write_json(folder / "summary.json", self.report.headline)
         return sorted(details.iterdir())
 
-    def write_models(self, trained: Path, models: Path) -> None:
-        """Write, all or none, the trained models with what they were evaluated with into the folder `models`."""
+    def write_models(self, trained: Path, models: Path, speakers: Path | None = None) -> None:
+        """Write, all or none, the trained models with what they were evaluated with into the folder `models`.
+
+        One that asks who is claimed to speak gets the network that makes vectors of speakers, where there is one.
+        """
         with complete_folder(models) as partial:
             for fold, evaluated in self.evaluated.items():
-                shutil.copytree(trained / f"fold-{fold}", partial / f"fold-{fold}")
-                save_evaluated(partial / f"fold-{fold}", evaluated)
+                folder = partial / f"fold-{fold}"
+                shutil.copytree(trained / f"fold-{fold}", folder)
+                save_evaluated(folder, evaluated)
+                if read_description(folder)["n_claimed"] and speakers and has_network(speakers / f"fold-{fold}"):
+                    copy_network(speakers / f"fold-{fold}", folder / SPEAKER)
 
     def lines(self) -> list[str]:
         """What a terminal shows."""
@@ -96,7 +105,9 @@ def evaluate(
     config: Config,
     features: Path,
     models: Path,
+    speakers: Path | None = None,
     asv_scores: pd.DataFrame | None = None,
+    verification_trials: pd.DataFrame | None = None,
 ) -> Evaluation:
     """Evaluate all folds.
 
@@ -108,22 +119,28 @@ def evaluate(
         Of which `evaluate`, `seed`, `train.device` and `train.threads_per_fold` count; all else the models know.
     features, models : Path
         Outputs of the stages `features` and `train`.
-    asv_scores : DataFrame, optional
-        Output of the stage `prepare`, for reports that need it.
+    speakers : Path, optional
+        Output of the stage `embed`, for models that take the claimed speaker's vector and for speaker verification.
+    asv_scores, verification_trials : DataFrame, optional
+        Outputs of the stage `prepare`, for reports that need them.
     """
     used = labelled_rows(clips, folds, clips.columns.drop(["clip_id", "fold"]).tolist())
     trained = {int(str(fold)): load(models / f"fold-{fold}") for fold in sorted(used["fold"].unique())}
     labels = next(iter(trained.values())).labels
     report = REPORTS[task_name(labels)]
-    scored = _scored(used[used["role"].isin(report.roles)], trained, config, features)
+    rows = used[used["role"].isin(report.roles)]
+    speaking = {fold: Speaking(None if speakers is None else speakers / f"fold-{fold}") for fold in trained}
+    tried = pd.DataFrame(columns=VERIFICATION_COLUMNS) if verification_trials is None else verification_trials
+    of_clips = clips.drop(columns=["fold", *set(VERIFICATION_COLUMNS[1:]) & set(clips)])
+    described = tried.merge(of_clips, on="clip_id", how="left")
+    of_folds = [speaking[fold].trials(described, used[used["fold"] == fold]).assign(fold=fold) for fold in trained]
+    scored, trials = _scored(rows, pd.concat(of_folds), trained, speaking, config, features)
     thresholds = report.thresholds(scored)
     for fold, rows in scored.groupby("fold"):
         probabilities = rows[[score_column(label) for label in labels]].to_numpy()
         scored.loc[rows.index, "predicted"] = decide(probabilities, labels, thresholds.get(int(str(fold))))
     settings: dict[str, Any] = config.evaluate.model_dump(include={"vote", "overlap"})
-    evidence = Evidence(
-        scored, used[used["role"] == "train"], labels, config.evaluate, config.seed, asv_scores=asv_scores
-    )
+    evidence = Evidence(scored, used[used["role"] == "train"], labels, config.evaluate, config.seed, asv_scores, trials)
     shown = ["clip_id", "fold", "label", "predicted", *map(score_column, labels)]
     return Evaluation(
         report=report(evidence),
@@ -134,18 +151,37 @@ def evaluate(
     )
 
 
-def _scored(rows: pd.DataFrame, trained: dict[int, AudioClassifier], config: Config, features: Path) -> pd.DataFrame:
-    """The rows of each fold with what its model says: `score_LABEL`."""
-    tables = []
+def _scored(
+    rows: pd.DataFrame,
+    trials: pd.DataFrame,
+    trained: dict[int, AudioClassifier],
+    speaking: dict[int, Speaking],
+    config: Config,
+    features: Path,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows and verification trials with what the model of their fold says, `score_LABEL`.
+
+    Trials also get the score of speaker verification, `asv_score`.
+    """
+    tables, of_trials = [], []
     for fold, model in trained.items():
         own = rows[rows["fold"] == fold].reset_index(drop=True)
+        tried = trials[trials["fold"] == fold].reset_index(drop=True)
         # As many threads as in training: their number decides the last bits, and so the bytes of predictions.csv.
         torch.set_num_threads(config.train.threads_per_fold)
         store = FeatureStore(features, feature_contract(model.config))
         model.to(torch_device(config.train.device))
-        voting = config.evaluate
-        scores = score_clips(model, list(own["clip_id"]), store, voting.vote, voting.overlap).numpy()
+        voting, who = config.evaluate, speaking[fold]
+        # Each recording once, or once for each speaker whom it is claimed to be of.
+        key = ["clip_id", "speaker"] if model.n_claimed else ["clip_id"]
+        asked = pd.concat([own[key], tried[key]]).drop_duplicates(ignore_index=True)
+        claimed = who.claimed(asked["speaker"]) if model.n_claimed else None
+        scores = score_clips(model, list(asked["clip_id"]), store, voting.vote, voting.overlap, claimed).numpy()
         model.to("cpu")
         columns = [score_column(label) for label in model.labels]
-        tables.append(pd.concat([own, pd.DataFrame(scores, columns=columns)], axis=1))
-    return pd.concat(tables, ignore_index=True)
+        answers = pd.concat([asked, pd.DataFrame(scores, columns=columns)], axis=1)
+        tables.append(own.merge(answers, on=key, how="left"))
+        if len(tried):
+            answered = tried.merge(answers, on=key, how="left")
+            of_trials.append(answered.assign(asv_score=who.verify(tried, voting.cohort)))
+    return pd.concat(tables, ignore_index=True), pd.concat(of_trials, ignore_index=True) if of_trials else trials

@@ -33,6 +33,9 @@ class Evidence:
         That resamples are drawn from.
     asv_scores : DataFrame or None
         asv_scores.csv, which has rows where the data set comes with scores of speaker verification.
+    verification_trials : DataFrame or None
+        A row per fold and verification trial, where speakers are verified: `fold`, `role`, the columns of
+        verification_trials.csv, `label` and `attack` of the clip, `asv_score`, and `score_LABEL`.
     """
 
     scored: pd.DataFrame
@@ -41,6 +44,7 @@ class Evidence:
     config: EvaluateConfig
     seed: int
     asv_scores: pd.DataFrame | None = None
+    verification_trials: pd.DataFrame | None = None
 
 
 class Report(Protocol):

@@ -13,6 +13,7 @@ from adaspec.errors import InputError
 from adaspec.evaluation.figures import FIGURES
 from adaspec.evaluation.reports.classification import ClassificationReport
 from adaspec.evaluation.reports.contract import Evidence
+from adaspec.evaluation.scores.speaker_aware import KINDS
 from adaspec.evaluation.scores.tandem import AsvErrors, tandem_weights
 from adaspec.evaluation.summary import headline
 from adaspec.evaluation.trials.attacks import per_attack
@@ -25,9 +26,12 @@ from adaspec.evaluation.trials.figures import (
     draw_scores,
 )
 from adaspec.evaluation.trials.text import asv_errors_of, describe
+from adaspec.evaluation.trials.verification import VerificationScores
+from adaspec.evaluation.trials.verification_figures import draw_verification
 from adaspec.models.evaluated import Threshold, log_odds
 from adaspec.runtime.files import write_csv
 from adaspec.tables import BONAFIDE, SPOOF
+from adaspec.tables.verification_files import CM_SCORE
 
 __all__ = ["SpoofingReport"]
 
@@ -62,9 +66,13 @@ class SpoofingReport:
             seed=evidence.seed,
         )
         self.attacks = per_attack(self.trials)
+        self.verification = _verification(evidence)
         self.folds = {fold: scores | self.trials.folds[fold] for fold, scores in self.classes.folds.items()}
         self.summary = self.classes.summary | self.trials.summary
         self.headline = headline(self.summary, "eer", "min_tdcf_2019")
+        if self.verification is not None:
+            self.summary = self.summary | self.verification.summary
+            self.headline = headline(self.summary, "sasv_eer", "a_dcf", "sv_eer", "spf_eer", "eer", "min_tdcf_2019")
 
     @staticmethod
     def thresholds(scored: pd.DataFrame) -> dict[int, Threshold]:
@@ -87,10 +95,14 @@ class SpoofingReport:
         draw_costs(folds, thresholds, self.trials.asv, figures / "costs.png")
         draw_calibration(test, figures / "calibration.png")
         draw_attacks(self.attacks, figures / "attacks.png")
+        if self.verification is not None:
+            self.verification.write(folder)
+            draw_verification(self.verification, figures)
 
     def lines(self) -> list[str]:
         """What a classifier's report tells, then the trials."""
-        return [*self.classes.lines(), "", *describe(self.trials, self.attacks)]
+        lines = [*self.classes.lines(), "", *describe(self.trials, self.attacks)]
+        return lines if self.verification is None else [*lines, "", *self.verification.lines()]
 
 
 def _trials(scored: pd.DataFrame) -> pd.DataFrame:
@@ -106,6 +118,26 @@ def _with_attacks(clips: pd.DataFrame) -> pd.DataFrame:
     if "attack" in clips:
         return clips
     return clips.assign(attack=np.where(clips["label"] == BONAFIDE, "-", SPOOF))
+
+
+def _verification(evidence: Evidence) -> VerificationScores | None:
+    """Scores of the verification trials; None where there are none, or a fold lacks a kind of them."""
+    tried = evidence.verification_trials
+    if tried is None or tried.empty:
+        return None
+    test = tried[tried["role"] == "test"]
+    if any(set(KINDS) - set(test.loc[test["fold"] == fold, "key"]) for fold in evidence.scored["fold"].unique()):
+        log.warning(
+            "verification trials are not scored: a fold's test part has none of one kind of %s", ", ".join(KINDS)
+        )
+        return None
+    return VerificationScores(
+        _trials(tried).rename(columns={"score": CM_SCORE}),
+        evidence.config.costs,
+        seen=set(_with_attacks(evidence.trained)["attack"]),
+        n_bootstrap=evidence.config.n_bootstrap,
+        seed=evidence.seed,
+    )
 
 
 def _asv_errors(evidence: Evidence) -> AsvErrors | None:

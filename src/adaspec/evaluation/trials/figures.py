@@ -6,18 +6,32 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import ndtri
 
 from adaspec.evaluation.scores.calibration import calibrated, probability
+from adaspec.evaluation.scores.contract import Array
 from adaspec.evaluation.scores.tandem import AsvErrors, tandem_cost
 from adaspec.evaluation.trials.detector import curve_of
 from adaspec.runtime.figures import save_figure
 from adaspec.tables import BONAFIDE, SPOOF
 
-__all__ = ["draw_attacks", "draw_calibration", "draw_costs", "draw_det", "draw_scores"]
+__all__ = [
+    "BLUE",
+    "GREY",
+    "RED",
+    "det_axes",
+    "det_points",
+    "draw_attacks",
+    "draw_calibration",
+    "draw_costs",
+    "draw_det",
+    "draw_scores",
+]
 
 BLUE, RED, GREY = "tab:blue", "tab:red", "0.4"
+DET_ENDS = (5e-4, 1 - 5e-4)
 DET_TICKS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)
 
 
@@ -65,21 +79,31 @@ def draw_det(folds: list[pd.DataFrame], path: Path) -> None:
     for rows in folds:
         curve = curve_of(rows)
         eer = float(curve.eer())
-        x, y = (ndtri(np.clip(rate, 5e-4, 1 - 5e-4)) for rate in (curve.p_fa, curve.p_miss))
-        (line,) = axes.plot(x, y, label=f"fold {rows['fold'].iloc[0]}: EER {100 * eer:.1f} %")
-        at_eer = ndtri(np.clip(eer, 5e-4, 1 - 5e-4))
-        axes.plot(at_eer, at_eer, "o", color=line.get_color())
-    limits = ndtri([5e-4, 0.97])
+        told = f"fold {rows['fold'].iloc[0]}: EER {100 * eer:.1f} %"
+        (line,) = axes.plot(*det_points(curve.p_fa, curve.p_miss), label=told)
+        axes.plot(*det_points(np.array([eer]), np.array([eer])), "o", color=line.get_color())
+    det_axes(axes, "spoofed trials accepted (%)", "bona fide trials rejected (%)")
+    save_figure(figure, path)
+
+
+def det_points(p_fa: Array, p_miss: Array) -> tuple[Array, Array]:
+    """Error rates as normal deviates, within what `det_axes` shows."""
+    p_fa, p_miss = (np.asarray(ndtri(np.clip(rate, *DET_ENDS))) for rate in (p_fa, p_miss))
+    return p_fa, p_miss
+
+
+def det_axes(axes: Axes, xlabel: str, ylabel: str) -> None:
+    """Finish a panel of `det_points`: scales in percent, the line of equal errors, the legend."""
+    limits = ndtri([DET_ENDS[0], 0.97])
     axes.plot(limits, limits, color=GREY, linewidth=0.7, linestyle=":")
     ticks = ndtri(DET_TICKS)
     names = [f"{100 * tick:g}" for tick in DET_TICKS]
     axes.set_xticks(ticks, names)
     axes.set_yticks(ticks, names)
-    axes.set(xlim=limits, ylim=limits, xlabel="spoofed trials accepted (%)", ylabel="bona fide trials rejected (%)")
+    axes.set(xlim=limits, ylim=limits, xlabel=xlabel, ylabel=ylabel)
     axes.set_aspect("equal")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
-    save_figure(figure, path)
 
 
 def draw_costs(folds: list[pd.DataFrame], thresholds: dict[int, float], asv: AsvErrors | None, path: Path) -> None:

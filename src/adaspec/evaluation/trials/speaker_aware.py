@@ -35,7 +35,7 @@ from adaspec.runtime.table import TableForm, format_rows
 from adaspec.tables.score_files import UNKNOWN
 from adaspec.tables.verification_files import ASV_SCORE, CM_SCORE, SCORE, read_verification
 
-__all__ = ["SpeakerAwareReport", "report"]
+__all__ = ["ALONE", "TITLES", "SpeakerAwareReport", "report"]
 
 Values = Mapping[str, Mapping[str, float]]  # score -> value, ci_low, ci_high
 
