@@ -20,7 +20,7 @@ class SpeakerNetworkConfig(Section):
     widths: Annotated[tuple[Annotated[int, Field(ge=1, le=1024, strict=True)], ...], Field(min_length=2, max_length=6)]
     """Channels of the stem and of the residual blocks; from the second on, each block halves the resolution."""
     window_s: Annotated[Real, Field(gt=0, le=60)]
-    """Length of a training window, s; whole recordings are embedded afterwards."""
+    """Length of a training window, s; recordings are embedded by windows of twice this length, which are averaged."""
     epochs: Count
     """Passes over the training clips, each of them at three speeds."""
     batch_size: Annotated[int, Field(ge=2, strict=True)]

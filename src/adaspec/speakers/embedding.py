@@ -11,6 +11,7 @@ from adaspec.speakers.network import SpeakerNetwork
 
 __all__ = ["embed"]
 
+WINDOW = 2  # length of a window to that of training: longer ones say more of who speaks
 OVERLAP = 0.5  # of neighbouring windows
 BATCH_SIZE = 32  # windows
 
@@ -28,7 +29,7 @@ def embed(network: SpeakerNetwork, clip_ids: list[str], clips: Clips) -> Tensor:
     """
     device = next(network.parameters()).device
     sums = torch.zeros(len(clip_ids), network.n_dimensions)
-    n_window = window_samples(network.window_s, network.sample_rate)
+    n_window = window_samples(WINDOW * network.window_s, network.sample_rate)
     windows = EvenWindows(clips, clip_ids, n_window, "repeat", OVERLAP, BATCH_SIZE)
     with torch.inference_mode(), ClipProgress("embedding", len(clip_ids)) as progress:
         for positions, stored in windows:
