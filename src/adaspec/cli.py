@@ -227,6 +227,22 @@ def predict(
 
 
 @app.command()
+def verify(
+    model: Annotated[Path, typer.Argument(help="A model that verifies speakers, such as models/fold-1.")],
+    recordings: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER", help="Audio files, or folders of such.")],
+    enrolment: Annotated[
+        list[Path], typer.Option(help="A recording of the claimed speaker, or a folder of such; may be given again.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Decide whether recordings are of the enrolled speaker, live: accepted or rejected, with the scores."""
+    from adaspec.evaluation.verifier import Verifier, verify_files
+
+    with command_line():
+        verify_files(Verifier(model, enrolment), recordings, as_json=as_json)
+
+
+@app.command()
 def export(
     model: Annotated[Path, typer.Argument(help="A model such as models/fold-1.")],
     onnx: Annotated[Path, typer.Option(help="File to write.")],

@@ -29,7 +29,7 @@ def trials(n_folds: int = 1, n_speakers: int = 12, roles: tuple[str, ...] = ("va
 
 
 def scores_of(table: pd.DataFrame) -> VerificationScores:
-    return VerificationScores(table, "default", seen={"A01"}, n_bootstrap=100, seed=1)
+    return VerificationScores(table, "default", cohort=0, seen={"A01"}, n_bootstrap=100, seed=1)
 
 
 def test_the_blend_that_is_best_on_validation_decides_better_than_either_system_alone() -> None:

@@ -15,16 +15,18 @@ from adaspec.evaluation.figures import FIGURES, draw_curves
 from adaspec.evaluation.learned import Learned
 from adaspec.evaluation.reports import REPORTS, Evidence, Report
 from adaspec.evaluation.speaking import Speaking
+from adaspec.evaluation.verifier import COHORT
 from adaspec.features.representation import feature_contract
 from adaspec.features.store import FeatureStore
 from adaspec.models.classifier import AudioClassifier
 from adaspec.models.evaluated import Evaluated, decide
 from adaspec.models.history import read_history
-from adaspec.models.saved import SPEAKER, load, read_description, save_evaluated
+from adaspec.models.saved import SPEAKER, load, save_evaluated
 from adaspec.models.scoring import score_clips
 from adaspec.runtime.engine import torch_device
 from adaspec.runtime.files import complete_folder, write_csv, write_json
 from adaspec.speakers.network import copy_network, has_network
+from adaspec.speakers.vectors import Vectors, write_vectors
 from adaspec.tables import VERIFICATION_COLUMNS
 from adaspec.tables.columns import DETAILS, score_column
 from adaspec.tables.stored import labelled_rows
@@ -48,6 +50,8 @@ class Evaluation:
         Fold -> rows of `read_history`.
     evaluated : dict of int to Evaluated
         Fold -> what its model was evaluated with.
+    cohorts : dict of int to Vectors
+        Fold -> vectors of its training speakers, where there are any.
     """
 
     report: Report
@@ -55,6 +59,7 @@ class Evaluation:
     predictions: pd.DataFrame
     histories: dict[int, pd.DataFrame]
     evaluated: dict[int, Evaluated]
+    cohorts: dict[int, Vectors]
 
     def write(self, folder: Path) -> list[Path]:
         """Write summary.json and, all or none, the folder `DETAILS`.
@@ -84,15 +89,17 @@ class Evaluation:
     def write_models(self, trained: Path, models: Path, speakers: Path | None = None) -> None:
         """Write, all or none, the trained models with what they were evaluated with into the folder `models`.
 
-        One that asks who is claimed to speak gets the network that makes vectors of speakers, where there is one.
+        Where a network makes vectors of speakers, it comes along, with what the report decides by.
         """
         with complete_folder(models) as partial:
             for fold, evaluated in self.evaluated.items():
                 folder = partial / f"fold-{fold}"
                 shutil.copytree(trained / f"fold-{fold}", folder)
                 save_evaluated(folder, evaluated)
-                if read_description(folder)["n_claimed"] and speakers and has_network(speakers / f"fold-{fold}"):
+                if speakers is not None and has_network(speakers / f"fold-{fold}"):
                     copy_network(speakers / f"fold-{fold}", folder / SPEAKER)
+                    write_vectors(folder / SPEAKER / COHORT, self.cohorts[fold])
+                    self.report.write_decision(fold, folder / SPEAKER)
 
     def lines(self) -> list[str]:
         """What a terminal shows."""
@@ -146,6 +153,7 @@ def evaluate(
         report=report(evidence),
         learned=Learned(trained),
         predictions=scored.loc[scored["role"] == "test", shown].reset_index(drop=True),
+        cohorts={fold: who.cohort for fold, who in speaking.items()},
         evaluated={fold: Evaluated(**settings, threshold=thresholds.get(fold)) for fold in trained},
         histories={fold: pd.DataFrame(read_history(models / f"fold-{fold}")) for fold in trained},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from adaspec.models.saved import SPEAKER
 from adaspec.speakers.embedding import embed
 from adaspec.speakers.network import load_network
 
-__all__ = ["read_enrolment", "vector_of"]
+__all__ = ["read_enrolment", "vector_of", "waveform_of"]
 
 
 class _Waveforms:
@@ -49,11 +50,16 @@ def read_enrolment(paths: Sequence[Path], contract: Contract) -> list[Tensor]:
     for path in paths:
         try:
             with open_recording(path) as file:
-                kept = quantise(recording_of(file), contract["sample_rate"], contract["trim_db"])
+                found.append(waveform_of(file, contract))
         except BadClipError as error:
             raise InputError(f"{path}: {error}; enrol the speaker by another recording") from None
-        found.append(torch.from_numpy(kept.samples))
     return found
+
+
+def waveform_of(file: BinaryIO, contract: Contract) -> Tensor:
+    """Waveform (n_samples,) int16 of one recording, as the feature store would hold it."""
+    kept = quantise(recording_of(file), contract["sample_rate"], contract["trim_db"])
+    return torch.from_numpy(kept.samples)
 
 
 def vector_of(folder: Path, waveforms: Sequence[Tensor]) -> Tensor:
@@ -66,8 +72,8 @@ def vector_of(folder: Path, waveforms: Sequence[Tensor]) -> Tensor:
     """
     if not (folder / SPEAKER).is_dir():
         raise InputError(
-            f"{folder} was trained with vectors of speaker.file, so that it can make none of new recordings; evaluate "
-            "these in the pipeline, with their vectors in that file"
+            f"{folder} brings no speaker network, so that it can make no vectors of new recordings: it was trained "
+            "with those of speaker.file; evaluate these recordings in the pipeline, with their vectors in that file"
         )
     clips = _Waveforms(waveforms)
     vectors = embed(load_network(folder / SPEAKER), list(clips.of), clips)

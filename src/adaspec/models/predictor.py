@@ -206,7 +206,7 @@ class Predictor:
 
     def _named(self, probabilities: torch.Tensor) -> dict[str, float]:
         values: npt.NDArray[np.float32] = probabilities.numpy()
-        return {label: round(float(value), 6) for label, value in zip(self.labels, values, strict=True)}
+        return {label: float(value) for label, value in zip(self.labels, values, strict=True)}
 
 
 def _common(folders: Sequence[Path], vote: Literal["mean", "majority"] | None, overlap: float | None) -> Evaluated:

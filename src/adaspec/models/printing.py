@@ -19,6 +19,8 @@ from adaspec.runtime.text import visible
 
 __all__ = ["Writer"]
 
+DECIMALS = 6  # of probabilities
+
 
 class Writer:
     """Prints predictions as they come, in one document.
@@ -53,9 +55,11 @@ class Writer:
         if self.form == "json":
             decoded = os.fsencode(path).decode("utf-8", "backslashreplace")  # half a pair is no valid JSON
             content: dict[str, Any] = {"path": decoded, "label": prediction.label}
-            content["probabilities"] = prediction.probabilities
+            content["probabilities"] = _rounded(prediction.probabilities)
             if self.windows:
-                content["windows"] = prediction.windows
+                content["windows"] = [
+                    window | {"probabilities": _rounded(window["probabilities"])} for window in prediction.windows
+                ]
             print("," if self.n_written else "[", _json(content), sep="\n", end="")
         elif self.form == "csv":
             self._write_rows(path, prediction)
@@ -71,9 +75,13 @@ class Writer:
         whole: dict[str, Any] = {"label": prediction.label, "probabilities": prediction.probabilities}
         for part in prediction.windows if self.windows else [whole]:
             times = [part["start_s"], part["end_s"]] if self.windows else []
-            scores = part["probabilities"]
+            scores = _rounded(part["probabilities"])
             own = [visible(str(path)), *times, visible(part["label"])]
             self.csv.writerow([*own, *(scores[name] for name in self.labels)])
+
+
+def _rounded(probabilities: dict[str, float]) -> dict[str, float]:
+    return {label: round(value, DECIMALS) for label, value in probabilities.items()}
 
 
 def _best(chosen: str, probabilities: dict[str, float]) -> str:

@@ -74,6 +74,9 @@ class ClassificationReport:
         ranked = wrong.assign(own_score=own).sort_values(["own_score", "path"], kind="stable")
         return ranked[["fold", "path", "label", "predicted", "own_score"]].head(N_WORST)
 
+    def write_decision(self, fold: int, folder: Path) -> None:
+        """Nothing: classifiers verify no speakers."""
+
     def lines(self) -> list[str]:
         """Accuracy and F1 of the folds and over them."""
         lines = [f"{'':10}{'accuracy':>10}{'F1 macro':>10}"]

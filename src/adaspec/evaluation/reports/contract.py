@@ -83,5 +83,8 @@ class Report(Protocol):
     def write(self, folder: Path) -> None:
         """Write tables into an existing folder, and figures into its folder `FIGURES`."""
 
+    def write_decision(self, fold: int, folder: Path) -> None:
+        """Write into an existing folder how speakers are verified, where that is part of the report."""
+
     def lines(self) -> list[str]:
         """What a terminal shows."""

@@ -99,6 +99,11 @@ class SpoofingReport:
             self.verification.write(folder)
             draw_verification(self.verification, figures)
 
+    def write_decision(self, fold: int, folder: Path) -> None:
+        """Write the chosen blend, its threshold and what it was fitted on, where there are verification trials."""
+        if self.verification is not None:
+            self.verification.decision(fold).write(folder)
+
     def lines(self) -> list[str]:
         """What a classifier's report tells, then the trials."""
         lines = [*self.classes.lines(), "", *describe(self.trials, self.attacks)]
@@ -134,6 +139,7 @@ def _verification(evidence: Evidence) -> VerificationScores | None:
     return VerificationScores(
         _trials(tried).rename(columns={"score": CM_SCORE}),
         evidence.config.costs,
+        cohort=evidence.config.cohort,
         seen=set(_with_attacks(evidence.trained)["attack"]),
         n_bootstrap=evidence.config.n_bootstrap,
         seed=evidence.seed,

@@ -23,6 +23,7 @@ from adaspec.evaluation.scores.speaker_aware import (
 )
 from adaspec.evaluation.summary import DECIMALS, Summary, summarise
 from adaspec.evaluation.trials.blends import BLENDS
+from adaspec.evaluation.trials.decision import Decision
 from adaspec.evaluation.trials.detector import FEW_SPEAKERS, SAME_SYSTEM
 from adaspec.evaluation.trials.speaker_aware import ALONE, TITLES
 from adaspec.evaluation.trials.text import shown, told
@@ -45,6 +46,8 @@ class VerificationScores:
         As in `Evidence`.
     costs : str
         Key of `COSTS`, of the a-DCF.
+    cohort : int
+        Nearest training speakers that verification scores were normalised by.
     seen : set of str
         Attacks that were trained on.
     n_bootstrap, seed : int
@@ -73,8 +76,10 @@ class VerificationScores:
         Scores of the chosen blend, and the t-EER of the two systems.
     """
 
-    def __init__(self, trials: pd.DataFrame, costs: str, *, seen: set[str], n_bootstrap: int, seed: int) -> None:
-        self.costs, self.n_bootstrap, self.seed = costs, n_bootstrap, seed
+    def __init__(
+        self, trials: pd.DataFrame, costs: str, *, cohort: int, seen: set[str], n_bootstrap: int, seed: int
+    ) -> None:
+        self.costs, self.cohort, self.n_bootstrap, self.seed = costs, cohort, n_bootstrap, seed
         self.seen = seen | {name for name, same in SAME_SYSTEM.items() if same in seen}
         trials = trials.drop(columns="label").rename(columns={"key": "label"})
         self.chosen: dict[int, str] = {}
@@ -123,6 +128,10 @@ class VerificationScores:
     def blend(self, fold: int, trials: pd.DataFrame) -> Array:
         """Scores of the blend that was chosen for a fold, of any trials with both scores."""
         return BLENDS[self.chosen[fold]](trials, self.validation.get(fold))
+
+    def decision(self, fold: int) -> Decision:
+        """How a fold decides."""
+        return Decision(self.chosen[fold], self.thresholds[fold], self.cohort, self.validation.get(fold))
 
     def scored(self, rows: pd.DataFrame, name: str) -> Scored[Verification]:
         """Trials by the scores of one system, with the SPF-EER of each attack."""
