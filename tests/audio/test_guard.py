@@ -1,5 +1,6 @@
 """The one gate: files and arrays are judged alike."""
 
+import importlib
 import io
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaspec.audio import BadClipError, Recording, quantise, recording_of, recording_of_array, resample, trim_silence
+from adaspec.audio.quantise import SamplesOnDisk
 from adaspec.audio.waveform import SoundingPart, resample_blocks
 
 RATE = 8000
@@ -95,3 +97,18 @@ def test_quantise_keeps_the_sounding_part() -> None:
         len(samples),
         False,
     )
+
+
+def test_quantise_leaves_the_samples_of_long_recordings_on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = np.concatenate([np.zeros(300_000, np.float32), np.tile(NOISE, 40), np.zeros(100_000, np.float32)])
+    whole = quantise(recording_of_array(samples, RATE), RATE, 60.0)
+    monkeypatch.setattr(importlib.import_module("adaspec.audio.quantise"), "MOST_IN_MEMORY", 100_000)
+    found = quantise(recording_of_array(samples, RATE), RATE, 60.0)
+    assert isinstance(found.samples, SamplesOnDisk)
+    assert (found.start, found.n_samples, found.saturates) == (whole.start, whole.n_samples, whole.saturates)
+    assert len(found.samples) == len(whole.samples)
+    for part in (slice(None), slice(1000, 1010), slice(319_000, None), slice(-5, None), slice(7, 7), slice(9, 3)):
+        np.testing.assert_array_equal(found.samples[part], whole.samples[part])
+    short = quantise(recording_of_array(samples[:310_000], RATE), RATE, 60.0)  # but what sounds of it is short
+    assert isinstance(short.samples, np.ndarray)
+    np.testing.assert_array_equal(short.samples, whole.samples[: len(short.samples)])

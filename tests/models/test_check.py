@@ -99,8 +99,12 @@ from adaspec.models.check import check_model
             )
         ),
         (
-            {"frontend.name": "fbank", "frontend.fixed.fbank.frame_shift_ms": 0.01},
-            "frontend.fixed.fbank.frame_length_ms=25.0 and frame_shift_ms=0.01 give 551 and 0 samples at 22050 Hz",
+            {"frontend.name": "fbank", "frontend.fixed.fbank.frame_length_ms": 0.05},
+            "frontend.fixed.fbank.frame_length_ms=0.05 and frame_shift_ms=10.0 give 1 and 220 samples at 22050 Hz",
+        ),
+        (
+            {"features.window.length_s": 3600.0},
+            "features.window.length_s=3600 makes windows of 79380000 samples at 22050 Hz, more than 16777216; lower it",
         ),
         ({"backbone.name": "resnt"}, "backbone.name=resnt is no backbone; did you mean resnet?"),
         ({"backbone.name": "x"}, "backbone.name=x is no backbone; known: cnn, resnet, resnet18, ast and timm:NAME"),

@@ -405,6 +405,25 @@ def test_load_compares_the_description_with_the_weights_before_it_builds(
     refusal_of(folder)
 
 
+@pytest.mark.parametrize(
+    ("knobs", "told"),
+    [
+        (
+            {"features.window.length_s": 3600.0, "audio.sample_rate": 384_000},
+            "features.window.length_s=3600 makes windows of 1382400000 samples at 384000 Hz, more than 16777216",
+        ),
+        (
+            {"features.window.length_s": 200.0, "frontend.hop_length": 1},
+            "features.window.length_s=200 makes spectrograms of 1 x 16 x 1600001 numbers, more than 16777216",
+        ),
+    ],
+)
+def test_load_refuses_windows_beyond_all_bounds(folder: Path, knobs: dict[str, Any], told: str) -> None:
+    changed_config = configure(**knobs).model_dump(mode="json", include=set(ModelConfig.model_fields))
+    change_description(folder, config=changed_config)
+    assert told in refusal_of(folder)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_load_refuses_weights_that_are_not_finite(folder: Path, value: float) -> None:
     weights = load_file(folder / "model.safetensors")

@@ -1,4 +1,5 @@
 import csv
+import importlib
 import io
 import json
 import os
@@ -58,6 +59,29 @@ def trained_fbank(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def recordings(trained: Trained) -> list[Path]:
     toy, folder = trained
     return [folder / "raw" / path for path in toy.clips["path"]]
+
+
+@pytest.mark.parametrize("kind", ["trained", "trained_fbank"])
+def test_recordings_on_the_disk_are_classified_as_those_in_memory(
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, folder = request.getfixturevalue(kind)
+    predictor = Predictor([folder / "models/fold-1"], overlap=0.5)
+    waveform = 0.1 * np.random.default_rng(0).standard_normal(40_000)
+    expected = predictor.predict_waveform(waveform, RATE)
+    monkeypatch.setattr(importlib.import_module("adaspec.audio.quantise"), "MOST_IN_MEMORY", 10_000)
+    monkeypatch.setattr("adaspec.features.representation.WHOLE", 5000)
+    monkeypatch.setattr("adaspec.features.representation.PORTION", 8000)
+    assert predictor.predict_waveform(waveform, RATE) == expected
+    assert len(expected.windows) > 90
+
+
+def test_recordings_of_too_many_windows_are_refused(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adaspec.models.predictor.MOST_WINDOWS", 20)
+    predictor = Predictor([trained[1] / "models/fold-1"], overlap=0.5)
+    predictor.predict_waveform(np.tile([0.1, -0.1], 2000), RATE)
+    with pytest.raises(BadClipError, match=r"^makes more than 20 windows; cut it in parts, or lower the overlap$"):
+        predictor.predict_waveform(np.tile([0.1, -0.1], 20_000), RATE)
 
 
 @pytest.mark.parametrize(("vote", "overlap"), [("mean", 0.0), ("majority", 0.5)])

@@ -3,7 +3,7 @@
 from adaspec.audio.decode import AUDIO_SUFFIXES, Recording, clip_digest, decode, open_recording, recording_of
 from adaspec.audio.given import recording_of_array
 from adaspec.audio.guard import LONGEST_S, BadClipError
-from adaspec.audio.quantise import Quantised, quantise
+from adaspec.audio.quantise import Quantised, Samples, quantise
 from adaspec.audio.waveform import Waveform, resample, sounding_part, to_int16, trim_silence
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "BadClipError",
     "Quantised",
     "Recording",
+    "Samples",
     "Waveform",
     "clip_digest",
     "decode",

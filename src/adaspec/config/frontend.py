@@ -96,7 +96,7 @@ class FbankConfig(FixedSection):
 
     frame_length_ms: Annotated[Real, Field(gt=0, le=1000)]
     """Hann window, ms; the FFT is the next power of two (512 at 16 kHz)."""
-    frame_shift_ms: Annotated[Real, Field(gt=0, le=1000)]
+    frame_shift_ms: Annotated[Real, Field(ge=1, le=1000)]
     """Hop, ms."""
     n_mels: Annotated[int, Field(ge=4, le=1024, strict=True)]
     """Bands from 20 Hz to half the sample rate."""

@@ -6,14 +6,19 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from adaspec.audio import BadClipError, Quantised, clip_digest, open_recording, quantise, recording_of
+from adaspec.audio import BadClipError, Quantised, Samples, clip_digest, open_recording, quantise, recording_of
 from adaspec.config import Config
 from adaspec.errors import InputError
-from adaspec.features.representation import Contract, Values, feature_contract, representation_of
+from adaspec.features.representation import (
+    Contract,
+    LogSpectrogram,
+    Values,
+    feature_contract,
+    representation_of,
+    steps_of,
+)
 from adaspec.features.store import write_shard
 from adaspec.runtime.engine import run_tasks
 from adaspec.runtime.files import complete_folder
@@ -75,7 +80,7 @@ def _extract_shard(
     """Write one shard; return the number of clips and the names of those that saturate."""
     saturated: list[str] = []
 
-    def waveforms() -> Iterator[tuple[str, npt.NDArray[np.int16]]]:
+    def waveforms() -> Iterator[tuple[str, Samples]]:
         for clip_id, relative, digest in rows:
             kept = _read(root / relative, digest, contract)
             if kept.saturates:
@@ -83,13 +88,15 @@ def _extract_shard(
             yield clip_id, kept.samples
 
     representation = representation_of(contract)
-    clips: Iterator[tuple[str, Values]] = waveforms()
-    if representation.domain != "waveform":
+    clips: Iterator[tuple[str, Values]]
+    if isinstance(representation, LogSpectrogram):
         # Imported here: a worker that stores waveforms has no use for a second of importing torch.
         import torch
 
         torch.set_num_threads(1)
-        clips = ((clip_id, representation.encode(torch.from_numpy(waveform)).numpy()) for clip_id, waveform in clips)
+        clips = ((clip_id, representation.encode(steps_of(samples)).numpy()) for clip_id, samples in waveforms())
+    else:
+        clips = ((clip_id, samples[:]) for clip_id, samples in waveforms())
     write_shard(path, contract, clips)
     return len(rows), saturated
 

@@ -15,6 +15,7 @@ from adaspec.config import ModelConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from adaspec.audio import Samples
     from adaspec.frontends import Frontend
 
 __all__ = [
@@ -23,10 +24,12 @@ __all__ = [
     "LogSpectrogram",
     "ReadySpectrogram",
     "Representation",
+    "Steps",
     "Values",
     "Waveform",
     "feature_contract",
     "representation_of",
+    "steps_of",
 ]
 
 Contract: TypeAlias = dict[str, Any]
@@ -37,6 +40,35 @@ WHOLE = 2**20  # samples of clips that are encoded at once
 PORTION = 2**18  # samples of longer ones that are encoded at a time: memory does not grow with their length
 MARGIN = 2**16  # samples on either side of a portion; more than any frame has on either side of its centre
 FLOOR = 1e-12  # of power, before its logarithm: far below 16-bit quantisation noise in a single bin
+
+
+class Steps(Protocol):
+    """Steps in time: a tensor whose first axis they are, or what reads such where it is asked for some."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Tensor:
+        """Some of them."""
+
+
+class _StepsOnDisk:
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, part: slice, /) -> Tensor:
+        import torch
+
+        return torch.from_numpy(self.samples[part])
+
+
+def steps_of(samples: Samples) -> Steps:
+    """Samples of a recording as `Representation.encode` takes them."""
+    import torch
+
+    return torch.from_numpy(samples) if isinstance(samples, np.ndarray) else _StepsOnDisk(samples)
 
 
 class Decoder(Protocol):
@@ -73,7 +105,7 @@ class Representation(Decoder, Protocol):
     def from_contract(cls, contract: Contract) -> Self:
         """Build from the contract of a store."""
 
-    def encode(self, waveform: Tensor) -> Tensor:
+    def encode(self, waveform: Steps) -> Steps:
         """From int16 (n_samples,) to what is kept."""
 
     def length(self, n_samples: int) -> int:
@@ -99,7 +131,7 @@ class Waveform:
         """Nothing of it depends on the contract."""
         return cls()
 
-    def encode(self, waveform: Tensor) -> Tensor:
+    def encode(self, waveform: Steps) -> Steps:
         """Leave (n_samples,) int16 unchanged."""
         return waveform
 
@@ -155,14 +187,14 @@ class LogSpectrogram:
         """The front end's hop."""
         return self.frontend.hop_length
 
-    def encode(self, waveform: Tensor) -> Tensor:
+    def encode(self, waveform: Steps) -> Tensor:
         """From (n_samples,) int16 to (n_frames, n_channels * n_features) float16."""
         import torch
 
         hop = self.frontend.hop_length
         step, margin = -(-PORTION // hop) * hop, -(-MARGIN // hop) * hop
         if len(waveform) <= WHOLE:
-            return self._encode(waveform)
+            return self._encode(waveform[:])
         # Frames far enough from the ends of a portion are those of the whole. What is kept goes to its place at once:
         # many small pieces would leave holes in memory that the work on the next portion does not fit.
         n_values = self.frontend.n_channels * self.frontend.n_features

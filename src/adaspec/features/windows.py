@@ -12,17 +12,31 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from adaspec.features.representation import Representation
+from adaspec.errors import InputError
+from adaspec.features.representation import Representation, Steps
 
 __all__ = ["Clips", "EvenWindows", "Pad", "cut", "even_starts", "random_start", "vote", "window_samples"]
 
 Pad = Literal["repeat", "zeros"]
+LONGEST = 2**24  # samples of a window, 6 minutes at 44.1 kHz: what a model may ask to be computed at once
 TOLERANCE = 0.1  # part of a window that may be left out before another, overlapping window is added
 
 
 def window_samples(length_s: float, sample_rate: int) -> int:
-    """Samples of a window of `length_s` seconds."""
-    return max(1, round(length_s * sample_rate))
+    """Samples of a window of `length_s` seconds.
+
+    Raises
+    ------
+    InputError
+        More than 2**24.
+    """
+    n_samples = max(1, round(length_s * sample_rate))
+    if n_samples > LONGEST:
+        raise InputError(
+            f"features.window.length_s={length_s:g} makes windows of {n_samples} samples at {sample_rate} Hz, more "
+            f"than {LONGEST}; lower it"
+        )
+    return n_samples
 
 
 def random_start(n_clip: int, n_window: int, pad: Pad, draw: float) -> int:
@@ -54,12 +68,12 @@ def even_starts(n_clip: int, n_window: int, overlap: float) -> list[int]:
     return list(dict.fromkeys(starts))  # windows of a few frames may not lie that close
 
 
-def cut(clip: Tensor, start: int, n_window: int, pad: Pad, representation: Representation) -> Tensor:
+def cut(clip: Steps, start: int, n_window: int, pad: Pad, representation: Representation) -> Tensor:
     """Cut `n_window` steps from `start` on; a clip that ends before begins again, or is followed by silence.
 
     Parameters
     ----------
-    clip : Tensor of shape (n_steps, ...)
+    clip : Tensor of shape (n_steps, ...), or Steps
         As the representation encodes it.
     start, n_window : int
     pad : {"repeat", "zeros"}
@@ -70,10 +84,11 @@ def cut(clip: Tensor, start: int, n_window: int, pad: Pad, representation: Repre
     n_missing = n_window - len(piece)
     if n_missing == 0:
         return piece
+    whole = clip[:]
     if pad == "repeat":
-        return clip[torch.arange(start, start + n_window, device=clip.device) % len(clip)]
-    silence = representation.silence(clip)
-    return torch.cat([piece, silence.expand(n_missing, *clip.shape[1:])])
+        return whole[torch.arange(start, start + n_window, device=whole.device) % len(whole)]
+    silence = representation.silence(whole)
+    return torch.cat([piece, silence.expand(n_missing, *whole.shape[1:])])
 
 
 class Clips(Protocol):

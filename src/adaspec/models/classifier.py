@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from adaspec.backbones import Ensemble, build_backbone, combined
 from adaspec.config import ModelConfig
+from adaspec.errors import InputError
 from adaspec.features.windows import window_samples
 from adaspec.frontends import build_frontend
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from adaspec.features.representation import Decoder
 
 __all__ = ["AudioClassifier"]
+
+MOST_VALUES = 2**24  # of a window's spectrogram: 64 MiB, and many times as much in a network
 
 
 class AudioClassifier(nn.Module):
@@ -36,6 +40,11 @@ class AudioClassifier(nn.Module):
     ------
     (batch, n_samples), +-1 -> (batch, n_classes)
 
+    Raises
+    ------
+    InputError
+        Windows are too long, or the front end's settings do not fit together.
+
     Attributes
     ----------
     n_samples, n_frames : int
@@ -52,9 +61,15 @@ class AudioClassifier(nn.Module):
                 f"backbone.claim={config.backbone.claim}, but a claimed speaker's vector has {n_claimed} numbers"
             )
         self.config, self.labels, self.sample_rate, self.n_claimed = config, labels, sample_rate, n_claimed
-        self.frontend = build_frontend(config.frontend, sample_rate)
         self.n_samples = window_samples(length_s, sample_rate)
+        self.frontend = build_frontend(config.frontend, sample_rate)
         self.n_frames = self.frontend.n_frames(self.n_samples)
+        size = (self.frontend.n_channels, self.frontend.n_features, self.n_frames)
+        if math.prod(size) > MOST_VALUES:
+            raise InputError(
+                f"features.window.length_s={length_s:g} makes spectrograms of {' x '.join(map(str, size))} numbers, "
+                f"more than {MOST_VALUES}; lower it, or raise the hop of the front end"
+            )
         self.backbone = build_backbone(
             config.backbone,
             n_channels=self.frontend.n_channels,

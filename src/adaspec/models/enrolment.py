@@ -59,7 +59,7 @@ def read_enrolment(paths: Sequence[Path], contract: Contract) -> list[Tensor]:
 def waveform_of(file: BinaryIO, contract: Contract) -> Tensor:
     """Waveform (n_samples,) int16 of one recording, as the feature store would hold it."""
     kept = quantise(recording_of(file), contract["sample_rate"], contract["trim_db"])
-    return torch.from_numpy(kept.samples)
+    return torch.from_numpy(kept.samples[:])
 
 
 def vector_of(folder: Path, waveforms: Sequence[Tensor]) -> Tensor:

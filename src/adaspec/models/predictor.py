@@ -11,18 +11,28 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from adaspec.audio import AUDIO_SUFFIXES, LONGEST_S, Recording, quantise, recording_of, recording_of_array
+from adaspec.audio import (
+    AUDIO_SUFFIXES,
+    LONGEST_S,
+    BadClipError,
+    Recording,
+    quantise,
+    recording_of,
+    recording_of_array,
+)
 from adaspec.errors import InputError
-from adaspec.features.representation import feature_contract, representation_of
+from adaspec.features.representation import feature_contract, representation_of, steps_of
 from adaspec.features.windows import cut, even_starts, vote
 from adaspec.models.classifier import AudioClassifier
 from adaspec.models.enrolment import read_enrolment, vector_of
 from adaspec.models.evaluated import Evaluated, Threshold, decide
 from adaspec.models.saved import DESCRIPTION, load, read_evaluated
-from adaspec.models.scoring import BATCH_SIZE, Window, window_probabilities
+from adaspec.models.scoring import Window, window_probabilities, windows_at_a_time
 from adaspec.runtime.engine import torch_device
 
 __all__ = ["Prediction", "Predictor", "find_audio", "find_models"]
+
+MOST_WINDOWS = 500_000  # of a recording; four hours in windows of a second have 288,000 at the most overlap
 
 
 @dataclass(frozen=True)
@@ -172,15 +182,17 @@ class Predictor:
     def _classify(self, recording: Recording) -> Prediction:
         rate = self.contract["sample_rate"]
         kept = quantise(recording, rate, self.contract["trim_db"])
-        stored = self.representation.encode(torch.from_numpy(kept.samples))  # what the feature store would hold
+        stored = self.representation.encode(steps_of(kept.samples))  # what the feature store would hold
         kept_from, n_samples = kept.start, kept.n_samples
-        del kept  # the samples of an hour, beside its spectrogram
         n_window = self.representation.length(self.models[0].n_samples)
+        if len(stored) > MOST_WINDOWS * n_window * (1 - self.overlap):
+            raise BadClipError(f"makes more than {MOST_WINDOWS} windows; cut it in parts, or lower the overlap")
         starts = even_starts(len(stored), n_window, self.overlap)
 
         def batches(claimed: torch.Tensor | None) -> Iterator[Window]:
-            for first in range(0, len(starts), BATCH_SIZE):
-                some = starts[first : first + BATCH_SIZE]
+            n_batch = windows_at_a_time(self.models[0])
+            for first in range(0, len(starts), n_batch):
+                some = starts[first : first + n_batch]
                 pad, how = self.window.pad, self.representation
                 windows = torch.stack([cut(stored, begin, n_window, pad, how) for begin in some])
                 yield windows, None if claimed is None else claimed.expand(len(some), -1)

@@ -15,11 +15,17 @@ from adaspec.features.store import FeatureStore
 from adaspec.features.windows import EvenWindows, vote
 from adaspec.models.classifier import AudioClassifier
 
-__all__ = ["Window", "probabilities", "score_clips", "window_probabilities"]
+__all__ = ["Window", "probabilities", "score_clips", "window_probabilities", "windows_at_a_time"]
 
-BATCH_SIZE = 32  # windows
+BATCH_SIZE, BATCH_SAMPLES, BATCH_VALUES = 32, 2**23, 2**20  # windows, samples and spectrograms' values at a time
 Vote = Literal["mean", "majority"]
 Window = tuple[Tensor, Tensor | None]
+
+
+def windows_at_a_time(model: AudioClassifier) -> int:
+    """Windows that are scored together, in bounded memory: 32, or fewer long ones."""
+    n_values = model.frontend.n_channels * model.frontend.n_features * model.n_frames
+    return max(1, min(BATCH_SIZE, BATCH_SAMPLES // model.n_samples, BATCH_VALUES // n_values))
 
 
 def probabilities(
@@ -91,7 +97,7 @@ def score_clips(
     """
     n_window = store.representation.length(model.n_samples)
     pad = model.config.features.window.pad
-    windows = EvenWindows(store, clip_ids, n_window, pad, overlap, BATCH_SIZE)
+    windows = EvenWindows(store, clip_ids, n_window, pad, overlap, windows_at_a_time(model))
     positions: list[Tensor] = []
 
     def batches() -> Iterable[Window]:
