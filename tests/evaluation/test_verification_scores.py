@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from adaspec.errors import InputError
 from adaspec.evaluation.scores.speaker_aware import verified
 from adaspec.evaluation.trials.speaker_aware import report
 from adaspec.evaluation.trials.verification import VerificationScores
@@ -103,3 +104,32 @@ def test_figures_are_drawn_twice_to_the_same_bytes(n_folds: int, tmp_path: Path)
     assert drawn == ["verification_attacks.png", "verification_det.png", "verification_plane.png"]
     for name in drawn:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_few_validation_trials_calibrate_nothing_but_choose(tmp_path: Path) -> None:
+    table = trials()
+    kept = (table["role"] == "test") | (table.groupby(["role", "key"]).cumcount() < 9)
+    found = scores_of(table[kept])
+    assert set(found.systems) == {"asv_score", "cm_score", "sum", "product", "blended"}
+    assert found.chosen[1] in ("sum", "product")
+    assert found.decision(1) is not None
+    found.write(tmp_path)
+    few = tmp_path / "few.csv"
+    pd.read_csv(tmp_path / "verification_trials.csv").groupby("label").head(9).to_csv(few, index=False)
+    with pytest.raises(
+        InputError, match="a calibrated blend needs 10 trials of each kind to be fitted on, got 9 target"
+    ):
+        report(tmp_path / "verification_trials.csv", "linear", few, n_bootstrap=100)
+
+
+def test_without_validation_trials_nothing_is_decided_on_new_recordings() -> None:
+    found = scores_of(trials(roles=("test",)))
+    assert found.decision(1) is None
+    assert "* not chosen: a fold has no validation trials" in "\n".join(found.lines())
+
+
+def test_an_attack_that_one_of_two_folds_has_counts_once() -> None:
+    table = trials(n_folds=2)
+    table = table[~((table["fold"] == 2) & (table["attack"] == "A02"))]
+    row = scores_of(table).attacks.set_index("attack").loc["A02"]
+    assert row["spf_eer_ci_low"] <= row["spf_eer_blended"] <= row["spf_eer_ci_high"]

@@ -98,3 +98,15 @@ def test_files_that_hold_no_vectors_are_refused_unopened_by_pickle(content: byte
     npz(path, {"flac/a": np.array([{"pickled": 1}], dtype=object)})
     with pytest.raises(InputError, match="must be a Parquet file"):
         read_own(knob(path), CLIPS, 3)
+
+
+def test_a_name_that_would_serve_two_clips_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.npz"
+    npz(path, {"001": [1.0, 0, 0]})
+    with pytest.raises(
+        InputError, match="the vector of '001' would serve both ann/001 and bob/001; name vectors by clip"
+    ):
+        read_own(knob(path), pd.DataFrame({"clip_id": ["ann/001", "bob/001"]}), 3)
+    pq.write_table(pa.table({"clip_id": ["a", "a"], "vector": [[1.0], [2.0]]}), path)
+    with pytest.raises(InputError, match="has 'a' twice"):
+        read_own(knob(path), CLIPS, 1)

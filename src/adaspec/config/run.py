@@ -20,13 +20,20 @@ class EvaluateConfig(Section):
     overlap: Annotated[Real, Field(ge=0, le=0.95)]
     """Overlap of neighbouring windows of a test clip, as a fraction of one; more overlap, more windows."""
     cohort: Annotated[int, Field(ge=0, le=100_000, strict=True)]
-    """Nearest training speakers that verification scores are normalised by (adaptive s-norm); 0 = none."""
+    """Nearest training speakers that verification scores are normalised by (adaptive s-norm), two or more; 0 = none."""
     costs: Literal["default", "asvspoof5"]
     """Costs and priors of the a-DCF."""
     n_bootstrap: Annotated[int, Field(ge=100, le=100_000, strict=True)]
     """Number of resamples for the 95 % intervals."""
     asv_error_rates: tuple[Probability, Probability, Probability] | None
     """[Pfa, Pmiss, Pfa of spoofs] of speaker verification, for the t-DCF; null = the data set's own."""
+
+    @field_validator("cohort")
+    @classmethod
+    def _check_cohort(cls, cohort: int) -> int:
+        if cohort == 1:
+            raise ValueError("1 speaker has no spread to normalise by; give two or more, or 0 for none")
+        return cohort
 
 
 class TrackingConfig(Section):

@@ -122,6 +122,11 @@ class Config(ModelConfig):
             raise ValueError(
                 f"backbone.claim={claim} needs vectors of speakers, but speaker.source=none; set it to learned or file"
             )
+        if self.train.start is not None:
+            raise ValueError(
+                f"backbone.claim={claim} and train.start: models to start from know the vectors of another speaker "
+                "network, which mean something else; set claim=none, or start=null"
+            )
         if self.backbone.members > 1:
             raise ValueError(f"backbone.claim={claim} is for one network, got members={self.backbone.members}; set 1")
         if augment.enabled and augment.mix.name != "none":

@@ -23,7 +23,7 @@ class SpeakerNetworkConfig(Section):
     """Length of a training window, s; recordings are embedded by windows of twice this length, which are averaged."""
     epochs: Count
     """Passes over the training clips, each of them at three speeds."""
-    batch_size: Annotated[int, Field(ge=2, strict=True)]
+    batch_size: Annotated[int, Field(ge=3, strict=True)]
     """Windows in each training step."""
     learning_rate: Positive
     """Highest learning rate of AdamW, after the warm-up."""

@@ -7,6 +7,7 @@ B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +62,7 @@ def resampled_counts(draw: Draw, n_resamples: int) -> Iterator[Array]:
 
 
 def resampled_means(folds: Sequence[tuple[Scored[Any], Draw]], n_resamples: int) -> dict[str, Array]:
-    """Each score's mean over folds, in every resample.
+    """Each score's mean over the folds that have it, in every resample.
 
     The units are drawn within each fold: what the resamples tell is the chance of which of them were tested, given the
     trained models.
@@ -78,6 +79,7 @@ def resampled_means(folds: Sequence[tuple[Scored[Any], Draw]], n_resamples: int)
         Score -> its mean; NaN where a fold's resample leaves it undefined.
     """
     means: dict[str, Array] = {}
+    n_folds = Counter(name for scored, _ in folds for name in scored.scores)
     for scored, draw in folds:
         parts: dict[str, list[Array]] = {name: [] for name in scored.scores}
         for counts in resampled_counts(draw, n_resamples):
@@ -86,5 +88,5 @@ def resampled_means(folds: Sequence[tuple[Scored[Any], Draw]], n_resamples: int)
                 for name, values in scored.values(some).items():
                     parts[name].append(values)
         for name, chunks in parts.items():
-            means[name] = means.get(name, 0) + np.concatenate(chunks) / len(folds)
+            means[name] = means.get(name, 0) + np.concatenate(chunks) / n_folds[name]
     return means

@@ -138,7 +138,7 @@ def evaluate(
     rows = used[used["role"].isin(report.roles)]
     speaking = {fold: Speaking(None if speakers is None else speakers / f"fold-{fold}") for fold in trained}
     tried = pd.DataFrame(columns=VERIFICATION_COLUMNS) if verification_trials is None else verification_trials
-    of_clips = clips.drop(columns=["fold", *set(VERIFICATION_COLUMNS[1:]) & set(clips)])
+    of_clips = clips.rename(columns={"speaker": "spoken_by"}).drop(columns=["fold", "subset"])
     described = tried.merge(of_clips, on="clip_id", how="left")
     of_folds = [speaking[fold].trials(described, used[used["fold"] == fold]).assign(fold=fold) for fold in trained]
     scored, trials = _scored(rows, pd.concat(of_folds), trained, speaking, config, features)
@@ -180,6 +180,7 @@ def _scored(
         store = FeatureStore(features, feature_contract(model.config))
         model.to(torch_device(config.train.device))
         voting, who = config.evaluate, speaking[fold]
+        own = who.asked(own) if model.n_claimed else own
         # Each recording once, or once for each speaker whom it is claimed to be of.
         key = ["clip_id", "speaker"] if model.n_claimed else ["clip_id"]
         asked = pd.concat([own[key], tried[key]]).drop_duplicates(ignore_index=True)

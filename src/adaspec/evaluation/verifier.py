@@ -15,7 +15,7 @@ from adaspec.audio import LONGEST_S, BadClipError, open_recording
 from adaspec.errors import InputError
 from adaspec.evaluation.trials.blends import BLENDS
 from adaspec.evaluation.trials.decision import Decision
-from adaspec.models.enrolment import read_enrolment, vector_of, waveform_of
+from adaspec.models.enrolment import network_of, read_enrolment, vector_of, waveform_of
 from adaspec.models.evaluated import log_odds
 from adaspec.models.predictor import Predictor, find_audio
 from adaspec.models.saved import SPEAKER
@@ -74,14 +74,14 @@ class Verifier:
     """
 
     def __init__(self, folder: Path, enrolment: Sequence[Path]) -> None:
-        self.folder = folder
+        self.predictor = Predictor([folder])
         self.decision = Decision.read(folder / SPEAKER)
         self.cohort: Vectors = read_vectors(folder / SPEAKER / COHORT)
-        self.predictor = Predictor([folder])
         if self.predictor.asks_claim:
             self.predictor.enrol(enrolment)
+        self.network = network_of(folder)
         waveforms = read_enrolment(find_audio(enrolment), self.predictor.contract)
-        self.known = {ENROLLED: vector_of(folder, waveforms)[0].numpy()}
+        self.known = {ENROLLED: vector_of(self.network, waveforms)[0].numpy()}
 
     def verify(self, recording: BinaryIO, longest_s: float = LONGEST_S) -> Verdict:
         """Decide on one recording.
@@ -100,7 +100,7 @@ class Verifier:
         """
         found = self.predictor.predict(recording, longest_s)
         recording.seek(0)
-        vector = vector_of(self.folder, [waveform_of(recording, self.predictor.contract)])[0].numpy()
+        vector = vector_of(self.network, [waveform_of(recording, self.predictor.contract)])[0].numpy()
         trial = pd.DataFrame({"clip_id": [TESTED], "speaker": [ENROLLED]})
         verification = verification_scores(trial, self.known, {TESTED: vector}, self.cohort, self.decision.cohort)
         bonafide, spoof = (found.probabilities[label] for label in (BONAFIDE, SPOOF))

@@ -14,9 +14,9 @@ from adaspec.errors import InputError
 from adaspec.features.representation import Contract, Waveform
 from adaspec.models.saved import SPEAKER
 from adaspec.speakers.embedding import embed
-from adaspec.speakers.network import load_network
+from adaspec.speakers.network import SpeakerNetwork, load_network
 
-__all__ = ["read_enrolment", "vector_of", "waveform_of"]
+__all__ = ["network_of", "read_enrolment", "vector_of", "waveform_of"]
 
 
 class _Waveforms:
@@ -62,8 +62,8 @@ def waveform_of(file: BinaryIO, contract: Contract) -> Tensor:
     return torch.from_numpy(kept.samples[:])
 
 
-def vector_of(folder: Path, waveforms: Sequence[Tensor]) -> Tensor:
-    """Vector (1, n_claimed) of the speaker of all these waveforms, by the speaker network that a model brings.
+def network_of(folder: Path) -> SpeakerNetwork:
+    """The speaker network that a model brings.
 
     Raises
     ------
@@ -75,6 +75,11 @@ def vector_of(folder: Path, waveforms: Sequence[Tensor]) -> Tensor:
             f"{folder} brings no speaker network, so that it can make no vectors of new recordings: it was trained "
             "with those of speaker.file; evaluate these recordings in the pipeline, with their vectors in that file"
         )
+    return load_network(folder / SPEAKER)
+
+
+def vector_of(network: SpeakerNetwork, waveforms: Sequence[Tensor]) -> Tensor:
+    """Vector (1, n_claimed) of the speaker of all these waveforms."""
     clips = _Waveforms(waveforms)
-    vectors = embed(load_network(folder / SPEAKER), list(clips.of), clips)
+    vectors = embed(network, list(clips.of), clips)
     return torch.nn.functional.normalize(vectors.sum(dim=0, keepdim=True))

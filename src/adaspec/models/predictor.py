@@ -24,7 +24,7 @@ from adaspec.errors import InputError
 from adaspec.features.representation import feature_contract, representation_of, steps_of
 from adaspec.features.windows import cut, even_starts, vote
 from adaspec.models.classifier import AudioClassifier
-from adaspec.models.enrolment import read_enrolment, vector_of
+from adaspec.models.enrolment import network_of, read_enrolment, vector_of
 from adaspec.models.evaluated import Evaluated, Threshold, decide
 from adaspec.models.saved import DESCRIPTION, load, read_evaluated
 from adaspec.models.scoring import Window, window_probabilities, windows_at_a_time
@@ -122,7 +122,7 @@ class Predictor:
             raise InputError(f"{self.folders[0]} does not ask who is claimed to speak; leave the enrolment out")
         waveforms = read_enrolment(find_audio(paths), self.contract)
         self.claims = [
-            vector_of(folder, waveforms).to(model.device)
+            vector_of(network_of(folder), waveforms).to(model.device)
             for folder, model in zip(self.folders, self.models, strict=True)
         ]
 
@@ -139,7 +139,7 @@ class Predictor:
         if not self.claims:
             raise InputError(
                 f"{self.folders[0]} must know who is claimed to speak; give recordings of that speaker by --enrolment "
-                "(in Python: Predictor.enrol)"
+                "(in Python: Predictor.enrol; served: enrolment in model_config)"
             )
         return self.claims
 

@@ -158,5 +158,5 @@ def _backbone(config: BackboneConfig) -> dict[str, Any]:
     section = "timm" if config.timm_name else config.name
     own: Any = getattr(config, section, None)
     settings = {} if own is None else own.model_dump(exclude=set(ONLY_IN_TRAINING))
-    shared = {"name": config.name, "head": config.head, "members": config.members}
+    shared = {"name": config.name, "head": config.head, "claim": config.claim, "members": config.members}
     return shared | {f"{section}.{name}": value for name, value in settings.items()}

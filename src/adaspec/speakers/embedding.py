@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from adaspec.features.windows import Clips, EvenWindows, window_samples
-from adaspec.runtime.progress import ClipProgress
 from adaspec.speakers.network import SpeakerNetwork
 
 __all__ = ["embed"]
@@ -16,7 +17,9 @@ OVERLAP = 0.5  # of neighbouring windows
 BATCH_SIZE = 32  # windows
 
 
-def embed(network: SpeakerNetwork, clip_ids: list[str], clips: Clips) -> Tensor:
+def embed(
+    network: SpeakerNetwork, clip_ids: list[str], clips: Clips, advance: Callable[[int], None] | None = None
+) -> Tensor:
     """Vectors (n_clips, n_dimensions), of length 1, on the CPU.
 
     Parameters
@@ -26,14 +29,19 @@ def embed(network: SpeakerNetwork, clip_ids: list[str], clips: Clips) -> Tensor:
     clip_ids : list of str
     clips : Clips
         Waveforms.
+    advance : callable, optional
+        Told how many clips are done more.
     """
     device = next(network.parameters()).device
     sums = torch.zeros(len(clip_ids), network.n_dimensions)
     n_window = window_samples(WINDOW * network.window_s, network.sample_rate)
     windows = EvenWindows(clips, clip_ids, n_window, "repeat", OVERLAP, BATCH_SIZE)
-    with torch.inference_mode(), ClipProgress("embedding", len(clip_ids)) as progress:
+    n_done = 0
+    with torch.inference_mode():
         for positions, stored in windows:
             waveforms = clips.representation.decode(stored)
             sums.index_add_(0, positions, network(waveforms.to(device)).cpu())
-            progress.advance(len(set(positions.tolist())))
+            if advance is not None:
+                advance(int(positions[-1]) + 1 - n_done)
+                n_done = int(positions[-1]) + 1
     return torch.nn.functional.normalize(sums)

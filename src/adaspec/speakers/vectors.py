@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections import Counter
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -64,8 +65,14 @@ def read_own(knob: str | None, clips: pd.DataFrame, n_dimensions: int) -> Vector
     path = check_file(knob)
     table = _read(path)
     found: Vectors = {}
+    taken_by: dict[str, str] = {}
     for clip_id in clips["clip_id"]:
         name = clip_id if clip_id in table else PurePosixPath(clip_id).name
+        if name in table and taken_by.setdefault(name, clip_id) != clip_id:
+            raise InputError(
+                f"{path}: the vector of {shown(name)} would serve both {taken_by[name]} and {clip_id}; name vectors by "
+                "clip_id"
+            )
         if name not in table:
             raise InputError(
                 f"{path} has no vector of {clip_id} among {len(table)}; embed that recording too, under its clip_id or "
@@ -106,10 +113,14 @@ def _read(path: Path) -> dict[str, npt.NDArray[np.floating]]:
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
         table = pq.read_table(path, columns=["clip_id", "vector"])
+        names = list(map(str, table["clip_id"].to_pylist()))
         vectors = [np.asarray(vector, dtype=np.float64) for vector in table["vector"].to_pylist()]
-        return dict(zip(map(str, table["clip_id"].to_pylist()), vectors, strict=True))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, pa.ArrowException) as error:
         raise InputError(f"{KNOB}={path} cannot be read ({one_line(error, 100)}); it must be {FORMATS}") from None
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    if twice:
+        raise InputError(f"{KNOB}={path} has {shown(twice[0])} twice; keep one vector of each recording")
+    return dict(zip(names, vectors, strict=True))
 
 
 def _checked(path: Path, name: str, vector: npt.NDArray[np.floating], n_dimensions: int) -> npt.NDArray[np.float32]:

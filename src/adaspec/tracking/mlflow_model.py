@@ -50,7 +50,7 @@ def logged_model(client: MlflowClient, experiment_id: str, run_id: str, model: P
             signature=ModelSignature.from_dict(serving.signature(model)),
             input_example=pd.DataFrame([serving.EXAMPLE]),
             pip_requirements=serving.requirements(),  # MLflow would take ten seconds to find them out
-            model_config=voting,
+            model_config=voting | serving.further_settings(model),
         )
         client.log_model_artifacts(logged.model_id, folder)
     client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)

@@ -49,6 +49,11 @@ def signature(model: Path) -> dict[str, str]:
     return {"inputs": json.dumps(inputs), "outputs": json.dumps([{"name": "label", "type": "string"}, *scores])}
 
 
+def further_settings(model: Path) -> dict[str, None]:
+    """What a server may set of `_load_pyfunc` besides vote and overlap; MLflow passes on no others."""
+    return {"enrolment": None} if read_description(model)["n_claimed"] else {}
+
+
 def requirements() -> list[str]:
     """The packages that a server needs, at the versions that are installed here."""
     versions = {name: importlib.metadata.version(name) for name in REQUIREMENTS}

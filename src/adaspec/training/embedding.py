@@ -73,6 +73,7 @@ def _learned(
     from adaspec.features.representation import feature_contract
     from adaspec.features.store import FeatureStore
     from adaspec.runtime.engine import torch_device
+    from adaspec.runtime.progress import ClipProgress
     from adaspec.speakers.embedding import embed
     from adaspec.speakers.network import save_network
     from adaspec.training.speakers import fit_speaker_network
@@ -96,6 +97,7 @@ def _learned(
         (config.seed, fold),
         device,
     )
-    found = embed(network, list(clips["clip_id"]), store).numpy()
+    with ClipProgress("embedding", len(clips)) as progress:
+        found = embed(network, list(clips["clip_id"]), store, progress.advance).numpy()
     save_network(network.cpu(), speaker.network, folder)
     return dict(zip(clips["clip_id"], found, strict=True))

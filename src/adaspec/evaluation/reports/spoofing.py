@@ -101,8 +101,9 @@ class SpoofingReport:
 
     def write_decision(self, fold: int, folder: Path) -> None:
         """Write the chosen blend, its threshold and what it was fitted on, where there are verification trials."""
-        if self.verification is not None:
-            self.verification.decision(fold).write(folder)
+        decision = None if self.verification is None else self.verification.decision(fold)
+        if decision is not None:
+            decision.write(folder)
 
     def lines(self) -> list[str]:
         """What a classifier's report tells, then the trials."""
@@ -131,11 +132,11 @@ def _verification(evidence: Evidence) -> VerificationScores | None:
     if tried is None or tried.empty:
         return None
     test = tried[tried["role"] == "test"]
-    if any(set(KINDS) - set(test.loc[test["fold"] == fold, "key"]) for fold in evidence.scored["fold"].unique()):
-        log.warning(
-            "verification trials are not scored: a fold's test part has none of one kind of %s", ", ".join(KINDS)
-        )
-        return None
+    for fold in sorted(evidence.scored["fold"].unique()):
+        missing = sorted(set(KINDS) - set(test.loc[test["fold"] == fold, "key"]))
+        if missing:
+            log.warning("verification trials are not scored: fold %s has no %s among its test trials", fold, missing[0])
+            return None
     return VerificationScores(
         _trials(tried).rename(columns={"score": CM_SCORE}),
         evidence.config.costs,

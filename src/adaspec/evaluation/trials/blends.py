@@ -9,13 +9,15 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from adaspec.errors import InputError
 from adaspec.evaluation.scores.contract import Array
-from adaspec.evaluation.scores.speaker_aware import NONTARGET, SPOOF, TARGET
+from adaspec.evaluation.scores.speaker_aware import KINDS, NONTARGET, SPOOF, TARGET
 from adaspec.tables.verification_files import ASV_SCORE, CM_SCORE
 
-__all__ = ["BLENDS", "Blend"]
+__all__ = ["BLENDS", "Blend", "can_calibrate"]
 
 Pair = Callable[[Array, Array], Array]
+FEWEST = 10  # trials of a kind: three numbers of its Gaussian are covariances
 P_SPOOF = 0.5  # share of spoofs among the trials that are not the target's, in the nonlinear blend
 
 
@@ -83,6 +85,9 @@ def _calibration(trials: pd.DataFrame) -> Callable[[Array], Array]:
     from sklearn.mixture import GaussianMixture  # takes half a second to import
 
     scores, kinds = trials[[ASV_SCORE, CM_SCORE]].to_numpy(np.float64), trials["label"].to_numpy()
+    if not can_calibrate(trials):
+        counted = ", ".join(f"{(kinds == kind).sum()} {kind}" for kind in KINDS)
+        raise InputError(f"a calibrated blend needs {FEWEST} trials of each kind to be fitted on, got {counted}")
     density = {kind: GaussianMixture(random_state=0).fit(scores[kinds == kind]) for kind in (TARGET, NONTARGET, SPOOF)}
 
     def ratios(scores: Array) -> Array:
@@ -96,6 +101,12 @@ def _calibration(trials: pd.DataFrame) -> Callable[[Array], Array]:
     ]
     slopes, offsets = np.array(lines).T
     return lambda scores: slopes * ratios(scores) + offsets
+
+
+def can_calibrate(trials: pd.DataFrame) -> bool:
+    """Whether there are enough labelled trials of each kind for a calibrated blend."""
+    counts = trials["label"].value_counts()
+    return all(counts.get(kind, 0) >= FEWEST for kind in KINDS)
 
 
 def _line(ratio: Array, is_positive: Array) -> tuple[float, float]:

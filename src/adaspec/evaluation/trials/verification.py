@@ -22,7 +22,7 @@ from adaspec.evaluation.scores.speaker_aware import (
     verified,
 )
 from adaspec.evaluation.summary import DECIMALS, Summary, summarise
-from adaspec.evaluation.trials.blends import BLENDS
+from adaspec.evaluation.trials.blends import BLENDS, can_calibrate
 from adaspec.evaluation.trials.decision import Decision
 from adaspec.evaluation.trials.detector import FEW_SPEAKERS, SAME_SYSTEM
 from adaspec.evaluation.trials.speaker_aware import ALONE, TITLES
@@ -110,10 +110,10 @@ class VerificationScores:
 
     def _blend(self, fold: int, test: pd.DataFrame) -> None:
         """Choose the blend and its threshold on validation trials, and score test trials with every blend."""
-        known, names, eers = self.validation.get(fold), list(BLENDS), {}
-        if known is None:
-            names = [name for name, blend in BLENDS.items() if not blend.calibrated]
-        else:
+        known, eers = self.validation.get(fold), {}
+        calibrates = known is not None and can_calibrate(known)
+        names = [name for name, blend in BLENDS.items() if calibrates or not blend.calibrated]
+        if known is not None:
             kinds = known["label"].to_numpy()
             for name in names:
                 scored = verified(BLENDS[name](known, known), kinds).only("sasv_eer")
@@ -129,9 +129,10 @@ class VerificationScores:
         """Scores of the blend that was chosen for a fold, of any trials with both scores."""
         return BLENDS[self.chosen[fold]](trials, self.validation.get(fold))
 
-    def decision(self, fold: int) -> Decision:
-        """How a fold decides."""
-        return Decision(self.chosen[fold], self.thresholds[fold], self.cohort, self.validation.get(fold))
+    def decision(self, fold: int) -> Decision | None:
+        """How a fold decides; None where no validation trials chose that."""
+        known = self.validation.get(fold)
+        return None if known is None else Decision(self.chosen[fold], self.thresholds[fold], self.cohort, known)
 
     def scored(self, rows: pd.DataFrame, name: str) -> Scored[Verification]:
         """Trials by the scores of one system, with the SPF-EER of each attack."""
@@ -195,10 +196,13 @@ class VerificationScores:
             of_attacks.append([str(row["attack"]), str(row["seen"]), *cells])
         n_trials = pd.concat(self.test.values())["label"].value_counts()
         counted = ", ".join(f"{n_trials[kind]} {kind}" for kind in KINDS)
+        chosen = "chosen on validation trials"
+        if len(self.validation) < len(self.test):
+            chosen = "not chosen: a fold has no validation trials of all kinds, and so no threshold but 0"
         accepted = ", ".join(f"{100 * rate:.1f} % {kind}" for kind, rate in self.rates.items())
         return [
             *format_rows(rows, TableForm.TEXT),
-            f"* chosen on validation trials; {counted}; in brackets: 95 %, {resampled} resampled",
+            f"* {chosen}; {counted}; in brackets: 95 %, {resampled} resampled",
             "",
             *format_rows(of_attacks, TableForm.TEXT),
             "",

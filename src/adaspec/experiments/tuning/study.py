@@ -34,7 +34,8 @@ def open_study(config: Config, root: Path, name: str | None, url: str | None) ->
     """The study, created where it is missing, with the settings that all of its trials share."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     searched = {each.knob for each in config.tune.space}
-    knobs = deciding(config, "train") | deciding(config, "split")
+    stages = ["train", "split"] if config.backbone.claim == "none" else ["train", "split", "embed"]
+    knobs = {key: value for stage in stages for key, value in deciding(config, stage).items()}
     knobs = {key: value for key, value in knobs.items() if key not in searched}
     knobs |= {f"tune.{key}": value for key, value in config.tune.model_dump(mode="json").items()}
     base = json.loads(json.dumps(knobs))
