@@ -152,7 +152,7 @@ class AST(Backbone):
         if self.training and self.patch_dropout > 0:
             tokens = self._leave_out(tokens)
         if self.cls is not None:
-            tokens = torch.cat([self.cls.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
+            tokens = torch.cat([self.cls.expand(tokens.shape[0], -1, -1).to(tokens.dtype), tokens], dim=1)
         tokens = self.norm(self.blocks(tokens))
         return tokens[:, 0] if self.pooling == "cls" else tokens.mean(dim=1)
 

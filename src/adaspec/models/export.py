@@ -77,7 +77,8 @@ def export_onnx(folder: Path, path: Path) -> str:
                 external_data=False,
             )
         except Exception as error:  # noqa: BLE001 - exporters raise whatever they like
-            reason = f"{type(error).__name__}: {visible(one_line(error))}"
+            told = error.__cause__ or error  # the exporter's own says what it was about to do
+            reason = f"{type(told).__name__}: {visible(one_line(told))}"
             raise InputError(f"{folder} cannot be exported to ONNX ({reason})") from None
         graph = onnx.load(partial)
         properties = {
