@@ -84,13 +84,15 @@ class Toy:
         return rows[rows["fold"] == fold].drop(columns="fold").reset_index(drop=True)
 
 
-def write_tones(folder: Path, n_per_label: dict[str, int], seed: int = 3) -> pd.DataFrame:
+def write_tones(
+    folder: Path, n_per_label: dict[str, int], seed: int = 3, seconds: tuple[float, float] = (0.25, 0.35)
+) -> pd.DataFrame:
     """Write WAV files and return the table that `examine_clips` takes."""
     rng = np.random.default_rng(seed)
     rows = []
     for label, n_clips in n_per_label.items():
         for index in range(n_clips):
-            time = np.arange(int(RATE * rng.uniform(0.25, 0.35))) / RATE
+            time = np.arange(int(RATE * rng.uniform(*seconds))) / RATE
             tone = 0.3 * np.sin(2 * np.pi * TONES_HZ[label] * rng.uniform(0.9, 1.1) * time + rng.uniform(0, 6))
             path = f"{label}/{index:02d}.wav"
             (folder / label).mkdir(parents=True, exist_ok=True)
@@ -99,9 +101,11 @@ def write_tones(folder: Path, n_per_label: dict[str, int], seed: int = 3) -> pd.
     return pd.DataFrame(rows)
 
 
-def make_toy(folder: Path, n_per_label: dict[str, int], **knobs: Any) -> Toy:
+def make_toy(
+    folder: Path, n_per_label: dict[str, int], seconds: tuple[float, float] = (0.25, 0.35), **knobs: Any
+) -> Toy:
     """Data set, clips, folds and features below `folder`."""
-    table = write_tones(folder / "raw", n_per_label)
+    table = write_tones(folder / "raw", n_per_label, seconds=seconds)
     clips, _ = examine_clips(table, folder / "raw", "fail", "fail", 1)
     config = resolve(small_config(folder / "raw", **knobs), clips)
     extract(clips, config, folder / "features", 1)
