@@ -90,7 +90,7 @@ def test_predict_serving_and_onnx_give_what_the_evaluation_published(recipe: str
     else:
         knobs = knobs_of(recipe, tmp_path / "raw")
         # What is shorter than a window is filled up as it is stored, which for a spectrogram is not what an ONNX file
-        # makes of a waveform that is filled up. Clips of ESC-50, which such recipes are for, last 5 s like their windows.
+        # makes of a waveform that is filled up. Those of ESC-50, which such recipes are for, last 5 s as windows do.
         seconds = (5.0, 7.0) if knobs["frontend.name"] == "fbank" else (2.0, 7.0)
         toy = make_toy(tmp_path, {first: 5, second: 7}, seconds, **knobs)
     trained, models = tmp_path / "trained", tmp_path / "models"
