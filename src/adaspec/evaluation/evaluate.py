@@ -15,7 +15,7 @@ from adaspec.evaluation.figures import FIGURES, draw_curves
 from adaspec.evaluation.learned import Learned
 from adaspec.evaluation.reports import REPORTS, Evidence, Report
 from adaspec.evaluation.speaking import Speaking
-from adaspec.evaluation.verifier import COHORT
+from adaspec.evaluation.trials.decision import COHORT
 from adaspec.features.representation import feature_contract
 from adaspec.features.store import FeatureStore
 from adaspec.models.classifier import AudioClassifier

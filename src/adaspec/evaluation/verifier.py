@@ -14,7 +14,7 @@ import pandas as pd
 from adaspec.audio import LONGEST_S, BadClipError, open_recording
 from adaspec.errors import InputError
 from adaspec.evaluation.trials.blends import BLENDS
-from adaspec.evaluation.trials.decision import Decision
+from adaspec.evaluation.trials.decision import COHORT, Decision
 from adaspec.models.enrolment import network_of, read_enrolment, vector_of, waveform_of
 from adaspec.models.evaluated import log_odds
 from adaspec.models.predictor import Predictor, find_audio
@@ -26,11 +26,11 @@ from adaspec.speakers.vectors import Vectors, read_vectors
 from adaspec.tables import BONAFIDE, SPOOF
 from adaspec.tables.verification_files import ASV_SCORE, CM_SCORE
 
-__all__ = ["COHORT", "Verdict", "Verifier", "verify_files"]
+__all__ = ["Verdict", "Verifier", "verify_files"]
 
 log = logging.getLogger(__name__)
 
-COHORT = "cohort.parquet"
+
 ENROLLED, TESTED = "enrolled", "tested"
 
 

@@ -13,9 +13,10 @@ from adaspec.evaluation.trials.blends import BLENDS
 from adaspec.runtime.files import read_csv, write_csv, write_json
 from adaspec.tables.verification_files import ASV_SCORE, CM_SCORE
 
-__all__ = ["Decision"]
+__all__ = ["COHORT", "Decision"]
 
-DECISION, KNOWN_TRIALS = "decision.json", "validation_trials.csv"
+# Beside the speaker network: how it decides, trials that a blend is fitted on, vectors of training speakers.
+DECISION, KNOWN_TRIALS, COHORT = "decision.json", "validation_trials.csv", "cohort.parquet"
 
 
 @dataclass(frozen=True)
