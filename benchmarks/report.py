@@ -19,11 +19,16 @@ from report_format import made, table
 from report_reliability import PAGE as RELIABILITY
 from report_reliability import reliability
 from report_sections import LAYERS, load, sections
+from report_speaker_aware import speaker_aware
 
 ROOT = Path(__file__).parents[1]
 PAGE = Path("docs/results.md")
 FIGURES = Path("docs/figures")
-TABLES = {Path("docs/adaptive-stft.md"): "frontends", Path("docs/qr.md"): "qr"}  # page -> record of its marked table
+TABLES = {  # page -> record of its marked table
+    Path("docs/adaptive-stft.md"): "frontends",
+    Path("docs/qr.md"): "qr",
+    Path("docs/speaker-aware.md"): "sasv-libri",
+}
 ROUTES = {"closed_form": "closed form", "closed_form, second pass": "closed form, second pass"}
 
 Record = dict[str, Any]
@@ -75,7 +80,7 @@ def qr_rows(record: Record) -> str:
 
 def with_table(page: Path, name: str) -> str:
     """A page with its marked table brought up to date."""
-    told = {"frontends": layer_rows, "qr": qr_rows}[name](load(name))
+    told = {"frontends": layer_rows, "qr": qr_rows, "sasv-libri": speaker_aware}[name](load(name))
     marked = re.compile(
         rf"(<!-- table: benchmarks/results/{name}\.json -->\n\n).*?(\n<!-- end of table -->)", re.DOTALL
     )

@@ -4,10 +4,10 @@
                                        [--out DIR] [--record NAME]
 
 Each claim and seed is one run of benchmarks/accuracy.py: `dvc exp run` in a clone of the last commit, with
-`-S backbone.claim=CLAIM`. Clones share a cache, so that the speaker network of a seed is trained once. Knobs, blends and
-thresholds were chosen on train and dev alone. Scores are means over seeds of eval trials; 95 % intervals resample claimed
-speakers, in the same way for every system, claim and seed: the percentile bootstrap. Runs that lie in --out are not run
-again.
+`-S backbone.claim=CLAIM`. Clones share a cache, so that the speaker network of a seed is trained once. Knobs, blends
+and thresholds were chosen on train and dev alone. Scores are means over seeds of eval trials; 95 % intervals resample
+claimed speakers, in the same way for every system, claim and seed: the percentile bootstrap. Runs that lie in --out
+are not run again.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ def main() -> None:
     for claim in arguments.claims:
         folders = [arguments.out / f"{claim}-seed-{seed}" for seed in arguments.seeds]
         tables = [pd.read_csv(folder / TRIALS, dtype={"speaker": str}) for folder in folders]
-        systems = [name for name in tables[0].columns[tables[0].columns.get_loc("attack") + 1 :]]
+        columns = list(map(str, tables[0]))
+        systems = columns[columns.index("attack") + 1 :]
         seeds = {name: [scored(table, name) for table in tables] for name in systems}
         means = by_claim[claim] = {name: mean_of(values) for name, values in seeds.items()}
         best = min(("asv_score", "cm_score"), key=lambda name: means[name]["sasv_eer"][0])
