@@ -215,4 +215,4 @@ def test_even_labels_come_equally_often_with_windows_of_their_own(store: Feature
     assert len(set(starts[0])) > 0.8 * len(starts[0])
     again = loader_of(store, train, even_labels=True)
     again.sampler.set_epoch(39)
-    assert all(torch.equal(a, b) for (a, _), (b, _) in zip(again, batches, strict=True))
+    assert all(torch.equal(a, b) for (a, *_), (b, *_) in zip(again, batches, strict=True))

@@ -390,7 +390,7 @@ def test_windows_are_as_long_as_the_fastest_playing_needs(toy: Toy, toy_fbank: T
     model, config, store = classifier(data, **{"frontend.cached": kind == "cached", "augment.time_stretch": stretch})
     rows = data.rows().query("role == 'train'")
     training = _training_data(store, rows, model, config, 1)
-    windows, _ = next(iter(training.batches))
+    windows, *_ = next(iter(training.batches))
     n_frames = model.spectrogram(windows, training.representation).shape[3]
     if stretch == 0:
         assert n_frames == model.n_frames

@@ -51,7 +51,7 @@ def signature(model: Path) -> dict[str, str]:
 
 def further_settings(model: Path) -> dict[str, None]:
     """What a server may set of `_load_pyfunc` besides vote and overlap; MLflow passes on no others."""
-    return {"enrolment": None} if read_description(model)["n_claimed"] else {}
+    return {"enrolment": None} if read_description(model).get("n_claimed") else {}
 
 
 def requirements() -> list[str]:
