@@ -12,6 +12,7 @@ import argparse
 import re
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,16 @@ def qr_rows(record: Record) -> str:
     return table(["m x n", "route", "time in ms", "of torch.linalg.qr's", "kept in MiB", "peak in MiB"], rows)
 
 
+TABLES_OF: dict[str, Callable[[Record], str]] = {
+    "frontends": layer_rows,
+    "qr": qr_rows,
+    "sasv-libri": lambda record: speaker_aware(record, load("sasv-minila")),
+}
+
+
 def with_table(page: Path, name: str) -> str:
     """A page with its marked table brought up to date."""
-    told = {"frontends": layer_rows, "qr": qr_rows, "sasv-libri": speaker_aware}[name](load(name))
+    told = TABLES_OF[name](load(name))
     marked = re.compile(
         rf"(<!-- table: benchmarks/results/{name}\.json -->\n\n).*?(\n<!-- end of table -->)", re.DOTALL
     )
