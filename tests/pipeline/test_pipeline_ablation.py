@@ -35,7 +35,7 @@ def test_variants_that_were_killed_go_on_where_they_were(project):
     command = (sys.executable, "-c", TWO_VARIANTS, "ablation", "toy")
     with (project.path / "first.log").open("w") as log:
         first = subprocess.Popen(command, cwd=project.path, env=project.environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 480
         try:
             while not list(project.path.glob(".adaspec/checkpoints/*/fold-*/last.ckpt")) or not experiments(project):
                 assert first.poll() is None, (project.path / "first.log").read_text()
