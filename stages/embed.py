@@ -1,7 +1,7 @@
 """Make a vector of each recording that tells speakers apart, by a network of the fold's training speakers or by a file.
 
 In: data/clips.csv, data/folds.csv, data/features. Out: data/speakers/fold-K with the vectors of all recordings, those
-of enrolled speakers, and the network. Without speaker.source it is empty.
+of enrolled speakers, and the network. Without speaker.source there are none.
 """
 
 import sys

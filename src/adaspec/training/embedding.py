@@ -9,7 +9,7 @@ import pandas as pd
 
 from adaspec.config import Config
 from adaspec.errors import InputError
-from adaspec.runtime.files import complete_folder
+from adaspec.runtime.files import complete_folder, write_json
 from adaspec.speakers.enrolment import enrolled
 from adaspec.speakers.vectors import ENROLLED, VECTORS, Vectors, read_own, write_vectors
 from adaspec.tables import BONAFIDE, ENROLMENT, training_rows
@@ -17,6 +17,8 @@ from adaspec.tables import BONAFIDE, ENROLMENT, training_rows
 __all__ = ["embed_folds"]
 
 log = logging.getLogger(__name__)
+
+SOURCE = "source.json"
 
 
 def embed_folds(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, features: Path, speakers: Path) -> None:
@@ -31,7 +33,7 @@ def embed_folds(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, featur
     features : Path
         Feature store.
     speakers : Path
-        Gets one folder `fold-K` per fold, all or none; none at all where `speaker.source` is none.
+        Gets `source.json` and one folder `fold-K` per fold, all or none; no folder where `speaker.source` is none.
 
     Raises
     ------
@@ -39,6 +41,7 @@ def embed_folds(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, featur
         The data set tells no speakers or enrols none, or the vectors cannot be had.
     """
     with complete_folder(speakers) as partial:
+        write_json(partial / SOURCE, config.speaker.source)  # DVC warns of a folder that is left empty
         if config.speaker.source == "none":
             return
         if "use" not in clips or not (clips["use"] == ENROLMENT).any():
