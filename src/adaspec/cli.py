@@ -194,36 +194,19 @@ def predict(
     ] = None,
 ) -> None:
     """Classify recordings of any rate, channels and length; those that cannot be read are reported and skipped."""
-    from adaspec.audio import BadClipError, open_recording
-    from adaspec.errors import InputError
-    from adaspec.models.predictor import Predictor, find_audio, find_models
+    from adaspec.models.predictor import Predictor, find_models
     from adaspec.models.printing import Writer
-    from adaspec.runtime.text import one_line
+    from adaspec.models.recordings import each_recording, find_audio
 
     with command_line():
-        files, n_failed = find_audio(recordings), 0
+        files = find_audio(recordings)
         predictor = Predictor(find_models(model), vote=voting.value if voting else None, overlap=overlap)
         if enrolment:
             predictor.enrol(enrolment)
         predictor.claimed()
         with Writer(form.value, predictor.labels, windows=windows) as writer:
-            for path in files:
-                try:
-                    with open_recording(path) as recording:
-                        prediction = predictor.predict(recording)
-                except BadClipError as error:
-                    n_failed += 1
-                    log.error("%s: %s", path, error)
-                    continue
-                except Exception as error:  # noqa: BLE001 - whatever one file does, the others are classified
-                    n_failed += 1
-                    log.error("%s: cannot be classified (%s: %s)", path, type(error).__name__, one_line(error))
-                    continue
-                for note in prediction.notes:
-                    log.warning("%s %s", path, note)
+            for path, prediction in each_recording(files, predictor.predict, "classified"):
                 writer.write(path, prediction)
-        if n_failed:
-            raise InputError(f"{n_failed} of {len(files)} files could not be classified")
 
 
 @app.command()

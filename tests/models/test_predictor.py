@@ -21,7 +21,8 @@ from adaspec.errors import InputError
 from adaspec.features.representation import feature_contract
 from adaspec.features.store import FeatureStore
 from adaspec.models.evaluated import Evaluated
-from adaspec.models.predictor import Prediction, Predictor, find_audio, find_models
+from adaspec.models.predictor import Prediction, Predictor, find_models
+from adaspec.models.recordings import find_audio
 from adaspec.models.saved import load, save_evaluated
 from adaspec.models.scoring import score_clips
 from adaspec.training.fit import fit_fold

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 import pandas as pd
 
-from adaspec.audio import LONGEST_S, BadClipError, open_recording
-from adaspec.errors import InputError
+from adaspec.audio import LONGEST_S, recording_of
 from adaspec.evaluation.trials.blends import BLENDS
 from adaspec.evaluation.trials.decision import COHORT, Decision
 from adaspec.models.enrolment import network_of, read_enrolment, vector_of, waveform_of
 from adaspec.models.evaluated import log_odds
-from adaspec.models.predictor import Predictor, find_audio
+from adaspec.models.predictor import Predictor
+from adaspec.models.recordings import each_recording, find_audio
 from adaspec.models.saved import SPEAKER
 from adaspec.runtime.console import show
 from adaspec.runtime.text import visible
@@ -27,9 +27,6 @@ from adaspec.tables import BONAFIDE, SPOOF
 from adaspec.tables.verification_files import ASV_SCORE, CM_SCORE
 
 __all__ = ["Verdict", "Verifier", "verify_files"]
-
-log = logging.getLogger(__name__)
-
 
 ENROLLED, TESTED = "enrolled", "tested"
 
@@ -77,18 +74,18 @@ class Verifier:
         self.predictor = Predictor([folder])
         self.decision = Decision.read(folder / SPEAKER)
         self.cohort: Vectors = read_vectors(folder / SPEAKER / COHORT)
-        if self.predictor.asks_claim:
-            self.predictor.enrol(enrolment)
         self.network = network_of(folder)
-        waveforms = read_enrolment(find_audio(enrolment), self.predictor.contract)
-        self.known = {ENROLLED: vector_of(self.network, waveforms)[0].numpy()}
+        vector = vector_of(self.network, read_enrolment(find_audio(enrolment), self.predictor.contract))
+        self.known = {ENROLLED: vector[0].numpy()}
+        if self.predictor.asks_claim:
+            self.predictor.claims = [vector]
 
-    def verify(self, recording: BinaryIO, longest_s: float = LONGEST_S) -> Verdict:
+    def verify(self, file: BinaryIO, longest_s: float = LONGEST_S) -> Verdict:
         """Decide on one recording.
 
         Parameters
         ----------
-        recording : binary file
+        file : binary file
             A whole audio file.
         longest_s : float
             Longest duration that is taken, in seconds.
@@ -98,13 +95,14 @@ class Verifier:
         BadClipError
             It cannot be used as audio.
         """
-        found = self.predictor.predict(recording, longest_s)
-        recording.seek(0)
-        vector = vector_of(self.network, [waveform_of(recording, self.predictor.contract)])[0].numpy()
+        recording = recording_of(file, longest_s)
+        kept = self.predictor.quantise(recording)
+        found = self.predictor.predict_quantised(recording, kept)
+        vector = vector_of(self.network, [waveform_of(kept)])[0].numpy()
         trial = pd.DataFrame({"clip_id": [TESTED], "speaker": [ENROLLED]})
         verification = verification_scores(trial, self.known, {TESTED: vector}, self.cohort, self.decision.cohort)
         bonafide, spoof = (found.probabilities[label] for label in (BONAFIDE, SPOOF))
-        detector = float(log_odds(pd.Series([bonafide]).to_numpy(), pd.Series([spoof]).to_numpy())[0])
+        detector = float(log_odds(np.array([bonafide]), np.array([spoof]))[0])
         scores = pd.DataFrame({ASV_SCORE: verification, CM_SCORE: [detector]})
         blended = float(BLENDS[self.decision.blend](scores, self.decision.trials)[0])
         return Verdict(blended >= self.decision.threshold, blended, float(verification[0]), detector, found.notes)
@@ -118,17 +116,7 @@ def verify_files(verifier: Verifier, paths: Sequence[Path], *, as_json: bool) ->
     InputError
         Some could not be decided on; the others were.
     """
-    files, n_failed = find_audio(paths), 0
-    for path in files:
-        try:
-            with open_recording(path) as recording:
-                verdict = verifier.verify(recording)
-        except BadClipError as error:
-            n_failed += 1
-            log.error("%s: %s", path, error)
-            continue
-        for note in verdict.notes:
-            log.warning("%s %s", path, note)
+    for path, verdict in each_recording(find_audio(paths), verifier.verify, "decided on"):
         name, told = visible(str(path)), asdict(verdict)
         if as_json:
             show(json.dumps({"path": name, **{key: value for key, value in told.items() if key != "notes"}}))
@@ -138,5 +126,3 @@ def verify_files(verifier: Verifier, paths: Sequence[Path], *, as_json: bool) ->
                 f"{name}  {decided}  {verdict.score:.3f} (threshold {verifier.decision.threshold:.3f})  verification "
                 f"{verdict.verification_score:.3f}  countermeasure {verdict.countermeasure_score:.3f}"
             )
-    if n_failed:
-        raise InputError(f"{n_failed} of {len(files)} files could not be decided on")

@@ -104,9 +104,8 @@ class AudioClassifier(nn.Module):
         """
         if sample_rate not in (None, self.sample_rate):
             raise ValueError(f"waveform has {sample_rate} Hz, the model takes {self.sample_rate} Hz; resample it")
-        return combined(
-            self.members(self.frontend(waveform), claimed)
-        )  # the front end may have been replaced by a baked one
+        # Not `logits`: the front end may have been replaced by a baked one.
+        return combined(self.members(self.frontend(waveform), claimed))
 
     def members(self, compressed: Tensor, claimed: Tensor | None = None) -> Tensor:
         """Logits (n_members, batch, n_classes) of compressed spectrograms; a backbone alone is one member."""

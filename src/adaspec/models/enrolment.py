@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
 from torch import Tensor
 
-from adaspec.audio import BadClipError, open_recording, quantise, recording_of
+from adaspec.audio import BadClipError, Quantised, open_recording, quantise, recording_of
 from adaspec.errors import InputError
 from adaspec.features.representation import Contract, Waveform
 from adaspec.models.saved import SPEAKER
@@ -50,15 +49,15 @@ def read_enrolment(paths: Sequence[Path], contract: Contract) -> list[Tensor]:
     for path in paths:
         try:
             with open_recording(path) as file:
-                found.append(waveform_of(file, contract))
+                kept = quantise(recording_of(file), contract["sample_rate"], contract["trim_db"])
         except BadClipError as error:
             raise InputError(f"{path}: {error}; enrol the speaker by another recording") from None
+        found.append(waveform_of(kept))
     return found
 
 
-def waveform_of(file: BinaryIO, contract: Contract) -> Tensor:
-    """Waveform (n_samples,) int16 of one recording, as the feature store would hold it."""
-    kept = quantise(recording_of(file), contract["sample_rate"], contract["trim_db"])
+def waveform_of(kept: Quantised) -> Tensor:
+    """Waveform (n_samples,) int16 of one recording, also of a long one whose samples lie on the disk."""
     return torch.from_numpy(kept.samples[:])
 
 

@@ -11,26 +11,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from adaspec.audio import (
-    AUDIO_SUFFIXES,
-    LONGEST_S,
-    BadClipError,
-    Recording,
-    quantise,
-    recording_of,
-    recording_of_array,
-)
+from adaspec.audio import LONGEST_S, BadClipError, Quantised, Recording, quantise, recording_of, recording_of_array
 from adaspec.errors import InputError
 from adaspec.features.representation import feature_contract, representation_of, steps_of
 from adaspec.features.windows import cut, even_starts, vote
 from adaspec.models.classifier import AudioClassifier
 from adaspec.models.enrolment import network_of, read_enrolment, vector_of
 from adaspec.models.evaluated import Evaluated, Threshold, decide
+from adaspec.models.recordings import find_audio
 from adaspec.models.saved import DESCRIPTION, load, read_evaluated
 from adaspec.models.scoring import Window, window_probabilities, windows_at_a_time
 from adaspec.runtime.engine import torch_device
 
-__all__ = ["Prediction", "Predictor", "find_audio", "find_models"]
+__all__ = ["Prediction", "Predictor", "find_models"]
 
 MOST_WINDOWS = 500_000  # of a recording; four hours in windows of a second have 288,000 at the most overlap
 
@@ -75,6 +68,8 @@ class Predictor:
     ----------
     asks_claim : bool
         Whether `enrol` must say who is claimed to speak, before anything is classified.
+    claims : list of Tensor of shape (1, n_claimed)
+        Vectors of the speaker who is claimed, one for each model; empty until `enrol`.
     threshold : Threshold or None
         At which the label of a detector is decided: the mean of the models' own.
 
@@ -121,10 +116,7 @@ class Predictor:
         if not self.asks_claim:
             raise InputError(f"{self.folders[0]} does not ask who is claimed to speak; leave the enrolment out")
         waveforms = read_enrolment(find_audio(paths), self.contract)
-        self.claims = [
-            vector_of(network_of(folder), waveforms).to(model.device)
-            for folder, model in zip(self.folders, self.models, strict=True)
-        ]
+        self.claims = [vector_of(network_of(folder), waveforms) for folder in self.folders]
 
     def claimed(self) -> Sequence[torch.Tensor | None]:
         """Vector (1, n_claimed) of the claimed speaker for each model; None for one that does not ask.
@@ -158,7 +150,8 @@ class Predictor:
         BadClipError
             It cannot be used as audio.
         """
-        return self._classify(recording_of(content, longest_s))
+        recording = recording_of(content, longest_s)
+        return self.predict_quantised(recording, self.quantise(recording))
 
     def predict_waveform(self, waveform: npt.ArrayLike, sample_rate: int, longest_s: float = LONGEST_S) -> Prediction:
         """Classify one recording that is decoded already.
@@ -177,11 +170,28 @@ class Predictor:
         BadClipError
             It cannot be used as audio.
         """
-        return self._classify(recording_of_array(waveform, sample_rate, longest_s))
+        recording = recording_of_array(waveform, sample_rate, longest_s)
+        return self.predict_quantised(recording, self.quantise(recording))
 
-    def _classify(self, recording: Recording) -> Prediction:
+    def quantise(self, recording: Recording) -> Quantised:
+        """What the models see of a recording, whose blocks are used up.
+
+        Raises
+        ------
+        BadClipError
+            It cannot be used as audio.
+        """
+        return quantise(recording, self.contract["sample_rate"], self.contract["trim_db"])
+
+    def predict_quantised(self, recording: Recording, kept: Quantised) -> Prediction:
+        """Classify one recording of which `quantise` has taken what is kept.
+
+        Raises
+        ------
+        BadClipError
+            It makes too many windows.
+        """
         rate = self.contract["sample_rate"]
-        kept = quantise(recording, rate, self.contract["trim_db"])
         stored = self.representation.encode(steps_of(kept.samples))  # what the feature store would hold
         kept_from, n_samples = kept.start, kept.n_samples
         n_window = self.representation.length(self.models[0].n_samples)
@@ -257,29 +267,3 @@ def find_models(folder: Path) -> list[Path]:
     if not folds:
         raise InputError(f"{folder} holds no model; give a folder such as models/fold-1, or models for all folds")
     return folds
-
-
-def find_audio(paths: Sequence[Path]) -> list[Path]:
-    """Files as they are named, and the audio files below folders, in order; hidden ones are passed over.
-
-    Raises
-    ------
-    InputError
-        A folder holds no audio file.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        below = [
-            file
-            for file in sorted(path.rglob("*"))
-            if file.suffix.lower() in AUDIO_SUFFIXES
-            and file.is_file()
-            and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        ]
-        if not below:
-            raise InputError(f"{path} holds no audio file ({', '.join(sorted(AUDIO_SUFFIXES))})")
-        found += below
-    return found

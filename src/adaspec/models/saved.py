@@ -33,7 +33,7 @@ __all__ = [
     "save_evaluated",
 ]
 
-SPEAKER = "speaker"  # folder, within that of a model that asks who is claimed to speak, of its speaker network
+SPEAKER = "speaker"  # folder, within a model's, of what verifies speakers beside it
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 FORMAT = 5  # of the folder; a change that older code cannot read, or that cannot read older folders, takes the next
 MOST_BYTES = 2**24  # of a description, whose labels may be many
