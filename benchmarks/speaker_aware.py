@@ -25,10 +25,10 @@ import pandas as pd
 import record
 from accuracy import DETAILS, SHARED, clone_last_commit, run_recipe
 
-from adaspec.evaluation.bootstrap import Draw, resampled_means
-from adaspec.evaluation.scores.speaker_aware import COSTS, SPOOF, spf_eer_of, verified
-from adaspec.evaluation.summary import interval
+from adaspec.evaluation.bootstrap import resampled_means
+from adaspec.evaluation.summary import difference, interval, paired_interval
 from adaspec.evaluation.trials.detector import FEW_SPEAKERS
+from adaspec.evaluation.trials.speaker_aware import trial_draw, verified_trials
 
 N_RESAMPLES = 2000
 TRIALS, CHOSEN, COST = "verification_trials.csv", "verification.csv", "cost.json"
@@ -38,13 +38,8 @@ Values = dict[str, tuple[float, np.ndarray[Any, Any]]]  # score -> its value, an
 def scored(trials: pd.DataFrame, system: str) -> Values:
     """Scores of one system, those of each attack among them."""
     trials = trials.sort_values(["speaker", "clip_id"], ignore_index=True)
-    kinds, attacks = trials["label"].to_numpy(), trials["attack"].to_numpy()
-    further = {f"spf_eer of {name}": spf_eer_of(name) for name in sorted({*attacks[kinds == SPOOF]})}
-    found = verified(trials[system].to_numpy(), kinds, COSTS["default"], attacks, further)
-    rng = np.random.default_rng(0)
-    by_speaker = trials["speaker"].nunique() >= FEW_SPEAKERS
-    strata = trials["label"] + " " + trials["attack"]
-    draw = Draw(trials["speaker"], rng) if by_speaker else Draw(np.arange(len(trials)), rng, strata)
+    found = verified_trials(trials[system].to_numpy(), trials, "default")
+    draw = trial_draw(trials, np.random.default_rng(0), by_speaker=trials["speaker"].nunique() >= FEW_SPEAKERS)
     resampled = resampled_means([(found, draw)], N_RESAMPLES)
     return {name: (float(value), resampled[name]) for name, value in found.values().items()}
 
@@ -71,8 +66,8 @@ def differences(values: Values, baseline: Values, names: tuple[str, ...]) -> dic
     """How much higher scores are than those of a baseline, with paired intervals."""
     rows = {}
     for name in names:
-        low, high = interval(values[name][1] - baseline[name][1])
-        rows[name] = {"difference": values[name][0] - baseline[name][0], "ci_low": low, "ci_high": high}
+        low, high = paired_interval(values[name][1], baseline[name][1])
+        rows[name] = {"difference": difference(values[name][0], baseline[name][0]), "ci_low": low, "ci_high": high}
     return rows
 
 

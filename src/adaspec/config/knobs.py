@@ -10,11 +10,14 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-__all__ = ["STAGES", "Stage", "code_digest", "deciding", "flatten", "overlaid", "reads"]
+if TYPE_CHECKING:
+    from adaspec.config import Config
+
+__all__ = ["STAGES", "Stage", "code_digest", "deciding", "flatten", "overlaid", "reads", "training_stages"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,11 @@ def code_digest(*stages: str) -> str:
         for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
             content.update(file.relative_to(package).as_posix().encode() + file.read_bytes())
     return content.hexdigest()
+
+
+def training_stages(config: Config) -> tuple[str, ...]:
+    """Stages whose knobs and code decide a training: also those of speakers' vectors, where the model takes such."""
+    return ("train",) if config.backbone.claim == "none" else ("train", "embed")
 
 
 def flatten(section: BaseModel) -> dict[str, Any]:

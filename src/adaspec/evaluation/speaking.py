@@ -15,13 +15,11 @@ from torch import Tensor
 from adaspec.errors import InputError
 from adaspec.speakers.enrolment import claimed, cohort_of, verification_scores
 from adaspec.speakers.vectors import ENROLLED, VECTORS, Vectors, read_vectors
-from adaspec.tables import ROLES, SUBSETS, VERIFICATION
+from adaspec.tables import OFFICIAL_ROLE, VERIFICATION
 
 __all__ = ["Speaking"]
 
 log = logging.getLogger(__name__)
-
-ROLE_OF_SUBSET = dict(zip(SUBSETS, ROLES, strict=True))
 
 
 class Speaking:
@@ -83,7 +81,7 @@ class Speaking:
             return verification_trials.assign(role="")[:0]
         self.cohort = cohort_of(used[used["role"] == "train"], self.vectors)
         role = verification_trials["clip_id"].map(used.set_index("clip_id")["role"])
-        of_part = verification_trials["subset"].map(ROLE_OF_SUBSET).where(verification_trials["use"] == VERIFICATION)
+        of_part = verification_trials["subset"].map(OFFICIAL_ROLE).where(verification_trials["use"] == VERIFICATION)
         trials = verification_trials.assign(role=role.fillna(of_part))
         trials = trials[trials["role"].isin(["validation", "test"])]
         roles = used.groupby("speaker")["role"].agg(set).to_dict()

@@ -1,7 +1,7 @@
 """Tables of clips, folds and scores: their columns and order, who trains and tests, and checks against leakage."""
 
 from adaspec.tables.columns import CLIP_COLUMNS, FOLD_COLUMNS, VERIFICATION_COLUMNS
-from adaspec.tables.labels import BONAFIDE, ENROLMENT, ROLES, SPOOF, SUBSETS, TRIAL, VERIFICATION
+from adaspec.tables.labels import BONAFIDE, ENROLMENT, OFFICIAL_ROLE, ROLES, SPOOF, SUBSETS, TRIAL, VERIFICATION
 from adaspec.tables.stored import (
     labelled_rows,
     read_asv_scores,
@@ -17,6 +17,7 @@ __all__ = [
     "CLIP_COLUMNS",
     "ENROLMENT",
     "FOLD_COLUMNS",
+    "OFFICIAL_ROLE",
     "ROLES",
     "SPOOF",
     "SUBSETS",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["BONAFIDE", "ENROLMENT", "ROLES", "SPOOF", "SUBSETS", "TRIAL", "VERIFICATION"]
+__all__ = ["BONAFIDE", "ENROLMENT", "OFFICIAL_ROLE", "ROLES", "SPOOF", "SUBSETS", "TRIAL", "VERIFICATION"]
 
 SUBSETS = ("train", "dev", "eval")  # official parts, in clips.csv; '' = none
 ROLES = ("train", "validation", "test")  # in folds.csv
+OFFICIAL_ROLE = dict(zip(SUBSETS, ROLES, strict=True))
 BONAFIDE, SPOOF = "bonafide", "spoof"  # labels of anti-spoofing
 # Column `use` of clips.csv, where a data set enrols speakers: what folds are made of; what enrols its `speaker`; bona
 # fide speech of verification trials alone, which is in no fold.

@@ -14,15 +14,13 @@ from adaspec.errors import InputError
 from adaspec.runtime.seeding import generator
 from adaspec.tables.balance import balance_role
 from adaspec.tables.columns import FOLD_COLUMNS
-from adaspec.tables.labels import ROLES, SUBSETS
+from adaspec.tables.labels import OFFICIAL_ROLE, ROLES
 from adaspec.tables.leakage import check_leakage
 from adaspec.tables.stored import labelled_rows, trial_rows
 
 __all__ = ["describe_folds", "make_folds"]
 
 log = logging.getLogger(__name__)
-
-OFFICIAL_ROLE = dict(zip(SUBSETS, ROLES, strict=True))
 
 
 def make_folds(clips: pd.DataFrame, config: SplitConfig, seed: int) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from adaspec.config import Config
-from adaspec.config.knobs import code_digest, deciding
+from adaspec.config.knobs import code_digest, deciding, training_stages
 from adaspec.tables.stored import data_digest
 
 __all__ = ["training_digest"]
@@ -28,7 +28,7 @@ def training_digest(config: Config, clips: pd.DataFrame, folds: pd.DataFrame) ->
     clips, folds : DataFrame
         clips.csv and folds.csv.
     """
-    stages = ["train"] if config.backbone.claim == "none" else ["train", "embed"]
+    stages = training_stages(config)
     content = hashlib.sha256()
     for stage in stages:
         content.update(json.dumps(deciding(config, stage), sort_keys=True).encode())

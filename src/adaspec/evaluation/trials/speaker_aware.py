@@ -12,7 +12,7 @@ import pandas as pd
 
 from adaspec.errors import InputError
 from adaspec.evaluation.bootstrap import Draw, resampled_means
-from adaspec.evaluation.scores.contract import Array
+from adaspec.evaluation.scores.contract import Array, Scored
 from adaspec.evaluation.scores.detection import detected, stepped
 from adaspec.evaluation.scores.likelihood import likelihoods
 from adaspec.evaluation.scores.speaker_aware import (
@@ -20,7 +20,7 @@ from adaspec.evaluation.scores.speaker_aware import (
     KINDS,
     SCORES,
     SPOOF,
-    SpeakerCosts,
+    Verification,
     spf_eer_of,
     t_eer,
     verified,
@@ -35,7 +35,15 @@ from adaspec.runtime.table import TableForm, format_rows
 from adaspec.tables.score_files import UNKNOWN
 from adaspec.tables.verification_files import ASV_SCORE, CM_SCORE, SCORE, read_verification
 
-__all__ = ["ALONE", "TITLES", "SpeakerAwareReport", "report"]
+__all__ = [
+    "ALONE",
+    "TITLES",
+    "SpeakerAwareReport",
+    "attack_key",
+    "report",
+    "trial_draw",
+    "verified_trials",
+]
 
 Values = Mapping[str, Mapping[str, float]]  # score -> value, ci_low, ci_high
 
@@ -150,7 +158,7 @@ def report(
     kinds, attacks = trials["label"].to_numpy(), trials["attack"].to_numpy()
     by_speaker = bool((trials["speaker"] != "").all()) and trials["speaker"].nunique() >= FEW_SPEAKERS
     systems = {
-        key: _scored(values, trials, COSTS[costs], n_bootstrap, by_speaker=by_speaker) for key, values in scores.items()
+        key: _scored(values, trials, costs, n_bootstrap, by_speaker=by_speaker) for key, values in scores.items()
     }
     names = sorted({*attacks[kinds == SPOOF]})
     two = SCORE not in trials
@@ -160,7 +168,7 @@ def report(
         n_trials={kind: int((kinds == kind).sum()) for kind in KINDS},
         by_speaker=by_speaker,
         systems={key: {each: values[each] for each in SCORES} for key, values in systems.items()},
-        attacks={} if names == [UNKNOWN] else {attack: systems[name][_attack_key(attack)] for attack in names},
+        attacks={} if names == [UNKNOWN] else {attack: systems[name][attack_key(attack)] for attack in names},
         tandem=t_eer(scores[ASV_SCORE], scores[CM_SCORE], kinds) if two else None,
         countermeasure=_countermeasure(scores[CM_SCORE], kinds != SPOOF) if two else {},
     )
@@ -182,26 +190,46 @@ def _blended(path: Path, trials: pd.DataFrame, blend: str, fitted_on: Path | Non
     return chosen(trials, known)
 
 
-def _scored(
-    scores: Array, trials: pd.DataFrame, costs: SpeakerCosts, n_bootstrap: int, *, by_speaker: bool
-) -> dict[str, dict[str, float]]:
-    """Score, or `_attack_key` of an attack -> value, ci_low, ci_high."""
+def verified_trials(scores: Array, trials: pd.DataFrame, costs: str) -> Scored[Verification]:
+    """Trials by the scores of one system, with the SPF-EER of each attack under its `attack_key`.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_trials,)
+    trials : DataFrame
+        `label` (the kind), `attack`.
+    costs : str
+        Key of `COSTS`.
+    """
     kinds, attacks = trials["label"].to_numpy(), trials["attack"].to_numpy()
-    further = {_attack_key(name): spf_eer_of(name) for name in sorted({*attacks[kinds == SPOOF]})}
-    scored = verified(scores, kinds, costs, attacks, further)
-    rng = generator(0, "bootstrap trials")
-    units = trials["speaker"] if by_speaker else np.arange(len(trials))
-    strata = None if by_speaker else trials["label"] + " " + trials["attack"]
-    means = resampled_means([(scored, Draw(units, rng, strata))], n_bootstrap)
+    further = {attack_key(name): spf_eer_of(name) for name in sorted({*attacks[kinds == SPOOF]})}
+    return verified(scores, kinds, COSTS[costs], attacks, further)
+
+
+def attack_key(attack: str) -> str:
+    """What the SPF-EER of an attack is called among scores."""
+    return f"spf_eer of {attack}"
+
+
+def trial_draw(trials: pd.DataFrame, rng: np.random.Generator, *, by_speaker: bool) -> Draw:
+    """What is drawn anew of trials: claimed speakers, else trials within each kind and attack."""
+    if by_speaker:
+        return Draw(trials["speaker"], rng)
+    return Draw(np.arange(len(trials)), rng, trials["label"] + " " + trials["attack"])
+
+
+def _scored(
+    scores: Array, trials: pd.DataFrame, costs: str, n_bootstrap: int, *, by_speaker: bool
+) -> dict[str, dict[str, float]]:
+    """Score, or `attack_key` of an attack -> value, ci_low, ci_high."""
+    scored = verified_trials(scores, trials, costs)
+    draw = trial_draw(trials, generator(0, "bootstrap trials"), by_speaker=by_speaker)
+    means = resampled_means([(scored, draw)], n_bootstrap)
     values = {}
     for name, value in scored.values().items():
         low, high = interval(means[name])
         values[name] = {"value": float(value), "ci_low": low, "ci_high": high}
     return values
-
-
-def _attack_key(attack: str) -> str:
-    return f"spf_eer of {attack}"
 
 
 def _countermeasure(scores: Array, is_bonafide: Array) -> dict[str, float]:

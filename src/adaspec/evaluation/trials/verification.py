@@ -7,25 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from adaspec.evaluation.bootstrap import Draw, resampled_means
-from adaspec.evaluation.scores.contract import Array, Scored
+from adaspec.evaluation.bootstrap import resampled_means
+from adaspec.evaluation.scores.contract import Array
 from adaspec.evaluation.scores.error_curve import error_curve
-from adaspec.evaluation.scores.speaker_aware import (
-    COSTS,
-    KINDS,
-    SCORES,
-    SPOOF,
-    TARGET,
-    Verification,
-    spf_eer_of,
-    t_eer,
-    verified,
-)
+from adaspec.evaluation.scores.speaker_aware import KINDS, SCORES, SPOOF, TARGET, t_eer, verified
 from adaspec.evaluation.summary import DECIMALS, Summary, summarise
 from adaspec.evaluation.trials.blends import BLENDS, can_calibrate
 from adaspec.evaluation.trials.decision import Decision
 from adaspec.evaluation.trials.detector import FEW_SPEAKERS, SAME_SYSTEM
-from adaspec.evaluation.trials.speaker_aware import ALONE, TITLES
+from adaspec.evaluation.trials.speaker_aware import ALONE, TITLES, attack_key, trial_draw, verified_trials
 from adaspec.evaluation.trials.text import shown, told
 from adaspec.runtime.files import write_csv
 from adaspec.runtime.seeding import generator
@@ -110,20 +100,20 @@ class VerificationScores:
 
     def _blend(self, fold: int, test: pd.DataFrame) -> None:
         """Choose the blend and its threshold on validation trials, and score test trials with every blend."""
-        known, eers = self.validation.get(fold), {}
+        known, own, eers = self.validation.get(fold), {}, {}
         calibrates = known is not None and can_calibrate(known)
         names = [name for name, blend in BLENDS.items() if calibrates or not blend.calibrated]
         if known is not None:
             kinds = known["label"].to_numpy()
             for name in names:
-                scored = verified(BLENDS[name](known, known), kinds).only("sasv_eer")
-                eers[name] = float(scored.values()["sasv_eer"])
+                own[name] = BLENDS[name](known, known)
+                eers[name] = float(verified(own[name], kinds).only("sasv_eer").values()["sasv_eer"])
         self.chosen[fold] = min(eers, key=eers.__getitem__) if eers else "sum"
         found = {name: BLENDS[name](test, known) for name in names}
         self.test[fold] = test.assign(**found, **{BLENDED: found[self.chosen[fold]]})
         self.thresholds[fold] = 0.0
         if known is not None:
-            self.thresholds[fold] = error_curve(self.blend(fold, known), kinds == TARGET).eer_threshold()
+            self.thresholds[fold] = error_curve(own[self.chosen[fold]], kinds == TARGET).eer_threshold()
 
     def blend(self, fold: int, trials: pd.DataFrame) -> Array:
         """Scores of the blend that was chosen for a fold, of any trials with both scores."""
@@ -134,23 +124,15 @@ class VerificationScores:
         known = self.validation.get(fold)
         return None if known is None else Decision(self.chosen[fold], self.thresholds[fold], self.cohort, known)
 
-    def scored(self, rows: pd.DataFrame, name: str) -> Scored[Verification]:
-        """Trials by the scores of one system, with the SPF-EER of each attack."""
-        kinds, attacks = rows["label"].to_numpy(), rows["attack"].to_numpy()
-        further = {_of_attack(each): spf_eer_of(each) for each in sorted({*attacks[kinds == SPOOF]})}
-        return verified(rows[name].to_numpy(), kinds, COSTS[self.costs], attacks, further)
-
-    def draw(self, rows: pd.DataFrame) -> Draw:
-        """What is drawn anew of a fold's trials; the same for every system, so that differences are paired."""
-        rng = generator(self.seed, "bootstrap verification", str(rows["fold"].iloc[0]))
-        if self.by_speaker:
-            return Draw(rows["speaker"], rng)
-        return Draw(np.arange(len(rows)), rng, rows["label"] + " " + rows["attack"])
-
     def _summarised(self, name: str) -> Summary:
-        folds = [(self.scored(rows, name), self.draw(rows)) for rows in self.test.values()]
+        folds = []
+        for fold, rows in self.test.items():
+            # The same draw for every system, so that differences are paired.
+            rng = generator(self.seed, "bootstrap verification", str(fold))
+            scored = verified_trials(rows[name].to_numpy(), rows, self.costs)
+            folds.append((scored, trial_draw(rows, rng, by_speaker=self.by_speaker)))
         values = [{key: float(value) for key, value in scored.values().items()} for scored, _ in folds]
-        return summarise(values, resampled_means([(scored, draw) for scored, draw in folds], self.n_bootstrap))
+        return summarise(values, resampled_means(folds, self.n_bootstrap))
 
     def _accepted(self, fold: int, kind: str) -> float:
         rows = self.test[fold]
@@ -163,7 +145,7 @@ class VerificationScores:
             "seen": "yes" if attack in self.seen else "no",
             "n_trials": n_trials,
         }
-        key = _of_attack(attack)
+        key = attack_key(attack)
         row |= {f"spf_eer_{name}": found[name][key]["mean"] for name in (*ALONE, BLENDED)}
         return row | {f"spf_eer_{end}": found[BLENDED][key][end] for end in ("ci_low", "ci_high")}
 
@@ -208,7 +190,3 @@ class VerificationScores:
             "",
             f"the blend at its threshold accepts {accepted}",
         ]
-
-
-def _of_attack(attack: str) -> str:
-    return f"spf_eer of {attack}"

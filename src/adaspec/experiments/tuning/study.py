@@ -18,7 +18,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from adaspec.config import Config, flatten
-from adaspec.config.knobs import deciding
+from adaspec.config.knobs import deciding, training_stages
 from adaspec.errors import InputError
 from adaspec.experiments.tuning.space import holds, stored, value_of
 from adaspec.runtime.seeding import generator
@@ -34,7 +34,7 @@ def open_study(config: Config, root: Path, name: str | None, url: str | None) ->
     """The study, created where it is missing, with the settings that all of its trials share."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     searched = {each.knob for each in config.tune.space}
-    stages = ["train", "split"] if config.backbone.claim == "none" else ["train", "split", "embed"]
+    stages = (*training_stages(config), "split")
     knobs = {key: value for stage in stages for key, value in deciding(config, stage).items()}
     knobs = {key: value for key, value in knobs.items() if key not in searched}
     knobs |= {f"tune.{key}": value for key, value in config.tune.model_dump(mode="json").items()}
