@@ -9,15 +9,17 @@ interval resamples groups of clips that share a source, in anti-spoofing speaker
 ten): the percentile bootstrap. The p-value, two-sided, is of the same resamples, corrected by Holm for all variants.
 
 --noise tests the trained models besides on test clips alone with white noise, at these signal-to-noise ratios (dB).
--S holds for all variants. Runs that lie in --out are not run again.
+-S holds for all variants. Runs that lie in --out are not run again, wherever they were made: each tells its machine.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
+import json
+import shutil
 import sys
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,19 @@ VARIANTS: dict[str, list[str]] = {
     "free-mel": ["frontend.learn_mel=true", "frontend.mel.form=free"],
 }
 N_RESAMPLES = 10_000
+
+
+MADE, CLIPS = "made.json", "clips.csv"  # of a run: where and of which commit; the clips of its data set
+
+
+def run(recipe: str, root: Path, settings: list[str], repository: Path, folder: Path, noise: Sequence[float]) -> None:
+    """Train, and keep in a folder what is compared; it is complete once it says where it was made."""
+    run_recipe(recipe, root, settings, repository)
+    keep(repository, folder)
+    shutil.copyfile(repository / "data/clips.csv", folder / CLIPS)
+    for snr_db in noise:
+        predict_in_noise(repository, snr_db).to_csv(folder / noise_file(snr_db), index=False)
+    (folder / MADE).write_text(json.dumps({"trained_at": record.head(repository)} | record.environment()))
 
 
 def noise_file(snr_db: float) -> str:
@@ -167,26 +182,24 @@ def main() -> None:
         sys.exit(f"{arguments.root} not found; give --root, or set ADASPEC_SHARED")
     names = ["fixed", *(name for name in arguments.variants if name != "fixed")]
     out = arguments.out.absolute()
-    repository = out / "repository"
-    if not repository.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        clone_last_commit(repository)
     files = ["predictions.csv", *map(noise_file, arguments.noise)]
     found: dict[str, dict[str, list[pd.DataFrame]]] = {file: {name: [] for name in names} for file in files}
+    made: list[dict[str, Any]] = []
     for seed in arguments.seeds:
         for name in names:
             folder = out / f"{name}-seed-{seed}"
-            if not all((folder / file).exists() for file in files):
+            if not all((folder / file).exists() for file in [*files, MADE]):
                 settings = [f"seed={seed}", *arguments.settings, *VARIANTS[name]]
-                cost = run_recipe(arguments.recipe, arguments.root.absolute(), settings, repository)
-                keep(repository, folder)
-                for snr_db in arguments.noise:
-                    predict_in_noise(repository, snr_db).to_csv(folder / noise_file(snr_db), index=False)
-                reached = mean_over_folds(pd.read_csv(folder / "predictions.csv"))
-                print(f"{name} seed {seed}: {reached:.4f}, {cost['wall_s']:.0f} s", flush=True)
+                repository = out / "repository"
+                if not repository.exists():
+                    out.mkdir(parents=True, exist_ok=True)
+                    clone_last_commit(repository)
+                run(arguments.recipe, arguments.root.absolute(), settings, repository, folder, arguments.noise)
             for file in files:
                 found[file][name].append(pd.read_csv(folder / file, dtype={"clip_id": str}))
-    clips = pd.read_csv(repository / "data/clips.csv", dtype=str).set_index("clip_id")
+            made.append(json.loads((folder / MADE).read_text()))
+            print(f"{name} seed {seed}: {mean_over_folds(found['predictions.csv'][name][-1]):.4f}", flush=True)
+    clips = pd.read_csv(folder / CLIPS, dtype=str).set_index("clip_id")
     rows = {file.removesuffix(".csv"): compare(tables, clips) for file, tables in found.items()}
     clean = rows.pop("predictions")
     score = score_name(found["predictions.csv"]["fixed"][0])
@@ -195,10 +208,11 @@ def main() -> None:
         for row in some:
             print("  " + describe(row, score))
     if arguments.record:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=repository, check=True, capture_output=True, text=True)
+        if any(one != made[0] for one in made):
+            sys.exit(f"not recorded: the runs in {arguments.out} are of several machines, versions or commits")
         measured = {"recipe": arguments.recipe, "settings": arguments.settings, "seeds": arguments.seeds}
-        measured |= {"score": score, "trained_at": head.stdout.strip(), "rows": clean, "in_noise": rows}
-        record.write(arguments.record, measured)
+        measured |= {"score": score, "rows": clean, "in_noise": rows}
+        record.write(arguments.record, made[0] | measured)
 
 
 if __name__ == "__main__":

@@ -53,13 +53,26 @@ def gpu() -> str | None:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
+def environment() -> dict[str, Any]:
+    """Machine and versions of what decides figures and times."""
+    versions = {package: importlib.metadata.version(package) for package in VERSIONED}
+    return {"machine": machine(), "versions": {"python": platform.python_version()} | versions}
+
+
+def git(*arguments: str, repository: Path = ROOT) -> str:
+    return subprocess.run(
+        ["git", *arguments], cwd=repository, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def head(repository: Path = ROOT) -> str:
+    """Hash of the last commit."""
+    return git("rev-parse", "HEAD", repository=repository)
+
+
 def commit() -> str:
     """Hash of the last commit; a plus sign tells of changes since."""
-    told = [
-        subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-        for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-    ]
-    return told[0] + ("+" if told[1] else "")
+    return head() + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
 
 
 def command_line() -> str:
@@ -87,16 +100,15 @@ def write(name: str, measured: dict[str, Any], command: str | None = None) -> Pa
     ----------
     name : str
     measured : dict
-        What was measured: numbers, texts, lists and dicts of them.
+        What was measured: numbers, texts, lists and dicts of them. Its `machine` and `versions`, if it has them, take
+        the place of this process's: of what ran elsewhere.
     command : str, optional
         By default the one that runs this process.
     """
     content = {
         "command": command or command_line(),
         "commit": commit(),
-        "machine": machine(),
-        "versions": {"python": platform.python_version()}
-        | {package: importlib.metadata.version(package) for package in VERSIONED},
+        **environment(),
         **measured,
     }
     path = RESULTS / f"{name}.json"

@@ -136,9 +136,8 @@ def main() -> None:
     print(json.dumps(measured, indent=1))
     if arguments.record:
         repository = arguments.out / f"repository-{first}"
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=repository, check=True, capture_output=True, text=True)
         about = {"recipe": arguments.recipe, "settings": arguments.settings, "seeds": arguments.seeds}
-        record.write(arguments.record, about | {"trained_at": head.stdout.strip(), "claims": measured})
+        record.write(arguments.record, about | {"trained_at": record.head(repository), "claims": measured})
 
 
 def chosen(trials: pd.DataFrame) -> str:
