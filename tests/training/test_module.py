@@ -396,3 +396,24 @@ def test_validation_scores_clips_by_the_mean_of_their_windows() -> None:
     assert logged["validation_loss"] == pytest.approx(float(expected), rel=1e-5)
     correct = (means.argmax(dim=1) == torch.tensor([0, 1, 1])).float().mean()
     assert logged["validation_accuracy"] == pytest.approx(float(correct))
+
+
+def test_bf16_is_for_the_network_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What augmentation does to sound is computed in float32, also where it multiplies matrices."""
+    module = module_of(small_config(Path("raw")))
+    monkeypatch.setattr(FoldModule, "current_epoch", 0)
+    mixed: list[torch.dtype] = []
+
+    def augment(waveforms: Tensor, classes: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
+        mixed.append((waveforms @ waveforms.T).dtype)
+        return waveforms, torch.arange(len(waveforms))
+
+    monkeypatch.setattr(module.task, "augment", augment, raising=False)
+    inputs: list[Tensor] = []
+    module.model.backbone.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
+    stored, classes = torch.randint(-9000, 9000, (2, 16000), dtype=torch.int16), torch.tensor([0, 1])
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            module.training_step((stored, classes, torch.zeros(2, 0)), 0)
+    assert mixed == [torch.float32, torch.float32]
+    assert torch.equal(*inputs)

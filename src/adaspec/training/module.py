@@ -89,7 +89,8 @@ class FoldModule(pl.LightningModule):
         stored, classes, claimed = batch
         augment, model, representation = self.config.augment, self.model, self.representation
         targets = self.task.targets(classes)
-        with self._seeded("augment", batch_index):
+        # bf16 is for the network: what is done to sound and spectrograms is computed in full, on every device.
+        with self._seeded("augment", batch_index), torch.autocast(self.device.type, enabled=False):
             inputs = representation.decode(stored)
             if representation.domain == "waveform":
                 inputs, sources = self.task.augment(inputs, classes, model.sample_rate)
