@@ -25,10 +25,9 @@ import pandas as pd
 import record
 from accuracy import DETAILS, SHARED, clone_last_commit, run_recipe
 
-from adaspec.evaluation.bootstrap import resampled_means
+from adaspec.evaluation.bootstrap import drawn_by_speaker, resampled_means, trial_draw
 from adaspec.evaluation.summary import difference, interval, paired_interval
-from adaspec.evaluation.trials.detector import FEW_SPEAKERS
-from adaspec.evaluation.trials.speaker_aware import trial_draw, verified_trials
+from adaspec.evaluation.trials.speaker_aware import verified_trials
 
 N_RESAMPLES = 2000
 TRIALS, CHOSEN, COST = "verification_trials.csv", "verification.csv", "cost.json"
@@ -39,7 +38,7 @@ def scored(trials: pd.DataFrame, system: str) -> Values:
     """Scores of one system, those of each attack among them."""
     trials = trials.sort_values(["speaker", "clip_id"], ignore_index=True)
     found = verified_trials(trials[system].to_numpy(), trials, "default")
-    draw = trial_draw(trials, np.random.default_rng(0), by_speaker=trials["speaker"].nunique() >= FEW_SPEAKERS)
+    draw = trial_draw(trials, np.random.default_rng(0), by_speaker=drawn_by_speaker([trials]))
     resampled = resampled_means([(found, draw)], N_RESAMPLES)
     return {name: (float(value), resampled[name]) for name, value in found.values().items()}
 

@@ -88,15 +88,15 @@ def test_predictions_hold_one_row_per_test_clip(trained: Trained, metrics: Path)
     toy, _ = trained
     table = pd.read_csv(metrics / "predictions.csv")
     scores = ["score_high", "score_low", "score_middle"]
-    assert list(table) == ["clip_id", "fold", "label", "predicted", *scores]
+    assert list(table) == ["clip_id", "fold", "group", "label", "predicted", *scores]
     test = toy.folds[toy.folds["role"] == "test"]
     assert set(zip(table["fold"], table["clip_id"], strict=True)) == set(
         zip(test["fold"], test["clip_id"], strict=True)
     )
     assert len(table) == len(test) == len(toy.clips)
-    assert dict(zip(table["clip_id"], table["label"], strict=True)) == dict(
-        zip(toy.clips["clip_id"], toy.clips["label"], strict=True)
-    )
+    for column in ("label", "group"):
+        own = dict(zip(toy.clips["clip_id"], toy.clips[column], strict=True))
+        assert dict(zip(table["clip_id"], table[column], strict=True)) == own
 
 
 def test_predictions_scores_sum_to_one_and_their_argmax_is_predicted(metrics: Path) -> None:

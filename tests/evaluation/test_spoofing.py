@@ -214,6 +214,8 @@ def test_evaluation_of_a_detector_writes_scores_attacks_and_figures(tmp_path: Pa
     assert len(scores) == (toy.folds["role"] == "test").sum()
     assert scores["file"].str.fullmatch(r"fold-[12]/(bonafide|spoof)/\d\d\.wav").all()
     table = pd.read_csv(details / "predictions.csv")
+    told = [name for name in ("speaker", "attack") if name in toy.clips]
+    assert list(table)[: 3 + len(told)] == ["clip_id", "fold", "group", *told]
     odds = np.log(table["score_bonafide"] / table["score_spoof"])
     np.testing.assert_allclose(np.sort(scores["score"]), np.sort(odds), rtol=1e-4, atol=1e-3)
     assert "balanced accuracy *" in "\n".join(found.lines())

@@ -8,7 +8,7 @@ B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, chapter
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ import pandas as pd
 
 from adaspec.evaluation.scores.contract import Array, Scored
 
-__all__ = ["Draw", "resampled_counts", "resampled_means"]
+__all__ = ["Draw", "drawn_by_speaker", "resampled_counts", "resampled_means", "resampled_values", "trial_draw"]
 
+FEW_SPEAKERS = 10  # fewer are too few to resample
 CHUNK = 2**22  # numbers at a time: clips times resamples, components times resamples
 
 
@@ -39,6 +40,33 @@ class Draw:
     units: Any
     rng: np.random.Generator
     strata: Any = None
+
+
+def drawn_by_speaker(folds: Iterable[pd.DataFrame]) -> bool:
+    """Whether speakers of trials are drawn anew, rather than trials: each fold's are all known, and ten or more.
+
+    Parameters
+    ----------
+    folds : iterable of DataFrame
+        Test trials of each fold: `speaker`, '' where it is not known.
+    """
+    return all(not (rows["speaker"] == "").any() and rows["speaker"].nunique() >= FEW_SPEAKERS for rows in folds)
+
+
+def trial_draw(trials: pd.DataFrame, rng: np.random.Generator, *, by_speaker: bool) -> Draw:
+    """What is drawn anew of one fold's trials of speech: speakers, else trials within each kind and attack.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        `label`, `attack` ('-' where there is none) and `speaker`: who speaks, or who is claimed to.
+    rng : Generator
+    by_speaker : bool
+        That of `drawn_by_speaker`.
+    """
+    if by_speaker:
+        return Draw(trials["speaker"], rng)
+    return Draw(np.arange(len(trials)), rng, trials["label"] + " " + trials["attack"])
 
 
 def resampled_counts(draw: Draw, n_resamples: int) -> Iterator[Array]:
@@ -81,12 +109,32 @@ def resampled_means(folds: Sequence[tuple[Scored[Any], Draw]], n_resamples: int)
     means: dict[str, Array] = {}
     n_folds = Counter(name for scored, _ in folds for name in scored.scores)
     for scored, draw in folds:
-        parts: dict[str, list[Array]] = {name: [] for name in scored.scores}
-        for counts in resampled_counts(draw, n_resamples):
+        [values] = resampled_values([scored], draw, n_resamples)
+        for name, resampled in values.items():
+            means[name] = means.get(name, 0) + resampled / n_folds[name]
+    return means
+
+
+def resampled_values(several: Sequence[Scored[Any]], draw: Draw, n_resamples: int) -> list[dict[str, Array]]:
+    """Scores of one fold's clips in the same resamples, as several models scored them.
+
+    Parameters
+    ----------
+    several : sequence of Scored
+        The same clips in the same order.
+    draw : Draw
+    n_resamples : int
+
+    Returns
+    -------
+    list of dict
+        For each of `several`: score -> (n_resamples, ...).
+    """
+    parts: list[dict[str, list[Array]]] = [{name: [] for name in scored.scores} for scored in several]
+    for counts in resampled_counts(draw, n_resamples):
+        for scored, own in zip(several, parts, strict=True):
             n_pieces = -(-len(counts) * scored.width // CHUNK)
             for some in np.array_split(counts, min(max(n_pieces, 1), len(counts))):
                 for name, values in scored.values(some).items():
-                    parts[name].append(values)
-        for name, chunks in parts.items():
-            means[name] = means.get(name, 0) + np.concatenate(chunks) / n_folds[name]
-    return means
+                    own[name].append(values)
+    return [{name: np.concatenate(chunks) for name, chunks in own.items()} for own in parts]

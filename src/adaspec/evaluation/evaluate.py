@@ -28,7 +28,7 @@ from adaspec.runtime.files import complete_folder, write_csv, write_json
 from adaspec.speakers.network import copy_network, has_network
 from adaspec.speakers.vectors import Vectors, write_vectors
 from adaspec.tables import VERIFICATION_COLUMNS
-from adaspec.tables.columns import DETAILS, score_column
+from adaspec.tables.columns import DETAILS, PREDICTED_COLUMNS, score_column
 from adaspec.tables.stored import labelled_rows
 from adaspec.tasks import task_name
 
@@ -45,7 +45,8 @@ class Evaluation:
     learned : Learned
         What the front end learned.
     predictions : DataFrame
-        `clip_id`, `fold`, `label`, `predicted`, `score_LABEL` of each test clip.
+        Of each test clip `PREDICTED_COLUMNS` as far as the data set tells them, and `score_LABEL`: all that it takes to
+        compare runs.
     histories : dict of int to DataFrame
         Fold -> rows of `read_history`.
     evaluated : dict of int to Evaluated
@@ -148,7 +149,7 @@ def evaluate(
         scored.loc[rows.index, "predicted"] = decide(probabilities, labels, thresholds.get(int(str(fold))))
     settings: dict[str, Any] = config.evaluate.model_dump(include={"vote", "overlap"})
     evidence = Evidence(scored, used[used["role"] == "train"], labels, config.evaluate, config.seed, asv_scores, trials)
-    shown = ["clip_id", "fold", "label", "predicted", *map(score_column, labels)]
+    shown = [name for name in (*PREDICTED_COLUMNS, *map(score_column, labels)) if name in scored]
     return Evaluation(
         report=report(evidence),
         learned=Learned(trained),

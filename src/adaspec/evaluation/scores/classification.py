@@ -8,7 +8,7 @@ import numpy as np
 
 from adaspec.evaluation.scores.contract import Array, Score, Scored, one_hot
 
-__all__ = ["SCORES", "Confusion", "classified", "confusion_matrix", "per_class_scores"]
+__all__ = ["SCORES", "Confusion", "classified", "confusion_matrix", "per_class_scores", "right"]
 
 
 class Confusion:
@@ -69,6 +69,21 @@ def classified(target: Array, predicted: Array, n_classes: int) -> Scored[Confus
         return Confusion(cells.reshape(*cells.shape[:-1], n_classes, n_classes))
 
     return Scored({"cells": one_hot(target * n_classes + predicted, n_classes**2)}, prepare, SCORES)
+
+
+def right(hits: Array) -> Scored[Array]:
+    """Clips that were classified rightly or not, for the accuracy alone, which needs no confusion matrix.
+
+    Parameters
+    ----------
+    hits : ndarray of bool of shape (n_clips,)
+    """
+    components = {"hits": np.stack([hits, np.ones(len(hits))], axis=1, dtype=np.float64)}
+
+    def share(summed: Mapping[str, Array]) -> Array:
+        return np.asarray(summed["hits"][..., 0] / summed["hits"][..., 1])
+
+    return Scored(components, share, {"accuracy": Score(lambda found: found, perfect=1)})
 
 
 def confusion_matrix(target: Array, predicted: Array, n_classes: int) -> Array:

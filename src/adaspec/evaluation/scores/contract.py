@@ -39,6 +39,11 @@ class Score(Generic[T]):
     low: float = 0.0
     high: float = 1.0
 
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether lower values tell of fewer errors."""
+        return self.perfect != self.high
+
 
 @dataclass(frozen=True)
 class Scored(Generic[T]):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from adaspec.evaluation.bootstrap import Draw, resampled_means
+from adaspec.evaluation.bootstrap import drawn_by_speaker, resampled_means, trial_draw
 from adaspec.evaluation.scores.calibration import calibrated, probability
 from adaspec.evaluation.scores.contract import Array
 from adaspec.evaluation.scores.decisions import decided
@@ -23,7 +23,6 @@ from adaspec.tables.score_files import write_scores
 
 __all__ = ["TrialScores", "curve_of", "group_key", "validation_curves"]
 
-FEW_SPEAKERS = 10  # fewer are too few to resample
 SAME_SYSTEM = {"A16": "A04", "A19": "A06"}  # in ASVspoof 2019 LA: X. Wang et al., 2020, table 1
 
 
@@ -96,7 +95,7 @@ class TrialScores:
         self.asv, self.seed, self.n_bootstrap = asv, seed, n_bootstrap
         self.test = {int(str(fold)): rows for fold, rows in trials[trials["role"] == "test"].groupby("fold")}
         self.validation = trials[trials["role"] == "validation"]
-        self.by_speaker = all(rows["speaker"].nunique() >= FEW_SPEAKERS for rows in self.test.values())
+        self.by_speaker = drawn_by_speaker(self.test.values())
         curves = validation_curves(trials)
         self.thresholds = {fold: curves[fold].eer_threshold() if fold in curves else 0.0 for fold in self.test}
         self.seen = None if seen is None else seen | {name for name, same in SAME_SYSTEM.items() if same in seen}
@@ -139,12 +138,7 @@ class TrialScores:
         further = {group_key(name): eer_of(attacks) for name, attacks in groups.items() if attacks}
         rng = generator(self.seed, "bootstrap trials", str(rows["fold"].iloc[0]))
         scored = detected(*_arrays(rows), self.asv, rows["attack"].to_numpy(), further)
-        return resampled_means([(scored, self._draw(rows, rng))], self.n_bootstrap)
-
-    def _draw(self, rows: pd.DataFrame, rng: np.random.Generator) -> Draw:
-        if self.by_speaker:
-            return Draw(rows["speaker"], rng)
-        return Draw(np.arange(len(rows)), rng, strata=rows["attack"])
+        return resampled_means([(scored, trial_draw(rows, rng, by_speaker=self.by_speaker))], self.n_bootstrap)
 
     def write(self, folder: Path) -> None:
         """Write the score files: of test trials and, where there are any, of validation trials."""

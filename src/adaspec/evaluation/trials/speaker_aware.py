@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from adaspec.errors import InputError
-from adaspec.evaluation.bootstrap import Draw, resampled_means
+from adaspec.evaluation.bootstrap import drawn_by_speaker, resampled_means, trial_draw
 from adaspec.evaluation.scores.contract import Array, Scored
 from adaspec.evaluation.scores.detection import detected, stepped
 from adaspec.evaluation.scores.likelihood import likelihoods
@@ -27,7 +26,6 @@ from adaspec.evaluation.scores.speaker_aware import (
 )
 from adaspec.evaluation.summary import interval
 from adaspec.evaluation.trials.blends import BLENDS
-from adaspec.evaluation.trials.detector import FEW_SPEAKERS
 from adaspec.evaluation.trials.text import TITLES as DETECTOR_TITLES
 from adaspec.evaluation.trials.text import shown, told
 from adaspec.runtime.seeding import generator
@@ -41,7 +39,6 @@ __all__ = [
     "SpeakerAwareReport",
     "attack_key",
     "report",
-    "trial_draw",
     "verified_trials",
 ]
 
@@ -156,7 +153,7 @@ def report(
         scores[blend] = _blended(path, trials, blend, fitted_on)
     name = list(scores)[-1]
     kinds, attacks = trials["label"].to_numpy(), trials["attack"].to_numpy()
-    by_speaker = bool((trials["speaker"] != "").all()) and trials["speaker"].nunique() >= FEW_SPEAKERS
+    by_speaker = drawn_by_speaker([trials])
     systems = {
         key: _scored(values, trials, costs, n_bootstrap, by_speaker=by_speaker) for key, values in scores.items()
     }
@@ -209,13 +206,6 @@ def verified_trials(scores: Array, trials: pd.DataFrame, costs: str) -> Scored[V
 def attack_key(attack: str) -> str:
     """What the SPF-EER of an attack is called among scores."""
     return f"spf_eer of {attack}"
-
-
-def trial_draw(trials: pd.DataFrame, rng: np.random.Generator, *, by_speaker: bool) -> Draw:
-    """What is drawn anew of trials: claimed speakers, else trials within each kind and attack."""
-    if by_speaker:
-        return Draw(trials["speaker"], rng)
-    return Draw(np.arange(len(trials)), rng, trials["label"] + " " + trials["attack"])
 
 
 def _scored(

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from adaspec.evaluation.bootstrap import resampled_means
+from adaspec.evaluation.bootstrap import drawn_by_speaker, resampled_means, trial_draw
 from adaspec.evaluation.scores.contract import Array
 from adaspec.evaluation.scores.error_curve import error_curve
 from adaspec.evaluation.scores.speaker_aware import KINDS, SCORES, SPOOF, TARGET, t_eer, verified
 from adaspec.evaluation.summary import DECIMALS, Summary, summarise
 from adaspec.evaluation.trials.blends import BLENDS, can_calibrate
 from adaspec.evaluation.trials.decision import Decision
-from adaspec.evaluation.trials.detector import FEW_SPEAKERS, SAME_SYSTEM
-from adaspec.evaluation.trials.speaker_aware import ALONE, TITLES, attack_key, trial_draw, verified_trials
+from adaspec.evaluation.trials.detector import SAME_SYSTEM
+from adaspec.evaluation.trials.speaker_aware import ALONE, TITLES, attack_key, verified_trials
 from adaspec.evaluation.trials.text import shown, told
 from adaspec.runtime.files import write_csv
 from adaspec.runtime.seeding import generator
@@ -83,7 +83,7 @@ class VerificationScores:
             if known is not None and set(known["label"]) == set(KINDS):
                 self.validation[fold] = known
             self._blend(fold, parts["test"])
-        self.by_speaker = all(rows["speaker"].nunique() >= FEW_SPEAKERS for rows in self.test.values())
+        self.by_speaker = drawn_by_speaker(self.test.values())
         columns = [*ALONE, *(name for name in BLENDS if all(name in rows for rows in self.test.values())), BLENDED]
         self.names = sorted(
             {attack for rows in self.test.values() for attack in rows.loc[rows["label"] == SPOOF, "attack"]}

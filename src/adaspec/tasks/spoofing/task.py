@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from adaspec.tables.labels import BONAFIDE, SPOOF
+from adaspec.tables.labels import of_spoofing
 from adaspec.tasks.contract import Loss, Task
 from adaspec.tasks.losses import LOSSES
 from adaspec.tasks.spoofing.loss import oc_softmax
@@ -25,7 +25,7 @@ class SpoofingDetection(Task):
     @classmethod
     def claims(cls, labels: Sequence[str]) -> bool:
         """Bonafide and spoof."""
-        return sorted(labels) == [BONAFIDE, SPOOF]
+        return of_spoofing(labels)
 
     def augment(self, waveforms: Tensor, classes: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
         """Put re-synthesised bona fide clips in the place of some spoofed ones."""
