@@ -3,7 +3,7 @@
     python benchmarks/record.py NAME --table FILE --command "make ablation"
 
 The other programs record by their option --record NAME. This one takes over a comparison that `adaspec` made: FILE is
-the table.csv of `adaspec ablation`, or what `adaspec compare --markdown` printed.
+the table.csv of `adaspec ablation`, or what `adaspec compare --form json` printed.
 
 A record holds the command, the commit, machine and versions, and what was measured; no date and no path, so that the
 same measurement gives the same file.
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 VERSIONED = ("torch", "numpy", "lightning", "timm")
-TEXTS = {"name", "experiment", "window_changed", "kernels_changed"}  # columns of a table that hold no number
+TEXTS = {"name", "experiment", "verdict", "window_changed", "kernels_changed"}  # columns of a table that hold no number
 FLAGS = {"avx512_bf16": "AVX512-BF16", "amx_bf16": "AMX", "avx512f": "AVX512", "avx2": "AVX2"}
 
 
@@ -139,28 +139,12 @@ def rounded(value: Any) -> Any:
 def read_table(path: Path) -> list[dict[str, Any]]:
     """Rows of a comparison, with the column names of `adaspec ablation`'s table.csv."""
     text = path.read_text(encoding="utf-8")
-    if text.startswith("|"):
-        return [markdown_row(line) for line in text.splitlines()[2:] if line.startswith("|")]
+    if text.startswith("{"):
+        return [{key: value for key, value in row.items() if value is not None} for row in json.loads(text)["rows"]]
     rows = []
     for row in csv.DictReader(text.splitlines()):
         rows.append({key: value if key in TEXTS else number(value) for key, value in row.items() if value})
     return rows
-
-
-def markdown_row(line: str) -> dict[str, Any]:
-    name, accuracy, std, interval, difference, paired, only, p = (
-        cell.strip() for cell in line.strip()[1:-1].split("|")
-    )
-    low, high = map(float, interval.split(" to "))
-    row: dict[str, Any] = {"name": name, "accuracy": float(accuracy), "low": low, "high": high}
-    if std != "-":
-        row["std"] = float(std)
-    if difference:
-        row["difference"] = float(difference)
-        row["difference_low"], row["difference_high"] = map(float, paired.split(" to "))
-        row["n_only_this"], row["n_only_baseline"] = map(int, only.split(" : "))
-        row["p_value"] = float(p)
-    return row
 
 
 def number(text: str) -> float | int:

@@ -71,7 +71,7 @@ def differences(rows: list[Record], further: dict[str, list[str]]) -> str:
         cells.append(interval([row["low"], row["high"]]))
         if "difference" in row:
             cells += [f"{row['difference']:+z.4f}", interval([row["difference_low"], row["difference_high"]], "+z.3f")]
-            cells += [f"{row['n_only_this']} : {row['n_only_baseline']}", f"{row['p_value']:.2g}"]
+            cells += [f"{row['n_only_this']} : {row['n_only_baseline']}", f"{row.get('p_mcnemar', row['p_value']):.2g}"]
         body.append(cells + [""] * (len(head) - len(cells)))
     for title, column in further.items():
         head.append(title)

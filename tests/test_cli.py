@@ -199,11 +199,13 @@ def test_cli_recipe_fails_in_one_line(repository: Path, arguments: list[str], me
 
 def predictions(folder: Path, n_right: int, n_clips: int = 40) -> None:
     """Clips of two classes in two folds, the first ones predicted right."""
-    lines = ["clip_id,fold,label,predicted,score_a,score_b"]
+    lines = ["clip_id,fold,group,label,predicted,score_a,score_b"]
     for index in range(n_clips):
         fold, label, other = 1 + index % 2, *("ab" if index % 4 < 2 else "ba")
         predicted = label if index < n_right else other
-        lines.append(f"clip-{index},{fold},{label},{predicted},{'0.9,0.1' if predicted == 'a' else '0.1,0.9'}")
+        lines.append(
+            f"clip-{index},{fold},group-{index},{label},{predicted},{'0.9,0.1' if predicted == 'a' else '0.1,0.9'}"
+        )
     folder.mkdir(parents=True)
     (folder / "predictions.csv").write_text("\n".join(lines) + "\n")
 
@@ -215,14 +217,21 @@ def test_cli_compare_prints_a_table_and_a_sentence(tmp_path: Path) -> None:
     finished = run(*arguments, cwd=tmp_path)
     assert (finished.returncode, finished.stderr) == (0, "")
     header, fixed, learned, alone, *_, second, third = finished.stdout.splitlines()
-    assert header.startswith("setting  accuracy  std ")
-    assert fixed.split()[:2] == ["fixed", "0.5250"]
-    assert learned.split()[:2] == ["learned", "0.7750"]
-    assert alone.split()[:2] == ["fixed-1", "0.5000"]
+    assert header.startswith("setting  runs  accuracy  std ")
+    assert fixed.split()[:3] == ["fixed", "2", "0.5250"]
+    assert learned.split()[:3] == ["learned", "2", "0.7750"]
+    assert alone.split()[:3] == ["fixed-1", "1", "0.5000"]
     assert second.startswith("learned is better than fixed: accuracy +0.2500 (95 % interval +0.")
-    assert third.startswith("fixed-1 against fixed: no difference shown, accuracy -0.0250 (95 % interval -0.")
+    assert third.startswith("Not enough data to tell fixed-1 from fixed: accuracy -0.0250 (95 % interval -0.")
     assert run(*arguments, cwd=tmp_path).stdout == finished.stdout
-    assert run(*arguments, "--markdown", cwd=tmp_path).stdout.startswith("| setting | accuracy | std | ")
+    for form, start in (
+        ("markdown", "| setting | runs | f1_macro |"),
+        ("json", '{\n "score": "f1_macro"'),
+        ("html", "<!"),
+    ):
+        told = run(*arguments, "--score", "f1_macro", "--rope", "0.5", "--form", form, cwd=tmp_path).stdout
+        assert told.startswith(start)
+        assert "learned and fixed are practically equal" in told
 
 
 @pytest.mark.parametrize(
@@ -235,11 +244,13 @@ def test_cli_compare_prints_a_table_and_a_sentence(tmp_path: Path) -> None:
             "nothing is neither a folder nor an experiment or commit with metrics/details/predictions.csv (",
         ),
         (["one", "one,one"], "'one,one' names one twice; "),
+        (["one", "copy", "--score", "f1"], "predictions of a, b tell no score 'f1' (known: accuracy, "),
         (["one", "short"], "one and short cannot be compared: clip clip-38 is in one only (one of 2 such); compare "),
     ],
 )
 def test_cli_compare_fails_in_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
     predictions(tmp_path / "one", 20)
+    predictions(tmp_path / "copy", 20)
     predictions(tmp_path / "short", 20, n_clips=38)
     (tmp_path / "empty").mkdir()
     finished = run("compare", *arguments, cwd=tmp_path)

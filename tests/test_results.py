@@ -118,21 +118,24 @@ def test_record_is_complete_and_without_paths(
     assert set(written["machine"]) == {"processor", "instructions", "cores", "memory_gib", "gpu"}
 
 
-def test_comparison_is_read_from_markdown_and_csv(programs: tuple[ModuleType, ModuleType], tmp_path: Path) -> None:
+def test_comparison_is_read_from_json_and_csv(programs: tuple[ModuleType, ModuleType], tmp_path: Path) -> None:
     _, record = programs
-    markdown = """| setting | accuracy | std | 95 % interval | difference | paired 95 % interval | only right | p |
-| --- | --- | --- | --- | --- | --- | --- | --- |
-| fixed | 0.9000 | 0.0410 | 0.8700 to 0.9300 |  |  |  |  |
-| window | 0.9100 | - | 0.8800 to 0.9400 | +0.0100 | -0.0040 to +0.0270 | 8 : 1 | 0.04 |
-
-- window against fixed: no difference shown.
-"""
+    fixed = {"name": "fixed", "accuracy": 0.9, "std": 0.041, "low": 0.87, "high": 0.93}
+    window = {"name": "window", "accuracy": 0.91, "std": None, "low": 0.88, "high": 0.94, "difference": 0.01}
+    window |= {
+        "difference_low": -0.004,
+        "difference_high": 0.027,
+        "n_only_baseline": 1,
+        "n_only_this": 8,
+        "p_value": 0.04,
+    }
+    told = json.dumps({"score": "accuracy", "rows": [fixed, window]})
     comma = """name,accuracy,std,low,high,difference,difference_low,difference_high,n_only_baseline,n_only_this,p_value
 fixed,0.9,0.041,0.87,0.93,,,,,,
 window,0.91,,0.88,0.94,0.01,-0.004,0.027,1,8,0.04
 """
     rows = []
-    for name, text in (("a.md", markdown), ("a.csv", comma)):
+    for name, text in (("a.json", told), ("a.csv", comma)):
         (tmp_path / name).write_text(text)
         rows.append(record.read_table(tmp_path / name))
     assert rows[0] == rows[1]

@@ -27,6 +27,15 @@ class Form(enum.StrEnum):
     CSV = "csv"
 
 
+class ComparisonForm(enum.StrEnum):
+    """Of what `adaspec compare` prints."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    JSON = "json"
+    HTML = "html"
+
+
 class Vote(enum.StrEnum):
     """How windows are combined."""
 
@@ -156,22 +165,34 @@ def compare(
         list[str],
         typer.Argument(
             metavar="BASELINE OTHER",
-            help="Experiments, commits or folders with predictions.csv; [NAME=]RUN,RUN,... for several seeds.",
+            help="Experiments, commits, folders with predictions.csv, workspace, or mlflow:RUN by id or name; "
+            "[NAME=]RUN,RUN,... for several seeds.",
         ),
     ],
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    score: Annotated[
+        str | None, typer.Option(help="What is compared, such as f1_macro; by default accuracy, in anti-spoofing eer.")
+    ] = None,
+    rope: Annotated[float, typer.Option(min=0, help="Differences of at most this are practically none.")] = 0.01,
+    form: Annotated[ComparisonForm, typer.Option(help="What is printed.")] = ComparisonForm.TABLE,
 ) -> None:
-    """Compare accuracies clip by clip with those of a baseline: paired intervals and McNemar's test."""
+    """Which is better than a baseline, by how much, and could chance have done it? One plain sentence for each."""
     from adaspec.errors import InputError
     from adaspec.experiments.compare import compare as compare_settings
+    from adaspec.experiments.compare_page import as_html, as_json
     from adaspec.experiments.compare_table import format_table
+    from adaspec.experiments.knobs_of_runs import differing_knobs
     from adaspec.experiments.runs import read_setting
 
     with command_line():
         if len(settings) < 2:
             raise InputError(f"there is nothing to compare {settings[0]} with; name a baseline and another setting")
-        compared = compare_settings([read_setting(setting) for setting in settings])
-        show(format_table(compared, markdown=markdown))
+        found = [read_setting(setting) for setting in settings]
+        compared = compare_settings(found, score, rope=rope)
+        knobs = differing_knobs([setting.knobs for setting in found])
+        if form in (ComparisonForm.JSON, ComparisonForm.HTML):
+            show((as_json if form == ComparisonForm.JSON else as_html)(compared, knobs))
+        else:
+            show(format_table(compared, markdown=form == ComparisonForm.MARKDOWN, knobs=knobs))
 
 
 @app.command()

@@ -149,7 +149,12 @@ def done(tmp_path: Path) -> list[Variant]:
         predicted = np.where(np.arange(40) < n_right, true, (true + 1) % 4)
         labels = np.array(["blues", "jazz", "pop", "rock"])
         table: dict[str, Any] = {"clip_id": [f"clip-{clip:02}" for clip in range(40)]}
-        table |= {"fold": np.arange(40) // 8 + 1, "label": labels[true], "predicted": labels[predicted]}
+        table |= {
+            "fold": np.arange(40) // 8 + 1,
+            "group": np.arange(40),
+            "label": labels[true],
+            "predicted": labels[predicted],
+        }
         table |= {f"score_{label}": (predicted == number).astype(float) for number, label in enumerate(labels)}
         write_csv(folder / "predictions.csv", pd.DataFrame(table))
         epochs = pd.DataFrame({"epoch": [1, 2, 3], "train_loss": rng.random(3), "validation_accuracy": rng.random(3)})
@@ -184,9 +189,11 @@ def test_report_compares_with_the_first_variant_and_tells_the_drift(done: list[V
     table = pd.read_csv(tmp_path / "out" / "table.csv")
     assert list(table["name"]) == [variant.name for variant in done]
     assert list(table["accuracy"]) == [0.7, 0.9, 0.7]
-    assert table["difference_low"][1] > 0
+    assert table["difference"][1] == pytest.approx(0.2)
+    assert table["difference_low"][1] < 0  # one run each: by the folds, and all that it is better at lies in one
+    assert table["verdict"][1] == "not enough data"
     markdown = (tmp_path / "out" / "table.md").read_text().splitlines()
-    assert {line.count("|") for line in markdown if line.startswith("|")} == {12}
+    assert {line.count("|") for line in markdown[:5]} == {13}  # a column each, and what was learned
 
 
 def test_report_draws_every_variant(done: list[Variant], tmp_path: Path) -> None:

@@ -1,28 +1,35 @@
+import dataclasses
+import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaspec.errors import InputError
-from adaspec.experiments.compare import Comparison, compare
+from adaspec.evaluation.scores import SCORES
+from adaspec.experiments.compare import Compared, Comparison, Difference, Folds, Verdict, compare
+from adaspec.experiments.compare_page import as_html, as_json
 from adaspec.experiments.compare_table import format_table
+from adaspec.experiments.knobs_of_runs import as_text, differing_knobs
 from adaspec.experiments.runs import Setting, read_metrics, read_predictions, read_setting
+from adaspec.experiments.statistics import Bayes, Paired
 
 N_RESAMPLES = 500
 
 
-def table(hits: Any, n_folds: int = 2, labels: str = "ab") -> pd.DataFrame:
+def table(hits: Any, n_folds: int = 2, labels: Any = "ab", clips_per_group: int = 1) -> pd.DataFrame:
     """Predictions that are right where `hits` is: clips in turn of each class, folds one after the other."""
     hits = np.asarray(hits, dtype=bool)
     true = np.arange(len(hits)) % len(labels)
@@ -30,6 +37,7 @@ def table(hits: Any, n_folds: int = 2, labels: str = "ab") -> pd.DataFrame:
     columns = {
         "clip_id": [f"clip-{index:03}" for index in range(len(hits))],
         "fold": [str(1 + index * n_folds // len(hits)) for index in range(len(hits))],
+        "group": [f"group-{index // clips_per_group}" for index in range(len(hits))],
         "label": [labels[index] for index in true],
         "predicted": [labels[index] for index in predicted],
     }
@@ -37,31 +45,35 @@ def table(hits: Any, n_folds: int = 2, labels: str = "ab") -> pd.DataFrame:
     return pd.DataFrame(columns | {f"score_{label}": scores[:, index] for index, label in enumerate(labels)})
 
 
-def setting(name: str, *runs: Any, n_folds: int = 2) -> Setting:
-    return Setting(name, {f"{name}-{number}": table(hits, n_folds) for number, hits in enumerate(runs, start=1)})
+def setting(name: str, *runs: Any, **knobs: Any) -> Setting:
+    return Setting(name, {f"{name}-{number}": table(hits, **knobs) for number, hits in enumerate(runs, start=1)})
 
 
 def drawn(accuracy: float, n_clips: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).random(n_clips) < accuracy
 
 
-def second_of(*pair: Setting, n_resamples: int = N_RESAMPLES, seed: int = 0) -> Comparison:
-    return compare(list(pair), seed=seed, n_resamples=n_resamples)[1]
+def second_of(*pair: Setting, n_resamples: int = N_RESAMPLES, seed: int = 0) -> Difference:
+    found = compare(list(pair), seed=seed, n_resamples=n_resamples).rows[1].difference
+    assert found is not None
+    return found
 
 
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[Setting, Setting]:
     """Two settings of the same clips, with up to three runs each."""
-    n_clips = draw(st.integers(2, 20))
+    n_clips = draw(st.integers(4, 20))
     run = st.lists(st.booleans(), min_size=n_clips, max_size=n_clips)
     first, second = (draw(st.lists(run, min_size=1, max_size=3)) for _ in range(2))
     return setting("first", *first), setting("second", *second)
 
 
-def numbers(one: Comparison) -> list[float]:
-    return [
-        getattr(one, name) for name in ("accuracy", "low", "high", "difference", "difference_low", "difference_high")
-    ]
+def numbers(one: Any) -> list[float]:
+    """All figures of a comparison; what is not known is -1."""
+    flat: list[Any] = []
+    for value in dataclasses.astuple(one):
+        flat += value if isinstance(value, list | tuple) else [value]
+    return [-1.0 if each is None or each != each else each for each in flat if not isinstance(each, str | tuple)]
 
 
 @settings(max_examples=25, deadline=None)
@@ -69,32 +81,24 @@ def numbers(one: Comparison) -> list[float]:
 def test_swapping_settings_negates_the_difference(pair: tuple[Setting, Setting]) -> None:
     first, second = pair
     there, back = second_of(first, second), second_of(second, first)
-    assert there.difference == -back.difference
-    assert there.difference_low == pytest.approx(-back.difference_high, abs=1e-9)
-    assert there.difference_high == pytest.approx(-back.difference_low, abs=1e-9)
-    assert (there.n_only_baseline, there.n_only_this) == (back.n_only_this, back.n_only_baseline)
-    assert there.p_value == back.p_value
-    opposite = {"better": "worse", "worse": "better", "no difference shown": "no difference shown"}
-    assert there.verdict == opposite[back.verdict]
+    assert there.paired.difference == -back.paired.difference
+    assert there.paired.low == pytest.approx(-back.paired.high, abs=1e-9)
+    assert there.paired.p_value == pytest.approx(back.paired.p_value, abs=1e-9)
+    assert there.folds.t == pytest.approx(-back.folds.t, abs=1e-6)
+    assert there.folds.bayes.below == pytest.approx(back.folds.bayes.above, abs=1e-6)
+    assert there.only_right == back.only_right[::-1]
+    opposite = {Verdict.BETTER: Verdict.WORSE, Verdict.WORSE: Verdict.BETTER}
+    assert there.verdict == opposite.get(back.verdict, back.verdict)
 
 
 @settings(max_examples=25, deadline=None)
 @given(pairs())
-def test_identical_runs_show_no_difference(pair: tuple[Setting, Setting]) -> None:
+def test_identical_runs_are_practically_equal(pair: tuple[Setting, Setting]) -> None:
     first, _ = pair
     same = second_of(first, replace(first, name="same"))
-    assert (same.difference, same.difference_low, same.difference_high) == (0, 0, 0)
-    assert (same.n_only_baseline, same.n_only_this, same.p_value) == (0, 0, 1)
-    assert same.verdict == "no difference shown"
-
-
-def test_the_same_run_several_times_shows_no_difference() -> None:
-    # The mean of three equal numbers may be off by a rounding error, which is no difference.
-    hits = drawn(0.7, 97, 1)
-    for repeated in range(2, 8):
-        same = second_of(setting("once", hits), setting("often", *[hits] * repeated))
-        assert (same.difference, same.difference_low, same.difference_high) == (0, 0, 0)
-        assert same.verdict == "no difference shown"
+    assert (same.paired.difference, same.paired.low, same.paired.high, same.p_holm) == (0, 0, 0, 1)
+    assert (same.only_right, same.p_mcnemar) == ((0, 0), 1)
+    assert same.verdict is Verdict.EQUAL
 
 
 @settings(max_examples=25, deadline=None)
@@ -105,77 +109,47 @@ def test_order_of_rows_changes_nothing(pair: tuple[Setting, Setting], seed: int)
         replace(each, runs={name: run.iloc[rng.permutation(len(run))] for name, run in each.runs.items()})
         for each in pair
     ]
-    ordered, other = second_of(*pair), second_of(*shuffled)
-    assert numbers(other) == numbers(ordered)
-    assert other == ordered or math.isnan(ordered.std)
+    assert numbers(second_of(*shuffled)) == numbers(second_of(*pair))
 
 
-@settings(max_examples=25, deadline=None)
-@given(pairs())
-def test_intervals_contain_no_impossible_number(pair: tuple[Setting, Setting]) -> None:
-    for one in compare(list(pair), n_resamples=N_RESAMPLES):
-        assert 0 <= one.low <= one.high <= 1
-        assert -1 <= one.difference_low <= one.difference_high <= 1
-        assert 0 <= one.p_value <= 1
-
-
-def test_comparison_of_a_pair_does_not_depend_on_other_settings() -> None:
+def test_comparison_of_a_pair_depends_on_others_in_its_corrected_p_alone() -> None:
     first, second, third = (setting(name, *(drawn(0.6, 60, seed + k) for k in range(n))) for name, seed, n in (
         ("first", 0, 2), ("second", 10, 3), ("third", 20, 5)
     ))  # fmt: skip
     both = compare([first, second, third], n_resamples=N_RESAMPLES)
-    assert both[1] == second_of(first, second)
-    assert both[2] == second_of(first, third)
-    assert both[0].name == "first"
-    assert both[0].difference == 0
+    for row, alone in zip(both.rows[1:], (second_of(first, second), second_of(first, third)), strict=True):
+        assert row.difference.paired == alone.paired
+        assert row.difference.folds == alone.folds
+        assert row.difference.p_holm >= alone.p_holm == alone.paired.p_value
+    assert min(row.difference.p_holm / row.difference.paired.p_value for row in both.rows[1:]) <= 2
+    assert both.rows[0].difference is None
 
 
 def test_comparison_repeats_and_its_seed_changes_the_interval_alone() -> None:
     pair = setting("first", drawn(0.6, 61, 1)), setting("second", drawn(0.7, 61, 2))
     assert second_of(*pair) == second_of(*pair)
     other = second_of(*pair, seed=1)
-    assert other.difference_low != second_of(*pair).difference_low
-    assert other.difference == second_of(*pair).difference
+    assert other.paired.groups_variance != second_of(*pair).paired.groups_variance
+    assert other.paired.difference == second_of(*pair).paired.difference
 
 
-def test_accuracy_and_std_are_over_folds_and_runs() -> None:
+def test_score_and_std_are_over_folds_and_runs() -> None:
     runs = [drawn(0.7, 90, seed) for seed in range(3)]
-    one = compare([setting("one", *runs, n_folds=5)], n_resamples=N_RESAMPLES)[0]
+    one = compare([setting("one", *runs, n_folds=5), setting("two", *runs, n_folds=5)], n_resamples=N_RESAMPLES).rows[0]
     frames = [table(run, 5) for run in runs]
     scores = [(rows["label"] == rows["predicted"]).mean() for frame in frames for _, rows in frame.groupby("fold")]
     assert len(scores) == 15
-    assert one.accuracy == pytest.approx(np.mean(scores))
+    assert one.score == pytest.approx(np.mean(scores))
     assert one.std == pytest.approx(np.std(scores, ddof=1))
+    assert one.per_run == pytest.approx([np.mean(scores[start : start + 5]) for start in (0, 5, 10)])
 
 
 def test_folds_count_alike_whatever_their_size() -> None:
     frame = table([1, 0, 0, 0, 1, 1])
     frame["fold"] = ["1"] * 4 + ["2"] * 2
-    one = compare([Setting("one", {"one": frame})], n_resamples=2000)[0]
-    assert one.accuracy == pytest.approx((1 / 4 + 1) / 2)
+    one = compare([Setting("one", {"one": frame}), Setting("two", {"two": frame})], n_resamples=2000).rows[0]
+    assert one.score == pytest.approx((1 / 4 + 1) / 2)
     assert (one.low, one.high) == (0.5, 0.875)  # the second fold is always right, the first at best 3 of 4
-
-
-@pytest.mark.parametrize(
-    ("only_baseline", "only_this", "p_value"),
-    [
-        (10, 2, 158 / 4096),  # 2 (C(12,0) + C(12,1) + C(12,2)) / 2^12 = 0.0385742
-        (2, 10, 158 / 4096),
-        (0, 0, 1),
-        (5, 5, 1),
-        (0, 1, 1),
-        (0, 5, 2 / 32),
-        (0, 6, 2 / 64),
-        (3, 9, 2 * 299 / 4096),
-    ],
-)
-def test_mcnemar_test_is_exact(only_baseline: int, only_this: int, p_value: float) -> None:
-    shared = [1] * 7 + [0] * 4
-    first = setting("first", [1] * only_baseline + [0] * only_this + shared)
-    second = setting("second", [0] * only_baseline + [1] * only_this + shared)
-    one = second_of(first, second)
-    assert (one.n_only_baseline, one.n_only_this) == (only_baseline, only_this)
-    assert one.p_value == pytest.approx(p_value, abs=1e-12)
 
 
 def test_mcnemar_test_looks_at_the_mean_of_the_scores() -> None:
@@ -184,100 +158,130 @@ def test_mcnemar_test_looks_at_the_mean_of_the_scores() -> None:
     sure[["score_a", "score_b"]] = [[0.95, 0.05], [0.9, 0.1]]
     leaning[["score_a", "score_b"]] = [[0.45, 0.55], [0.45, 0.55]]
     several = Setting("several", {"1": sure, "2": leaning, "3": leaning.copy()})
-    assert several.mean_score_hits.tolist() == [True, False]
-    one = second_of(setting("first", [0, 1]), several)
-    assert (one.n_only_baseline, one.n_only_this) == (1, 1)
+    assert several.joint_hits.tolist() == [True, False]
+    assert second_of(setting("first", [0, 1]), several).only_right == (1, 1)
 
 
-def test_mcnemar_test_of_one_run_looks_at_what_it_predicted() -> None:
-    # Votes may tie; what was predicted then is in the file.
+def test_mcnemar_test_looks_at_what_was_predicted_where_that_is_not_the_highest_score() -> None:
+    # Votes may tie; what was predicted then is in the file. A detector decides at a threshold.
     tied = table([1, 1])
     tied[["score_a", "score_b"]] = 0.5
-    assert Setting("tied", {"tied": tied}).mean_score_hits.tolist() == [True, True]
+    assert Setting("tied", {"tied": tied}).joint_hits.tolist() == [True, True]
+    frames = [table(hits, labels=("bonafide", "spoof")) for hits in ([1, 1, 0], [1, 0, 0], [0, 1, 1])]
+    for frame in frames:
+        frame[["score_bonafide", "score_spoof"]] = [0.6, 0.4]
+    assert Setting("detector", dict(zip("abc", frames, strict=True))).joint_hits.tolist() == [True, True, False]
 
 
-def test_interval_of_one_run_agrees_with_a_direct_paired_bootstrap() -> None:
-    n_clips, n_folds = 150, 5
-    first, second = drawn(0.6, n_clips, 1), drawn(0.7, n_clips, 2)
-    one = second_of(setting("first", first, n_folds=5), setting("second", second, n_folds=5), n_resamples=5000)
-    rng = np.random.default_rng(3)
-    change = (second.astype(float) - first).reshape(n_folds, -1)
-    accuracies = second.astype(float).reshape(n_folds, -1)
-    clips = rng.integers(0, n_clips // n_folds, (5000, n_folds, n_clips // n_folds))
-    differences, direct = (
-        np.take_along_axis(np.broadcast_to(values, clips.shape), clips, axis=2).mean(axis=(1, 2))
-        for values in (change, accuracies)
-    )
-    expected = np.percentile(differences, [2.5, 97.5])
-    assert (one.difference_low, one.difference_high) == pytest.approx(expected, abs=0.012)
-    assert (one.low, one.high) == pytest.approx(np.percentile(direct, [2.5, 97.5]), abs=0.012)
-
-
-def test_interval_of_several_runs_agrees_with_a_direct_bootstrap_of_clips_and_runs() -> None:
+def test_interval_of_a_score_holds_clips_and_runs() -> None:
     n_clips, n_runs = 80, 4
-    first, second = ([drawn(p, n_clips, s + k) for k in range(n_runs)] for p, s in ((0.5, 10), (0.7, 50)))
-    pair = setting("first", *first, n_folds=1), setting("second", *second, n_folds=1)
-    one = second_of(*pair, n_resamples=5000)
-    rng = np.random.default_rng(3)
-    change = np.array(second, dtype=float) - first
-    differences = [
-        change[rng.integers(0, n_runs, n_runs)][:, rng.integers(0, n_clips, n_clips)].mean() for _ in range(5000)
-    ]
-    expected = np.percentile(differences, [2.5, 97.5])
-    assert (one.difference_low, one.difference_high) == pytest.approx(expected, abs=0.012)
+    runs = [drawn(p, n_clips, 10 + k) for k, p in enumerate((0.5, 0.6, 0.7, 0.8))]
+    one = compare([setting("one", *runs, n_folds=1)] * 2, n_resamples=5000).rows[0]
+    rng, hits = np.random.default_rng(3), np.array(runs, dtype=float)
+    means = [hits[rng.integers(0, n_runs, n_runs)][:, rng.integers(0, n_clips, n_clips)].mean() for _ in range(5000)]
+    assert (one.low, one.high) == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=0.012)
 
 
-def test_runs_of_equal_number_are_paired() -> None:
-    # Seeds make runs good or bad, but the second setting is better at every one of them, on the same two clips.
-    n_clips = 200
-    first = [np.arange(n_clips) < n for n in (80, 120, 160)]
-    second = [np.arange(n_clips) < n for n in (90, 130, 170)]
-    paired = second_of(setting("first", *first), setting("second", *second))
-    assert paired.verdict == "better"
-    unpaired = second_of(setting("first", *first), setting("second", *second, second[1]))
-    assert unpaired.verdict == "no difference shown"
-    assert unpaired.difference == pytest.approx(paired.difference)
+def test_clips_of_a_group_are_drawn_together() -> None:
+    first, second = (np.repeat(drawn(0.5, 60, seed), 4) for seed in (1, 2))  # alike within a group of four
+    one, four = (
+        second_of(setting("first", first, clips_per_group=n), setting("second", second, clips_per_group=n)).paired
+        for n in (1, 4)
+    )
+    assert four.groups_variance == pytest.approx(4 * one.groups_variance, rel=0.2)
 
 
-def test_runs_that_differ_widen_the_interval() -> None:
-    runs = [np.arange(100) % 10 < n for n in (5, 7, 9)]
-    alike = compare([setting("alike", runs[1], runs[1], runs[1])], n_resamples=2000)[0]
-    differing = compare([setting("differing", *runs)], n_resamples=2000)[0]
-    assert alike.accuracy == pytest.approx(differing.accuracy)
-    assert differing.high - differing.low > 1.3 * (alike.high - alike.low)
-
-
-def test_pairing_narrows_the_interval() -> None:
+def test_pairing_finds_what_the_scores_alone_would_not() -> None:
     # Both are right about nearly the same clips, so their difference is known far better than either accuracy.
     first = np.arange(400) % 10 < 6
     second = first | (np.arange(400) % 20 == 7)
-    one = second_of(setting("first", first), setting("second", second), n_resamples=4000)
-    assert one.difference == pytest.approx(0.05)
-    assert one.high - one.low == pytest.approx(2 * 1.96 * math.sqrt(0.65 * 0.35 / 400), rel=0.1)
-    width = one.difference_high - one.difference_low
-    assert width == pytest.approx(2 * 1.96 * math.sqrt(0.05 * 0.95 / 400), rel=0.1)
-    assert one.verdict == "better"
-
-
-@pytest.mark.parametrize("true_difference", [0.0, 0.1])
-def test_interval_covers_the_true_difference_about_95_percent_of_the_time(true_difference: float) -> None:
-    n_clips, n_trials = 160, 100
-    rng = np.random.default_rng(5)
-    covered = 0
-    for trial in range(n_trials):
-        luck = rng.random(n_clips)  # shared: some clips are hard for both
-        first = luck + 0.2 * rng.random(n_clips) < 0.7
-        second = luck + 0.2 * rng.random(n_clips) < 0.7 + true_difference
-        one = second_of(setting("first", first), setting("second", second), n_resamples=400, seed=trial)
-        covered += one.difference_low <= true_difference <= one.difference_high
-    low, high = scipy.stats.binom.ppf([0.001, 0.999], n_trials, 0.94)  # percentile intervals are a little narrow
-    assert low <= covered <= high
+    found = compare([setting("first", first, first), setting("second", second, second)], n_resamples=4000)
+    row = found.rows[1]
+    assert row.difference.paired.difference == pytest.approx(0.05)
+    assert row.difference.paired.groups_variance == pytest.approx(0.05 * 0.95 / 400, rel=0.1)
+    assert row.high - row.low == pytest.approx(2 * 1.96 * math.sqrt(0.65 * 0.35 / 400), rel=0.1)
+    assert row.difference.verdict is Verdict.BETTER
 
 
 def test_large_data_sets_are_resampled_in_portions() -> None:
     hits = np.arange(60_000) % 10 < 7
-    one = compare([setting("large", hits)], n_resamples=300)[0]
+    one = compare([setting("large", hits), setting("same", hits)], n_resamples=300).rows[0]
     assert one.high - one.low == pytest.approx(2 * 1.96 * math.sqrt(0.7 * 0.3 / 60_000), rel=0.15)
+
+
+def trials(shift: float, seed: int, n_speakers: int = 20, n_folds: int = 1) -> pd.DataFrame:
+    """Scores of 200 trials, of which spoofs are `shift` below; decided at log-odds of 1."""
+    rng = np.random.default_rng(seed)
+    odds = np.random.default_rng(0).normal(size=200) + 0.5 * rng.normal(size=200)
+    is_bonafide = np.arange(200) % 2 == 0
+    odds = odds + np.where(is_bonafide, shift, 0) + 1 - shift / 2
+    frame = table(is_bonafide == (odds >= 1), n_folds, ("bonafide", "spoof"))
+    frame["score_bonafide"] = 1 / (1 + np.exp(-odds))
+    frame["score_spoof"] = 1 - frame["score_bonafide"]
+    speakers = [f"speaker-{index % n_speakers}" for index in range(200)]
+    return frame.assign(speaker=speakers, attack=np.where(is_bonafide, "-", "A01"))
+
+
+def detectors(**knobs: Any) -> list[Setting]:
+    return [
+        Setting(name, {f"{name}-{seed}": trials(shift, 10 * number + seed, **knobs) for seed in range(3)})
+        for number, (name, shift) in enumerate((("weak", 0.8), ("strong", 3.0)))
+    ]
+
+
+@pytest.mark.parametrize("score", [None, "eer", "auc", "min_dcf", "cllr", "brier", "p_fa_at_threshold", "eer_in_steps"])
+def test_detectors_are_compared_by_their_scores_and_lower_may_be_better(score: str | None) -> None:
+    found = compare(detectors(), score, n_resamples=N_RESAMPLES)
+    assert found.score == (score or "eer")
+    assert found.lower_is_better == (score != "auc")
+    one = found.rows[1].difference
+    assert one.verdict is Verdict.BETTER
+    assert (one.paired.difference < 0) == found.lower_is_better
+    assert one.folds is None
+    assert one.only_right is None
+
+
+def test_every_score_of_predictions_is_what_evaluation_says() -> None:
+    [weak, _] = detectors()
+    frame = weak.tables[0]
+    accepted = frame["predicted"] == "bonafide"
+    spoof = frame["label"] == "spoof"
+    single = Setting("one", {"one": frame})
+    found = {name: compare([single, single], name, n_resamples=100).rows[0].score for name in (
+        "accuracy", "p_fa_at_threshold", "eer", "recall_macro"
+    )}  # fmt: skip
+    assert found["accuracy"] == pytest.approx((accepted != spoof).mean())
+    assert found["p_fa_at_threshold"] == pytest.approx(accepted[spoof].mean())
+    assert found["recall_macro"] == pytest.approx((accepted[~spoof].mean() + (~accepted[spoof]).mean()) / 2)
+    assert 0 < found["eer"] < 0.5
+    assert set(SCORES["classification"]) <= set(_known("nothing", single))
+
+
+def _known(name: str, one: Setting) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        compare([one, one], name)
+    told = str(caught.value)
+    assert told.startswith(f"predictions of bonafide, spoof tell no score '{name}'")
+    return re.search(r"known: (.*)\)", told)[1].split(", ")
+
+
+def test_speakers_are_drawn_where_there_are_ten_else_trials() -> None:
+    many, few = (compare(detectors(n_speakers=n), n_resamples=N_RESAMPLES).rows[1].difference for n in (10, 9))
+    unknown = [
+        replace(each, runs={name: run.drop(columns=["speaker", "attack"]) for name, run in each.runs.items()})
+        for each in detectors()
+    ]
+    assert few.paired.groups_variance != many.paired.groups_variance
+    alone = compare(unknown, n_resamples=N_RESAMPLES).rows[1].difference
+    assert alone.paired.groups_variance == few.paired.groups_variance
+
+
+def test_score_that_a_fold_leaves_undefined_is_refused() -> None:
+    frame = trials(2.0, 1, n_folds=2).assign(fold=lambda rows: np.where(rows["label"] == "spoof", "1", "2"))
+    one = Setting("one", {"one": frame})
+    for score in ("eer", "p_fa_at_threshold"):
+        with pytest.raises(InputError, match=rf"^{score} is not defined in fold [12] \(.*\); choose another --score$"):
+            compare([one, one], score, n_resamples=10)
 
 
 @pytest.mark.parametrize(
@@ -337,23 +341,23 @@ def test_predictions_are_read_as_they_were_written(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read_predictions(str(write(tmp_path, frame))), frame)
 
 
-HEADER = "clip_id,fold,label,predicted,score_a,score_b\n"
+HEADER = "clip_id,fold,group,label,predicted,score_a,score_b\n"
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "is not a table: No columns to parse from file"),
-        (HEADER + 'x,1,"a\n', "is not a table: Error tokenizing data."),
-        (HEADER.replace("fold", "ford") + "x,1,a,b,0.4,0.6\n", "lacks the columns fold; 'dvc repro' writes them"),
-        ("clip_id,fold,label,predicted\nx,1,a,b\n", "lacks the columns score_LABEL; 'dvc repro' writes them"),
+        (HEADER + 'x,1,g,"a\n', "is not a table: Error tokenizing data."),
+        (HEADER.replace("fold", "ford") + "x,1,g,a,b,0.4,0.6\n", "lacks the columns fold; 'dvc repro' writes them"),
+        ("clip_id,fold,group,label,predicted\nx,1,g,a,b\n", "lacks the columns score_LABEL; 'dvc repro' writes them"),
         (HEADER, "holds no clip; 'dvc repro' writes one row per clip"),
-        (HEADER + "x,1,a,b,0.4,0.6\nx,2,a,b,0.4,0.6\n", "has clip x more than once; a clip is tested in one fold"),
-        (HEADER + "x,1,a,b,0.4,0.6\ny,1,a,b,high,0.6\n", "has a score of clip y that is not a number"),
-        (HEADER + "x,1,a,b,0.4,\n", "has a score of clip x that is not a number"),
-        (HEADER + "x,1,a,b,0.4,nan\n", "has a score of clip x that is not a number"),
-        (HEADER + "x,1,c,b,0.4,0.6\n", "has no column score_c, but clips of that class"),
-        (HEADER + "x,1,a,c,0.4,0.6\n", "has no column score_c, but clips of that class"),
+        (HEADER + "x,1,g,a,b,0.4,0.6\nx,2,g,a,b,0.4,0.6\n", "has clip x more than once; a clip is tested in one fold"),
+        (HEADER + "x,1,g,a,b,0.4,0.6\ny,1,g,a,b,high,0.6\n", "has a score of clip y that is not a number"),
+        (HEADER + "x,1,g,a,b,0.4,\n", "has a score of clip x that is not a number"),
+        (HEADER + "x,1,g,a,b,0.4,nan\n", "has a score of clip x that is not a number"),
+        (HEADER + "x,1,g,c,b,0.4,0.6\n", "has no column score_c, but clips of that class"),
+        (HEADER + "x,1,g,a,c,0.4,0.6\n", "has no column score_c, but clips of that class"),
     ],
 )
 def test_predictions_that_cannot_be_used_are_refused(tmp_path: Path, content: str, message: str) -> None:
@@ -404,51 +408,146 @@ def test_run_named_twice_is_refused() -> None:
     assert str(caught.value) == "'x=one,two,one' names one twice; name runs that differ in their seed, each once"
 
 
-def compared() -> list[Comparison]:
-    base = Comparison("fixed|1", 0.8, 0.02, 0.75, 0.85, 0.0, 0.0, 0.0, 0, 0, 1.0)
-    up = Comparison("learned", 0.85, math.nan, 0.8, 0.9, 0.05, 0.0125, 0.0875, 3, 12, 0.03515625)
-    down = Comparison("smaller", 0.7, 0.03, 0.65, 0.75, -0.1, -0.15, -0.05, 30, 4, 6.1e-6)
-    same = Comparison("other", 0.79, 0.03, 0.74, 0.84, -0.01, -0.04, 0.02, 9, 8, 1.0)
-    return [base, up, down, same]
+def difference(paired: Paired, verdict: Verdict, **knobs: Any) -> Difference:
+    folds = Folds(1.25, 0.28, Bayes(0.1, 0.2, 0.7))
+    return Difference(paired, verdict, paired.p_value, folds, (3, 12), 0.03515625, **knobs)
+
+
+def told(runs: int | None, clips: float) -> dict[str, Any]:
+    return {"more_runs": runs, "more_clips": clips}
+
+
+def compared() -> Compared:
+    rows = [Comparison("fixed|1", 3, 0.8, 0.02, 0.75, 0.85, [0.8])]
+    for name, std, paired, verdict, knobs in (
+        ("learned", math.nan, Paired(0.05, 1e-4, 0, 1e-4, 0.0125, 0.0875, 0.012), Verdict.BETTER, {}),
+        ("smaller", 0.03, Paired(-0.1, 1e-4, 0, 1e-4, -0.15, -0.05, 6.1e-6), Verdict.WORSE, {}),
+        ("same", 0.03, Paired(-1e-17, 1e-6, 0, 1e-6, -0.004, 0.004, 0.9), Verdict.EQUAL, {}),
+        (
+            "seeds",
+            0.03,
+            Paired(0.02, 1e-4, 0, 1e-4, -0.004, 0.044, 0.1),
+            Verdict.OPEN,
+            told(4, 2.5),
+        ),
+        (
+            "clips",
+            0.03,
+            Paired(0.01, 1e-4, 0, 1e-4, -0.01, 0.03, 0.3),
+            Verdict.OPEN,
+            told(None, 30),
+        ),
+        ("blank", 0.03, Paired(0.01, 1e-4, 0, math.nan, -math.inf, math.inf, 1.0), Verdict.OPEN, {"more_runs": 1}),
+    ):
+        row = Comparison(name, 3, 0.8 + paired.difference, std, 0.7, 0.9, [0.8], difference(paired, verdict, **knobs))
+        rows.append(row)
+    return Compared("accuracy", False, 0.01, 5, 400, rows)
 
 
 SENTENCES = [
     "learned is better than fixed|1: accuracy +0.0500 (95 % interval +0.0125 to +0.0875).",
     "smaller is worse than fixed|1: accuracy -0.1000 (95 % interval -0.1500 to -0.0500).",
-    "other against fixed|1: no difference shown, accuracy -0.0100 (95 % interval -0.0400 to +0.0200).",
+    "same and fixed|1 are practically equal: accuracy +0.0000 (95 % interval -0.0040 to +0.0040), nothing beyond 0.01.",
+    "Not enough data to tell seeds from fixed|1: accuracy +0.0200 (95 % interval -0.0040 to +0.0440); about 4 more "
+    "seeds of each, or 2.5 times as many clips (about 1,000), would tell.",
+    "Not enough data to tell clips from fixed|1: accuracy +0.0100 (95 % interval -0.0100 to +0.0300); more seeds alone "
+    "would hardly tell, more than 20 times as many clips would.",
+    "Not enough data to tell blank from fixed|1: accuracy +0.0100 (95 % interval not known); one run each in one fold "
+    "tells no setting from its seed: name runs of at least one more seed for each.",
 ]
+KNOBS = {"seed": ["1", "2", "2", "2", "2", "2", "2"]}
 
 
 def test_table_is_aligned() -> None:
-    lines = format_table(compared(), markdown=False).splitlines()
-    assert lines[:5] == [
-        "setting  accuracy  std     95 % interval     difference  paired 95 % interval  only right  p",
-        "fixed|1  0.8000    0.0200  0.7500 to 0.8500",
-        "learned  0.8500    -       0.8000 to 0.9000  +0.0500     +0.0125 to +0.0875    12 : 3      0.0352",
-        "smaller  0.7000    0.0300  0.6500 to 0.7500  -0.1000     -0.1500 to -0.0500    4 : 30      6.1e-06",
-        "other    0.7900    0.0300  0.7400 to 0.8400  -0.0100     -0.0400 to +0.0200    8 : 9       1",
+    lines = format_table(compared(), markdown=False, knobs=KNOBS).splitlines()
+    assert lines[:4] == [
+        "setting  runs  accuracy  std     95 % interval     difference  95 % interval       p        verdict",
+        "fixed|1  3     0.8000    0.0200  0.7500 to 0.8500",
+        "learned  3     0.8500    -       0.7000 to 0.9000  +0.0500     +0.0125 to +0.0875  0.012    better",
+        "smaller  3     0.7000    0.0300  0.7000 to 0.9000  -0.1000     -0.1500 to -0.0500  6.1e-06  worse",
     ]
-    assert lines[-3:] == SENTENCES
+    assert "learned            +1.25       0.28  10 % : 20 % : 70 %      12 : 3      0.0352" in lines
+    assert "seed  1        2        2        2     2      2      2" in lines
+    assert lines[-6:] == SENTENCES
 
 
 def test_table_is_markdown() -> None:
     lines = format_table(compared(), markdown=True).splitlines()
-    assert lines[0].startswith("| setting | accuracy | std | 95 % interval | difference | ")
-    assert lines[1] == "| --- | --- | --- | --- | --- | --- | --- | --- |"
-    assert lines[2] == "| fixed\\|1 | 0.8000 | 0.0200 | 0.7500 to 0.8500 |  |  |  |  |"
-    assert lines[3].startswith(
-        "| learned | 0.8500 | - | 0.8000 to 0.9000 | +0.0500 | +0.0125 to +0.0875 | 12 : 3 | 0.0352 |"
-    )
-    assert lines[-3:] == [f"- {sentence}" for sentence in SENTENCES]
-    assert lines[6] == ""
+    assert lines[0].startswith("| setting | runs | accuracy | std | 95 % interval | difference | ")
+    assert lines[2] == "| fixed\\|1 | 3 | 0.8000 | 0.0200 | 0.7500 to 0.8500 |  |  |  |  |"
+    assert lines[-6:] == [f"- {sentence}" for sentence in SENTENCES]
+    assert "-0.0000" not in "".join(lines)
 
 
-@pytest.mark.parametrize("markdown", [False, True])
-def test_difference_that_is_nothing_but_rounding_has_no_minus(markdown: bool) -> None:
-    base, _, _, same = compared()
-    told = format_table([base, replace(same, difference=-1e-17, difference_low=-1e-17)], markdown=markdown)
-    assert "-0.0000" not in told
-    assert told.count("+0.0000") == 4  # in the table and in the sentence
+def test_lower_scores_are_told_as_better_where_they_are() -> None:
+    turned = replace(compared(), score="eer", lower_is_better=True)
+    told = format_table(turned, markdown=False)
+    assert "70 % : 20 % : 10 %" in told
+    assert "eer: lower is better; 400 clips, 5 folds" in told
+
+
+def test_json_holds_every_figure_and_no_infinity() -> None:
+    found = json.loads(as_json(compared(), KNOBS), parse_constant=lambda name: pytest.fail(name))
+    assert found["sentences"] == SENTENCES
+    assert found["knobs"] == KNOBS
+    assert (found["score"], found["rope"], found["n_clips"]) == ("accuracy", 0.01, 400)
+    learned, blank = found["rows"][1], found["rows"][-1]
+    assert learned["accuracy"] == pytest.approx(0.85)
+    assert (learned["std"], learned["p_holm"], learned["verdict"]) == (None, 0.012, "better")
+    assert (learned["n_only_baseline"], learned["n_only_this"]) == (3, 12)
+    assert (blank["difference_low"], blank["more_runs"]) == (None, 1)
+
+
+class Page(HTMLParser):
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.text: list[str] = []
+        self.feed(content)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "onerror", "onload")]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_page_needs_nothing_else_and_shows_hostile_names_as_text() -> None:
+    hostile = "<script>alert(1)</script>\"'&\x1b[31m"
+    rows = [replace(row, name=hostile if row.name == "learned" else row.name) for row in compared().rows]
+    content = as_html(replace(compared(), rows=rows), {"frontend.<b>": ["<i>"] * 7})
+    page = Page(content)
+    assert "script" not in page.tags
+    assert not page.addresses
+    assert "url(" not in content
+    assert "\x1b" not in content
+    told = "".join(page.text)
+    assert "<script>alert(1)</script>\"'&\\x1b[31m is better than fixed|1" in told
+    assert "frontend.<b>" in told
+    assert page.tags.count("table") == 3
+    assert page.tags.count("circle") == 6
+    assert len(content) < 20_000
+
+
+def test_values_of_knobs_are_equal_where_they_mean_the_same() -> None:
+    same = [(None, "None"), (True, "True"), (1e-3, "0.001"), (3, "3.0"), (["kaiser", 14.0], "('kaiser', 14.0)")]
+    same += [([8, 16], "[8, 16]"), ((1,), "[1]"), ("mean", "mean"), ([], "()")]
+    for here, there in same:
+        assert as_text(here) == as_text(there)
+    assert len({as_text(value) for value in (None, True, 1, "mean", [1], 1.5)}) == 6
+
+
+def test_knobs_that_differ_are_shown_and_no_others() -> None:
+    common = {"train.epochs": "3", "engine.workers": "1", "frontend.n_mels": "64"}
+    first = {"a": common | {"seed": "1", "audio.sample_rate": "null"}, "b": common | {"seed": "2"}}
+    second = {"c": common | {"seed": "1", "engine.workers": "2", "frontend.n_mels": "80"}}
+    recorded = {"mlflow:d": common | {"audio.sample_rate": "22050", "seed": "1"}}
+    assert differing_knobs([first, second, recorded, {}]) == {
+        "frontend.n_mels": ["64", "80", "64", "-"],
+        "seed": ["1, 2", "1", "1", "-"],
+    }
 
 
 STAGE = """
@@ -495,7 +594,9 @@ def test_predictions_of_experiments_are_read(repository: Path, monkeypatch: pyte
     monkeypatch.chdir(repository)
     for seed in (1, 2):
         pd.testing.assert_frame_equal(read_predictions(f"seed-{seed}"), table(drawn(0.5 + 0.1 * seed, 40, seed)))
-    assert read_setting("both=seed-1,seed-2").hits.shape == (2, 40)
+    both = read_setting("both=seed-1,seed-2")
+    assert both.hits.shape == (2, 40)
+    assert both.knobs == {"seed-1": {"seed": "1"}, "seed-2": {"seed": "2"}}
     assert not (repository / "metrics/details/predictions.csv").exists()
 
 
@@ -506,6 +607,30 @@ def test_other_files_of_a_run_are_read(repository: Path, tmp_path: Path, monkeyp
     assert read_metrics("seed-1", "predictions.csv").startswith("clip_id,fold,")
     with pytest.raises(InputError, match=r"^seed-1 is neither .* with metrics/details/curves\.csv \("):
         read_metrics("seed-1", "curves.csv")
+
+
+def test_workspace_and_folders_tell_the_knobs_that_belong_to_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = table([1, 0, 1])
+    write(tmp_path / "metrics/details", frame)
+    (tmp_path / "params.yaml").write_text("seed: 7\ntrain: {epochs: 1.0e+1}\n")
+    write(tmp_path / "elsewhere", frame)
+    monkeypatch.chdir(tmp_path)
+    found = {name: read_setting(name) for name in ("workspace", "metrics/details", "elsewhere")}
+    assert {name: each.knobs for name, each in found.items()} == {
+        "workspace": {"workspace": {"seed": "7", "train.epochs": "10"}},
+        "metrics/details": {"metrics/details": {"seed": "7", "train.epochs": "10"}},
+        "elsewhere": {},
+    }
+    for each in found.values():
+        pd.testing.assert_frame_equal(each.tables[0], frame)
+    (tmp_path / "params.yaml").write_text("seed: [\n")
+    with pytest.raises(InputError, match=r"params\.yaml cannot be read \(while parsing.*compare folders of metrics$"):
+        read_setting("workspace")
+    (tmp_path / "metrics/details/predictions.csv").unlink()
+    with pytest.raises(InputError, match=r"predictions\.csv cannot be read \(.*; 'dvc repro' writes it$"):
+        read_predictions("workspace")
 
 
 @pytest.mark.parametrize(

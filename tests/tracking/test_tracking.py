@@ -18,8 +18,11 @@ from toydata import changed, small_config
 
 import adaspec
 from adaspec.config import Config, flatten
+from adaspec.errors import InputError
+from adaspec.experiments.runs import read_setting
 from adaspec.models.saved import FORMAT
 from adaspec.runtime.workspace import lock_file, only_one, repository_root
+from adaspec.tracking.mlflow_read import find_run
 from adaspec.tracking.mlflow_run import MlflowRun
 
 CLIPS = pd.DataFrame({"clip_id": ["a", "b", "c"], "label": ["x", "y", "x"], "digest": ["01", "02", "03"]})
@@ -580,3 +583,49 @@ def test_tracking_server_that_fails_costs_one_warning(
             (line,) = capsys.readouterr().err.splitlines()
             assert line.startswith("warning: MLflow records no more of this run (")
         server.shutdown()
+
+
+def test_recorded_run_is_found_by_id_beginning_and_name_to_be_compared(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictions = tmp_path / "predictions.csv"
+    lines = [f"c{n},{1 + n % 2},g{n},{'xy'[n % 3 % 2]},x,0.6,0.4" for n in range(8)]
+    predictions.write_text("\n".join(["clip_id,fold,group,label,predicted,score_x,score_y", *lines]) + "\n")
+    ids = {}
+    for name, artifacts in (("cold-tea", [predictions]), ("warm-tea", [predictions]), ("bare", [])):
+        monkeypatch.setenv("DVC_EXP_NAME", name)
+        with record(root, changed(CONFIG, **{"train.epochs": len(name)}), name) as run:
+            run.log_epochs(1, rows(1))
+            run.complete(SUMMARY, artifacts)
+            ids[name] = run.ids["parent"]
+    monkeypatch.setenv("DVC_ROOT", str(root))
+    for name in ("cold-tea", ids["cold-tea"], ids["cold-tea"][:12]):
+        found = find_run(root, name)
+        assert (found.run_id, found.params["train.epochs"]) == (ids["cold-tea"], "8")
+        assert found.text("predictions.csv") == predictions.read_text()
+    one, other = (read_setting(f"{name}=mlflow:{name}") for name in ("cold-tea", "warm-tea"))
+    assert one.hits.shape == (1, 8)
+    assert one.knobs["mlflow:cold-tea"]["train.epochs"] == other.knobs["mlflow:warm-tea"]["train.epochs"] == "8"
+    for name, message in (
+        ("green-tea", "MLflow has no run whose name is 'green-tea' or whose id begins so; "),
+        ("", "MLflow has no run whose name is ''"),
+        ("fold-1", "MLflow has no run whose name is 'fold-1'"),
+        ("bare", f"MLflow's run {ids['bare']} has no readable predictions.csv ("),
+    ):
+        with pytest.raises(InputError) as caught:
+            read_setting(f"mlflow:{name}")
+        assert str(caught.value).startswith(message)
+        assert "\n" not in str(caught.value)
+    monkeypatch.setenv("DVC_EXP_NAME", "cold-tea")
+    with record(root, CONFIG, "again") as run:
+        run.log_epochs(1, rows(1))
+    with pytest.raises(
+        InputError, match=rf"^'cold-tea' is the name .* of 2 MLflow runs \(.*{ids['cold-tea']}.*\); name one$"
+    ):
+        find_run(root, "cold-tea")
+
+
+def test_run_of_a_store_that_is_not_there_is_refused_and_none_is_made(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"mlflow\.db not found; give MLflow's runs at the root of the repository$"):
+        find_run(tmp_path, "cold-tea")
+    assert not list(tmp_path.iterdir())

@@ -17,7 +17,17 @@ from pydantic import BaseModel
 if TYPE_CHECKING:
     from adaspec.config import Config
 
-__all__ = ["STAGES", "Stage", "code_digest", "deciding", "flatten", "overlaid", "reads", "training_stages"]
+__all__ = [
+    "STAGES",
+    "UNDECIDING",
+    "Stage",
+    "code_digest",
+    "deciding",
+    "flatten",
+    "overlaid",
+    "reads",
+    "training_stages",
+]
 
 
 @dataclass(frozen=True)

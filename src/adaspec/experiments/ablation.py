@@ -19,8 +19,8 @@ from adaspec.config import Config
 from adaspec.config.knobs import STAGES, code_digest, deciding
 from adaspec.errors import InputError
 from adaspec.experiments.ablation_figures import draw_confusions, draw_curves, draw_windows
-from adaspec.experiments.compare import Comparison, compare
-from adaspec.experiments.compare_table import format_table
+from adaspec.experiments.compare import Compared, compare
+from adaspec.experiments.compare_table import flat_rows, format_table
 from adaspec.experiments.recipes import Knobs, knob_options, read_recipe
 from adaspec.experiments.repository import dequeue, finished_experiments, queue_experiment, run_queue
 from adaspec.experiments.runs import Setting, read_metrics, read_predictions
@@ -189,10 +189,8 @@ def _table(variant: Variant, name: str) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(read_metrics(variant.experiment, name)))
 
 
-def _comparison(
-    compared: Sequence[Comparison], drift: dict[str, list[str]], variants: Sequence[Variant]
-) -> pd.DataFrame:
-    table = pd.DataFrame([vars(each) for each in compared])
+def _comparison(compared: Compared, drift: dict[str, list[str]], variants: Sequence[Variant]) -> pd.DataFrame:
+    table = pd.DataFrame(flat_rows(compared)).drop(columns="per_run")
     table = table.assign(experiment=[variant.experiment for variant in variants])
     return table.assign(**{name.replace(" ", "_"): texts for name, texts in drift.items()})
 

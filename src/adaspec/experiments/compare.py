@@ -1,4 +1,4 @@
-"""Compare settings clip by clip: which is better, and could chance have done it?
+"""Compare settings: which is better, by how much, and could chance have done it?
 
 A setting is one run, or several that differ in their seed. All runs have scored the same clips in the same folds, so
 what is compared are differences on the same clips, whose spread is far smaller than that of the scores.
@@ -6,25 +6,96 @@ what is compared are differences on the same clips, whose spread is far smaller 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import enum
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import scipy.stats
 
 from adaspec.errors import InputError
-from adaspec.evaluation.bootstrap import Draw, resampled_means
-from adaspec.evaluation.scores.contract import Score, Scored
-from adaspec.evaluation.summary import difference, interval, mean_and_std, paired_interval
-from adaspec.experiments.runs import KEYS, Setting
+from adaspec.evaluation.bootstrap import resampled_values
+from adaspec.evaluation.predicted import predicted_draws, predicted_scores, scored_predictions
+from adaspec.evaluation.scores.contract import Score
+from adaspec.evaluation.summary import interval, mean_and_std
+from adaspec.experiments.runs import Setting, check_same_clips
+from adaspec.experiments.statistics import (
+    ALPHA,
+    Bayes,
+    Paired,
+    bayesian_correlated_t,
+    corrected_resampled_t,
+    holm,
+    mcnemar,
+)
 from adaspec.runtime.seeding import generator
+from adaspec.runtime.text import did_you_mean
 from adaspec.tables.columns import labels_of
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["ROPE", "Compared", "Comparison", "Difference", "Folds", "Verdict", "compare", "judge"]
 
 Floats = npt.NDArray[np.float64]
+
+ROPE = 0.01  # differences of at most this are practically none
+N_RESAMPLES = 2000
+
+
+class Verdict(enum.StrEnum):
+    """What a comparison says."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    EQUAL = "practically equal"
+    OPEN = "not enough data"
+
+
+@dataclass(frozen=True)
+class Folds:
+    """Tests over folds, whose training sets overlap; runs are averaged first.
+
+    Attributes
+    ----------
+    t, p_value : float
+        Of the corrected resampled t-test.
+    bayes : Bayes
+        Of the Bayesian correlated t-test.
+    """
+
+    t: float
+    p_value: float
+    bayes: Bayes
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One setting less the baseline.
+
+    Attributes
+    ----------
+    paired : Paired
+    verdict : Verdict
+    p_holm : float
+        The p-value of `paired`, corrected for how many settings are compared.
+    folds : Folds or None
+        None where there is one fold.
+    only_right : tuple of int or None
+        Clips that only the baseline, and that only this setting is right about, where accuracies are compared.
+    p_mcnemar : float or None
+        Of McNemar's exact, two-sided test on them.
+    more_runs, more_clips
+        What `Paired.more_needed` says.
+    """
+
+    paired: Paired
+    verdict: Verdict
+    p_holm: float
+    folds: Folds | None
+    only_right: tuple[int, int] | None = None
+    p_mcnemar: float | None = None
+    more_runs: int | None = None
+    more_clips: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -34,161 +105,181 @@ class Comparison:
     Attributes
     ----------
     name : str
-    accuracy, std : float
-        Mean over the clips of each fold, folds and runs; standard deviation over folds and runs (n - 1), not a number
-        for a single one.
+    n_runs : int
+    score, std : float
+        Mean over the folds and runs; standard deviation over them (n - 1), not a number for a single one.
     low, high : float
-        95 % interval of the accuracy.
-    difference, difference_low, difference_high : float
-        Accuracy less that of the baseline, with its paired 95 % interval.
-    n_only_baseline, n_only_this : int
-        Clips that one of the two was right about and the other was not.
-    p_value : float
-        Of the exact, two-sided McNemar test on these counts.
+        95 % interval of the score.
+    per_run : list of float
+        Mean over the folds of each run.
+    difference : Difference or None
+        None for the baseline.
     """
 
     name: str
-    accuracy: float
+    n_runs: int
+    score: float
     std: float
     low: float
     high: float
-    difference: float
-    difference_low: float
-    difference_high: float
-    n_only_baseline: int
-    n_only_this: int
-    p_value: float
-
-    @property
-    def verdict(self) -> str:
-        """What the paired interval says: better, worse or no difference shown."""
-        if self.difference_low > 0:
-            return "better"
-        return "worse" if self.difference_high < 0 else "no difference shown"
+    per_run: list[float]
+    difference: Difference | None = None
 
 
-def compare(settings: list[Setting], seed: int = 0, n_resamples: int = 10_000) -> list[Comparison]:
+@dataclass(frozen=True)
+class Compared:
+    """All settings beside the first.
+
+    Attributes
+    ----------
+    score : str
+    lower_is_better : bool
+    rope : float
+        Differences of at most this are practically none.
+    n_folds, n_clips : int
+    rows : list of Comparison
+        The baseline first.
+    """
+
+    score: str
+    lower_is_better: bool
+    rope: float
+    n_folds: int
+    n_clips: int
+    rows: list[Comparison]
+
+
+def compare(
+    settings: Sequence[Setting],
+    score: str | None = None,
+    *,
+    rope: float = ROPE,
+    seed: int = 0,
+    n_resamples: int = N_RESAMPLES,
+) -> Compared:
     """Compare every setting with the first, the baseline.
 
-    Intervals are percentile bootstraps. Clips are drawn anew within each fold, the same for all settings, and runs
-    among the runs, the same for two settings that have equally many: name runs of equal seeds in equal order. The
-    interval of one run carries the chance of which clips were drawn; only that of several carries the chance of the
-    seed as well, and understates it where they are few. The test is on the clips that the mean of a setting's scores
-    over its runs gets right. Clips count one by one, also where several come from one source.
+    Clips are drawn anew within each fold, the same for all settings: whole groups, in anti-spoofing speakers, or trials
+    where these are few. The interval of a setting's score is the percentile bootstrap over clips and runs. That of a
+    difference, and its p-value, are of `Paired`; `judge` makes a verdict of them.
 
     Parameters
     ----------
-    settings : list of Setting
+    settings : sequence of Setting
+    score : str, optional
+        One of `predicted_scores`; by default the first.
+    rope : float
     seed, n_resamples : int
         Of the bootstrap.
-
-    Returns
-    -------
-    list of Comparison
-        As many as settings; each depends on the baseline and its own setting alone.
 
     Raises
     ------
     InputError
-        The runs did not score the same clips in the same folds.
-
-    References
-    ----------
-    Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
-    Psychometrika 12, 1947, https://doi.org/10.1007/BF02295996
-
-    T. G. Dietterich, "Approximate Statistical Tests for Comparing Supervised Classification Learning Algorithms",
-    Neural Computation 10, 1998, https://doi.org/10.1162/089976698300017197
-
-    B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13.
+        The runs did not score the same clips in the same folds, or there is no such score.
     """
-    _check_same_clips(settings)
-    baseline = settings[0]
-    folds = baseline.tables[0]["fold"].to_numpy(dtype=object)
-    members = {fold: np.flatnonzero(folds == fold) for fold in sorted(set(folds))}
-    resampled = _resample([setting.hits for setting in settings], members, seed, n_resamples)
-    per_fold = [np.stack([setting.hits[:, clips].mean(axis=1) for clips in members.values()]) for setting in settings]
-    right = baseline.mean_score_hits
-    compared: list[Comparison] = []
-    for setting, accuracies, scores in zip(settings, resampled, per_fold, strict=True):
-        accuracy, std = mean_and_std(scores)
-        low, high = interval(accuracies)
-        difference_low, difference_high = paired_interval(accuracies, resampled[0])
-        this_right = setting.mean_score_hits
-        n_only_baseline, n_only_this = int((right & ~this_right).sum()), int((this_right & ~right).sum())
-        compared.append(
-            Comparison(
-                name=setting.name,
-                accuracy=accuracy,
-                std=std,
-                low=low,
-                high=high,
-                difference=difference(accuracy, per_fold[0].mean()),
-                difference_low=difference_low,
-                difference_high=difference_high,
-                n_only_baseline=n_only_baseline,
-                n_only_this=n_only_this,
-                p_value=_mcnemar(n_only_baseline, n_only_this),
-            )
-        )
-    return compared
-
-
-def _resample(
-    hits: list[Floats], members: dict[str, npt.NDArray[np.int64]], seed: int, n_resamples: int
-) -> list[Floats]:
-    """Accuracy of each setting in every resample: (n_runs, n_clips) each -> (n_resamples,) each."""
-    all_hits = np.concatenate(hits)  # (n_runs of all settings, n_clips)
-    drawn_clips = [
-        (_right(all_hits[:, clips].T), Draw(np.arange(len(clips)), generator(seed, "clips", fold)))
-        for fold, clips in members.items()
+    check_same_clips(settings)
+    baseline, *others = settings
+    name, kind = _score(score, labels_of(baseline.tables[0]))
+    clips = baseline.tables[0]
+    members = {str(fold): rows.index.to_numpy() for fold, rows in clips.groupby("fold")}
+    values, resampled, n_units = _scores(settings, name, members, seed, n_resamples)
+    rows = [_level(setting, own, drawn, seed) for setting, own, drawn in zip(settings, values, resampled, strict=True)]
+    paired = [
+        Paired.of(values[0], own, resampled[0], drawn, n_units)
+        for own, drawn in zip(values[1:], resampled[1:], strict=True)
     ]
-    means = resampled_means(drawn_clips, n_resamples)["accuracy"]  # (n_resamples, n_runs of all settings)
-    accuracies = []
-    for own in np.split(means, np.cumsum([len(each) for each in hits])[:-1], axis=1):
-        n_runs = own.shape[1]
-        drawn = generator(seed, "runs", n_runs).integers(0, n_runs, own.shape)
-        accuracies.append(np.take_along_axis(own, drawn, axis=1).mean(axis=1))
-    return accuracies
+    n_tested = np.array([len(own) for own in members.values()])
+    ratio = float(np.mean(n_tested / np.maximum(len(clips) - n_tested, 1)))
+    corrected = holm([each.p_value for each in paired])
+    for index, (setting, each, p_holm) in enumerate(zip(others, paired, corrected, strict=True), start=1):
+        difference = Difference(
+            paired=each,
+            verdict=judge(each, p_holm, rope, lower_is_better=kind.lower_is_better),
+            p_holm=p_holm,
+            folds=_over_folds(values[index].mean(axis=1) - values[0].mean(axis=1), ratio, rope),
+        )
+        if name == "accuracy":
+            difference = _with_mcnemar(difference, baseline, setting)
+        if difference.verdict is Verdict.OPEN:
+            n_runs = min(len(baseline.runs), len(setting.runs))
+            runs, times = each.more_needed(n_runs, rope, ALPHA / len(others))
+            difference = replace(difference, more_runs=runs, more_clips=times)
+        rows[index] = replace(rows[index], difference=difference)
+    return Compared(name, kind.lower_is_better, rope, len(members), len(clips), rows)
 
 
-def _right(hits: Floats) -> Scored[Floats]:
-    """Clips with whether each of several runs was right about them, (n_clips, n_runs) of 0 and 1."""
+def judge(paired: Paired, p_holm: float, rope: float, *, lower_is_better: bool) -> Verdict:
+    """What is said of a difference.
 
-    def prepare(summed: Mapping[str, Floats]) -> Floats:
-        return summed["hits"] / summed["clips"]
-
-    components = {"hits": hits, "clips": np.ones((len(hits), 1))}
-    return Scored(components, prepare, {"accuracy": Score(lambda share: share, perfect=1)})
-
-
-def _mcnemar(n_only_first: int, n_only_second: int) -> float:
-    """Chance of counts at least as unequal, were either equally likely for each clip they differ in."""
-    n_differing = n_only_first + n_only_second
-    return float(scipy.stats.binomtest(n_only_first, n_differing, 0.5).pvalue) if n_differing else 1.0
+    Practically equal where its interval holds nothing beyond the rope; better or worse where its p-value, corrected for
+    how many there are, is below 5 %; else there is not enough data.
+    """
+    if -rope <= paired.low and paired.high <= rope:
+        return Verdict.EQUAL
+    if p_holm >= ALPHA:
+        return Verdict.OPEN
+    return Verdict.BETTER if (paired.difference < 0) == lower_is_better else Verdict.WORSE
 
 
-def _check_same_clips(settings: list[Setting]) -> None:
-    runs = [(name, table.set_index("clip_id")) for setting in settings for name, table in setting.runs.items()]
-    name, reference = runs[0]
-    for other, table in runs[1:]:
-        for kind, here, there in (
-            ("clip", reference.index, table.index),
-            ("class", pd.Index(labels_of(reference)), pd.Index(labels_of(table))),
-        ):
-            unshared = here.symmetric_difference(there)
-            if not unshared.empty:
-                owner = name if unshared[0] in here else other
-                raise InputError(
-                    f"{name} and {other} cannot be compared: {kind} {unshared[0]} is in {owner} "
-                    f"only (one of {len(unshared)} such); compare runs of one data set"
-                )
-        for key, remedy in KEYS.items():
-            values, others = reference[key], table[key].reindex(reference.index)
-            differing = reference.index[values != others]
-            if not differing.empty:
-                clip = differing[0]
-                raise InputError(
-                    f"{name} and {other} cannot be compared: clip {clip} has {key} {values[clip]} in one, "
-                    f"{others[clip]} in the other (one of {len(differing)} such); {remedy}"
-                )
+def _score(name: str | None, labels: list[str]) -> tuple[str, Score[object]]:
+    known = predicted_scores(labels)
+    name = next(iter(known)) if name is None else name
+    if name not in known:
+        among = f"{did_you_mean(name, known)} (known: {', '.join(known)})"
+        raise InputError(
+            f"predictions of {', '.join(labels[:3])}{', ...' * (len(labels) > 3)} tell no score {name!r}{among}"
+        )
+    return name, known[name]
+
+
+def _scores(
+    settings: Sequence[Setting],
+    name: str,
+    members: Mapping[str, npt.NDArray[np.int64]],
+    seed: int,
+    n_resamples: int,
+) -> tuple[list[Floats], list[Floats], list[int]]:
+    """Each setting's scores (n_folds, n_runs), in every resample (n_resamples, n_folds, n_runs), and units of folds."""
+    tables = [table for setting in settings for table in setting.tables]
+    clips = tables[0]
+    draws = predicted_draws(
+        {fold: clips.loc[own] for fold, own in members.items()}, lambda fold: generator(seed, "clips", fold)
+    )
+    values, resampled = [], []
+    for fold, own in members.items():
+        try:
+            scored = [scored_predictions(table.loc[own], name) for table in tables]
+        except ValueError as error:
+            raise InputError(f"{name} is not defined in fold {fold} ({error}); choose another --score") from None
+        values.append([float(each.values()[name]) for each in scored])
+        drawn = resampled_values(scored, draws[fold], n_resamples)
+        resampled.append(np.stack([each[name] for each in drawn], axis=1))
+    ends = np.cumsum([len(setting.runs) for setting in settings])[:-1]
+    n_units = [len(pd.unique(np.asarray(draw.units))) for draw in draws.values()]
+    undefined = [fold for fold, own in zip(members, values, strict=True) if not np.isfinite(own).all()]
+    if undefined:
+        raise InputError(f"{name} is not defined in fold {undefined[0]} (a class lacks clips); choose another --score")
+    return np.split(np.array(values), ends, axis=1), np.split(np.stack(resampled, axis=1), ends, axis=2), n_units
+
+
+def _level(setting: Setting, values: Floats, resampled: Floats, seed: int) -> Comparison:
+    """A setting's score by itself."""
+    score, std = mean_and_std(values)
+    of_runs = resampled.mean(axis=1)
+    drawn = generator(seed, "runs", of_runs.shape[1]).integers(0, of_runs.shape[1], of_runs.shape)
+    low, high = interval(np.take_along_axis(of_runs, drawn, axis=1).mean(axis=1))
+    return Comparison(setting.name, len(setting.runs), score, std, low, high, values.mean(axis=0).tolist())
+
+
+def _over_folds(differences: Floats, test_to_train: float, rope: float) -> Folds | None:
+    if len(differences) < 2:
+        return None
+    differences = np.round(differences, 12)
+    bayes = bayesian_correlated_t(differences, test_to_train, rope)
+    return Folds(*corrected_resampled_t(differences, test_to_train), bayes)
+
+
+def _with_mcnemar(difference: Difference, baseline: Setting, setting: Setting) -> Difference:
+    before, after = baseline.joint_hits, setting.joint_hits
+    counts = int((before & ~after).sum()), int((after & ~before).sum())
+    return replace(difference, only_right=counts, p_mcnemar=mcnemar(*counts))
