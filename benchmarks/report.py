@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from report_compare import compare_power
+from report_figures import draw_power
 from report_format import made, table
 from report_reliability import PAGE as RELIABILITY
 from report_reliability import reliability
@@ -27,6 +29,7 @@ PAGE = Path("docs/results.md")
 FIGURES = Path("docs/figures")
 TABLES = {  # page -> record of its marked table
     Path("docs/adaptive-stft.md"): "frontends",
+    Path("docs/compare.md"): "compare-power",
     Path("docs/qr.md"): "qr",
     Path("docs/speaker-aware.md"): "sasv-libri",
 }
@@ -80,6 +83,7 @@ def qr_rows(record: Record) -> str:
 
 
 TABLES_OF: dict[str, Callable[[Record], str]] = {
+    "compare-power": compare_power,
     "frontends": layer_rows,
     "qr": qr_rows,
     "sasv-libri": lambda record: speaker_aware(record, load("sasv-minila")),
@@ -105,6 +109,7 @@ def main() -> None:
         folder = Path(scratch)
         written = {PAGE: results(folder).encode()}
         written[RELIABILITY] = reliability().encode()
+        draw_power(load("compare-power")["power"], folder / "compare-power.svg")
         written |= {page: with_table(page, name).encode() for page, name in TABLES.items()}
         written |= {FIGURES / path.name: path.read_bytes() for path in sorted(folder.iterdir())}
     stale = [path for path, content in written.items() if not _holds(ROOT / path, content)]

@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["draw_attacks", "draw_budget", "draw_differences", "draw_ratios"]
+__all__ = ["draw_attacks", "draw_budget", "draw_differences", "draw_power", "draw_ratios"]
 
 Record = dict[str, Any]
 
@@ -127,4 +127,28 @@ def draw_ratios(rows: dict[str, float], title: str, path: Path) -> None:
         axes.set_xlim(0, 1.1 * max(1, *rows.values()))
         axes.set_xlabel("time relative to the peer's (1)")
         figure.suptitle(title, x=0.01, ha="left")
+        save(figure, path)
+
+
+def draw_power(rows: list[Record], path: Path) -> None:
+    """Share of studies in which a better setting is called better, by its lead: a panel per number of seeds."""
+    rules = {
+        "compare": ("adaspec compare", TEAL, "-"),
+        "naive": ("paired t-test, folds and seeds", ORANGE, "--"),
+        "corrected": ("corrected resampled t-test", GREY, "-"),
+        "bayesian": ("Bayesian correlated t-test", "black", ":"),
+    }
+    seeds = sorted({row["seeds"] for row in rows})
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(3.2 * len(seeds), 3.4), layout="constrained")
+        for axes, n_seeds in zip(figure.subplots(1, len(seeds), sharey=True), seeds, strict=True):
+            own = [row for row in rows if row["seeds"] == n_seeds]
+            for rule, (title, colour, style) in rules.items():
+                found = [row["rules"][rule]["better"] for row in own]
+                axes.plot([row["difference"] for row in own], found, style, color=colour, label=title)
+            axes.set_title(f"{n_seeds} seed{'s' * (n_seeds > 1)}", fontsize=10)
+            axes.set_xlabel("true lead in accuracy")
+            axes.grid(alpha=0.3)
+        figure.axes[0].set_ylabel('share of studies called "better"')
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
         save(figure, path)
