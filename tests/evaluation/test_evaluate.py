@@ -65,8 +65,8 @@ def test_evaluate_writes_what_there_is_of_the_task(written: Path) -> None:
         "details/predictions.csv",
         "details/per_class.csv",
         "details/curves.csv",
-        "details/figures/confusion.png",
-        "details/figures/curves.png",
+        "details/figures/confusion.svg",
+        "details/figures/curves.svg",
         "details/worst_errors.csv",
     }
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from matplotlib.image import imread
+from pictures import size_of
 from torch import Tensor, nn
 from toydata import small_config
 
@@ -49,8 +49,8 @@ def written(learned: Learned, folder: Path) -> set[str]:
     """Names of the files, whose figures must be pictures that fit a page."""
     (folder / "figures").mkdir(parents=True)
     learned.write(folder)
-    for path in folder.rglob("*.png"):
-        height, width = imread(path).shape[:2]
+    for path in folder.rglob("*.svg"):
+        height, width = size_of(path)
         assert 300 < height < 2000, path
         assert 600 < width < 2000, path
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
@@ -63,7 +63,7 @@ def htk_hz(mel: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 def test_mel_bands_are_placed_in_hz(tmp_path: Path) -> None:
     fine = {"frontend.n_fft": 1024, "frontend.mel.smooth": 1}
     learned, layers = learned_by(tmp_path, **MEL, **fine)
-    assert written(learned, tmp_path / "out") == {"frontend.json", "frontend_mel.csv", "figures/frontend_mel.png"}
+    assert written(learned, tmp_path / "out") == {"frontend.json", "frontend_mel.csv", "figures/frontend_mel.svg"}
     table = pd.read_csv(tmp_path / "out" / "frontend_mel.csv")
     measures = [f"{each}{end}" for each in ("center_hz", "bandwidth_hz") for end in ("", "_change")]
     assert list(table) == [
@@ -120,7 +120,7 @@ def test_one_window_length_is_a_number_in_ms(tmp_path: Path) -> None:
         }
     assert learned.lines() == [f"front end: window length 16 -> {np.mean(list(lengths.values())):.3g} ms"]
     files = written(learned, tmp_path / "out")
-    assert files == {"frontend.json", "frontend_length.csv", "figures/frontend_length.png"}
+    assert files == {"frontend.json", "frontend_length.csv", "figures/frontend_length.svg"}
 
 
 def test_kernels_are_measured_as_their_filters_are(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_kernels_are_measured_as_their_filters_are(tmp_path: Path) -> None:
     assert "drifted" not in learned.lines()[0]
     assert written(learned, tmp_path / "out") == {
         *("frontend.json", "frontend_kernels.csv", "frontend_bins.csv"),
-        *(f"figures/frontend_{name}.png" for name in ("kernels", "bins", "change")),
+        *(f"figures/frontend_{name}.svg" for name in ("kernels", "bins", "change")),
     }
 
 
@@ -169,7 +169,7 @@ def test_compression_is_measured_band_by_band(tmp_path: Path) -> None:
         "front end: compression time constant changed by 40 ms (median), compression ga"
     )
     assert written(learned, tmp_path / "out") == {
-        *("frontend.json", "frontend_compression.csv", "figures/frontend_compression.png")
+        *("frontend.json", "frontend_compression.csv", "figures/frontend_compression.svg")
     }
 
 
@@ -209,7 +209,7 @@ def test_three_transforms_have_measures_each(tmp_path: Path) -> None:
     assert written(learned, tmp_path / "out") == {
         "frontend.json",
         *(f"frontend_{part}.csv" for part in ("mel", "length")),
-        *(f"figures/frontend_{part}.png" for part in ("mel", "length")),
+        *(f"figures/frontend_{part}.svg" for part in ("mel", "length")),
     }
 
 
@@ -223,7 +223,7 @@ def test_groups_of_bands_have_lengths_over_their_index(tmp_path: Path) -> None:
         "length_ms_change_max": pytest.approx(16 - lengths[3], rel=1e-5),
     }
     assert written(learned, tmp_path / "out") == {
-        *("frontend.json", "frontend_length.csv", "figures/frontend_length.png")
+        *("frontend.json", "frontend_length.csv", "figures/frontend_length.svg")
     }
 
 

@@ -204,7 +204,7 @@ def test_evaluation_of_a_detector_writes_scores_attacks_and_figures(tmp_path: Pa
     found.write(tmp_path / "metrics")
     details = tmp_path / "metrics/details"
     drawn = ("attacks", "calibration", "confusion", "costs", "curves", "det", "scores")
-    assert {path.name for path in (details / "figures").iterdir()} == {f"{name}.png" for name in drawn}
+    assert {path.name for path in (details / "figures").iterdir()} == {f"{name}.svg" for name in drawn}
     assert {"attacks.csv", "scores.txt", "scores_validation.txt"} <= {path.name for path in details.iterdir()}
     summary = json.loads((details / "summary.json").read_text())
     assert {"accuracy", "eer", "min_tdcf_2019", "brier", "calibration_error"} <= set(summary)

@@ -101,7 +101,7 @@ def test_figures_are_drawn_twice_to_the_same_bytes(n_folds: int, tmp_path: Path)
         (tmp_path / name).mkdir()
         draw_verification(scores_of(trials(n_folds)), tmp_path / name)
     drawn = sorted(path.name for path in (tmp_path / "first").iterdir())
-    assert drawn == ["verification_attacks.png", "verification_det.png", "verification_plane.png"]
+    assert drawn == ["verification_attacks.svg", "verification_det.svg", "verification_plane.svg"]
     for name in drawn:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -41,8 +42,8 @@ def summary(toy: Toy, place: Path) -> None:
 def figures(toy: Toy, place: Path) -> None:
     with complete_folder(place) as partial:
         figure = Figure()
-        figure.subplots().plot([0, 1])
-        save_figure(figure, partial / "curve.png")
+        figure.subplots().plot(np.random.default_rng(0).standard_normal(3000))
+        save_figure(figure, partial / "curve.svg")
 
 
 def model(toy: Toy, place: Path) -> None:

@@ -34,7 +34,7 @@ def test_metrics_and_plots_are_understood_by_dvc(project):
     assert shown[""]["data"]["metrics/summary.json"]["data"]["accuracy"]["mean"] > 0
     page = project.run("dvc", "plots", "show", "--out", "plots")
     assert Path(page.stdout.strip().removeprefix("file://")).exists()
-    drawn = sorted(path.name for path in (project.path / "plots").rglob("*.png"))
+    drawn = sorted(path.name for path in (project.path / "plots").rglob("*.svg"))
     assert any("confusion" in name for name in drawn)
     assert any("curves" in name for name in drawn)
 

@@ -53,7 +53,7 @@ def test_variants_that_were_killed_go_on_where_they_were(project):
     assert len(experiments(project)) == 2
     for name in ("basic", "window"):
         assert any(line.startswith(name) for line in done.stdout.splitlines())
-    assert (project.path / "reports/ablation/windows.png").exists()
+    assert (project.path / "reports/ablation/windows.svg").exists()
 
     _, runs = mlflow_runs(project.path)
     again = project.run(*command)

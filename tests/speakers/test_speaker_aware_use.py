@@ -139,7 +139,7 @@ def test_a_run_is_scored_by_verification_trials(made: Made) -> None:
     assert tried["label"].value_counts().to_dict() == counted.to_dict()
     summary = pd.read_json(made.root / "metrics/summary.json")
     assert {"sasv_eer", "a_dcf", "sv_eer", "spf_eer", "eer"} == set(summary)
-    assert (details / "figures/verification_plane.png").exists()
+    assert (details / "figures/verification_plane.svg").exists()
 
 
 def test_a_clip_of_a_speaker_who_is_not_enrolled_is_no_matter_of_a_detector_that_asks(made: Made) -> None:

@@ -75,7 +75,7 @@ class Evaluation:
             (partial / FIGURES).mkdir()
             self.report.write(partial)
             self.learned.write(partial)
-            draw_curves(self.histories, partial / FIGURES / "curves.png")
+            draw_curves(self.histories, partial / FIGURES / "curves.svg")
             curves = pd.concat(self.histories.values()).groupby("epoch", as_index=False).mean()
             write_csv(partial / "curves.csv", curves)
             write_csv(partial / "predictions.csv", self.predictions)

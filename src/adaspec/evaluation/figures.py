@@ -15,7 +15,7 @@ from adaspec.runtime.figures import save_figure
 
 __all__ = ["FIGURES", "draw_confusion", "draw_curves", "shade_confusion"]
 
-FIGURES = "figures"  # folder of PNG files beside a report's tables
+FIGURES = "figures"  # folder of SVG files beside a report's tables
 
 
 def draw_confusion(confusion: npt.NDArray[np.int64], labels: list[str], path: Path) -> None:

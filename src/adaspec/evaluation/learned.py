@@ -123,7 +123,7 @@ class Learned:
             write_csv(folder / "frontend_window.csv", self.window)
         for part, table in self.measures.items():
             write_csv(folder / f"frontend_{part}.csv", table)
-            draw_measures(table, folder / FIGURES / f"frontend_{part}.png")
+            draw_measures(table, folder / FIGURES / f"frontend_{part}.svg")
         if self.start is not None:
             with torch.no_grad():
                 self._draw(self.start, folder / FIGURES)
@@ -131,18 +131,18 @@ class Learned:
     def _draw(self, start: Filters, folder: Path) -> None:
         rate = start.sample_rate
         if "window" in start.learned:
-            draw_windows(*self._of_folds(lambda layer: layer.window()), rate, folder / "frontend_window.png")
+            draw_windows(*self._of_folds(lambda layer: layer.window()), rate, folder / "frontend_window.svg")
         if len(self.bins):
-            draw_bins(self.bins, rate / start.n_fft, folder / "frontend_bins.png")
+            draw_bins(self.bins, rate / start.n_fft, folder / "frontend_bins.svg")
         if "kernels" in start.learned:
             before, folds = self._of_folds(lambda layer: layer.filters())
-            draw_change(before, folds, rate, folder / "frontend_change.png")
+            draw_change(before, folds, rate, folder / "frontend_change.svg")
             for transform, kernels in enumerate(before if "kernels" not in self.measures else []):
                 suffix = f"_{transform + 1}" if len(before) > 1 else ""
                 learned = {fold: filters[transform] for fold, filters in folds.items()}
-                draw_kernels(kernels, learned, rate, folder / f"frontend_kernels{suffix}.png")
+                draw_kernels(kernels, learned, rate, folder / f"frontend_kernels{suffix}.svg")
         if "mel" in start.learned and "mel" not in self.measures:
-            draw_mel(*self._of_folds(lambda layer: layer.mel and layer.mel()), rate, folder / "frontend_mel.png")
+            draw_mel(*self._of_folds(lambda layer: layer.mel and layer.mel()), rate, folder / "frontend_mel.svg")
 
     def lines(self) -> list[str]:
         """A line for a terminal; none if nothing is learned."""

@@ -196,7 +196,9 @@ def draw_bins(bins: pd.DataFrame, bin_hz: float, path: Path) -> None:
             if axes is width:
                 axes.plot(mean["khz"], mean["start_bandwidth_hz"], **START)
             for fold, group in rows.groupby("fold"):
-                axes.plot(group["khz"], group[name], ".", markersize=2.5, alpha=0.5, label=f"fold {fold}")
+                axes.plot(
+                    group["khz"], group[name], ".", markersize=2.5, alpha=0.5, rasterized=True, label=f"fold {fold}"
+                )
             axes.plot(mean["khz"], mean[name], color="black", linewidth=1.2, label="mean")
             axes.set(xlabel="bin's centre frequency at the start (kHz)")
             axes.grid(alpha=0.3)

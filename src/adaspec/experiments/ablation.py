@@ -145,7 +145,7 @@ def report(variants: Sequence[Variant], out: Path) -> str:
     variants : sequence of Variant
         All of them done.
     out : Path
-        Gets table.md, table.csv, curves.png, confusion.png and, where windows are learned, windows.png: all or none.
+        Gets table.md, table.csv, curves.svg, confusion.svg and, where windows are learned, windows.svg: all or none.
 
     Returns
     -------
@@ -170,10 +170,10 @@ def report(variants: Sequence[Variant], out: Path) -> str:
         table = format_table(compared, markdown=True, further=drift)
         (partial / "table.md").write_text(f"{table}\n", encoding="utf-8")
         write_csv(partial / "table.csv", _comparison(compared, drift, variants))
-        draw_curves(curves, partial / "curves.png")
-        draw_confusions({each.name: each.tables[0] for each in settings}, partial / "confusion.png")
+        draw_curves(curves, partial / "curves.svg")
+        draw_confusions({each.name: each.tables[0] for each in settings}, partial / "confusion.svg")
         if windows:
-            draw_windows(windows, partial / "windows.png")
+            draw_windows(windows, partial / "windows.svg")
     return format_table(compared, markdown=False, further=drift)
 
 

@@ -65,7 +65,7 @@ class ClassificationReport:
         """Write per_class.csv, worst_errors.csv and the confusion matrix."""
         write_csv(folder / "per_class.csv", pd.DataFrame({"label": self.labels, **per_class_scores(self.confusion)}))
         write_csv(folder / "worst_errors.csv", self.worst_errors())
-        draw_confusion(self.confusion, self.labels, folder / FIGURES / "confusion.png")
+        draw_confusion(self.confusion, self.labels, folder / FIGURES / "confusion.svg")
 
     def worst_errors(self) -> pd.DataFrame:
         """Test clips that were taken for something else: fold, path, label, predicted, own_score; the worst first."""

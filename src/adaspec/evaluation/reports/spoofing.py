@@ -90,11 +90,11 @@ class SpoofingReport:
         write_csv(folder / "attacks.csv", self.attacks)
         folds, thresholds = list(self.trials.test.values()), self.trials.thresholds
         figures, test = folder / FIGURES, pd.concat(folds)
-        draw_scores(test, thresholds, figures / "scores.png")
-        draw_det(folds, figures / "det.png")
-        draw_costs(folds, thresholds, self.trials.asv, figures / "costs.png")
-        draw_calibration(test, figures / "calibration.png")
-        draw_attacks(self.attacks, figures / "attacks.png")
+        draw_scores(test, thresholds, figures / "scores.svg")
+        draw_det(folds, figures / "det.svg")
+        draw_costs(folds, thresholds, self.trials.asv, figures / "costs.svg")
+        draw_calibration(test, figures / "calibration.svg")
+        draw_attacks(self.attacks, figures / "attacks.svg")
         if self.verification is not None:
             self.verification.write(folder)
             draw_verification(self.verification, figures)

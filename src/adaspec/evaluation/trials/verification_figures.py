@@ -24,10 +24,10 @@ GRID = 200  # points of the plane on either axis
 
 
 def draw_verification(scores: VerificationScores, folder: Path) -> None:
-    """Draw verification_det.png, verification_plane.png and verification_attacks.png."""
-    _draw_det(scores, folder / "verification_det.png")
-    _draw_plane(scores, folder / "verification_plane.png")
-    _draw_attacks(scores, folder / "verification_attacks.png")
+    """Draw verification_det.svg, verification_plane.svg and verification_attacks.svg."""
+    _draw_det(scores, folder / "verification_det.svg")
+    _draw_plane(scores, folder / "verification_plane.svg")
+    _draw_attacks(scores, folder / "verification_attacks.svg")
 
 
 def _draw_det(scores: VerificationScores, path: Path) -> None:
@@ -56,7 +56,16 @@ def _draw_plane(scores: VerificationScores, path: Path) -> None:
     axes = figure.add_subplot()
     for kind in (NONTARGET, SPOOF, TARGET):
         own = rows[rows["label"] == kind]
-        axes.plot(own[ASV_SCORE], own[CM_SCORE], ".", color=COLOURS[kind], markersize=3.5, alpha=0.6, label=kind)
+        axes.plot(
+            own[ASV_SCORE],
+            own[CM_SCORE],
+            ".",
+            rasterized=True,
+            color=COLOURS[kind],
+            markersize=3.5,
+            alpha=0.6,
+            label=kind,
+        )
     x, y = (np.linspace(*_ends(rows[name].to_numpy()), GRID) for name in (ASV_SCORE, CM_SCORE))
     plane = pd.DataFrame({ASV_SCORE: np.tile(x, GRID), CM_SCORE: np.repeat(y, GRID)})
     blended = scores.blend(fold, plane).reshape(GRID, GRID)
