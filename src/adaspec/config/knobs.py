@@ -90,6 +90,14 @@ STAGES = {
         rooms=(*TRAINED, "evaluation", "runtime/figures.py"),
         carried=(*MODEL, "augment", "speaker", "split", "train"),
     ),
+    # All that decide a result: the page tells which differ from those committed.
+    "report": Stage(
+        sections=(
+            *("audio", "augment", "backbone", "dataset", "evaluate", "features", "frontend", "seed", "speaker"),
+            *("split", "synthetic", "train"),
+        ),
+        rooms=(*CLIPS, "audio", "report"),
+    ),
 }
 
 

@@ -61,7 +61,7 @@ def shade_confusion(
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for row, column in zip(*np.nonzero(confusion), strict=True):
-        colour = "white" if share[row, column] > 0.6 else "black"
+        colour = "white" if share[row, column] > 0.6 else "#111111"  # of its own in pages whose ink is not black
         text = str(confusion[row, column])
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=count_size)
     axes.set_xticks(range(len(labels)), labels, rotation=90, fontsize=label_size, parse_math=False)

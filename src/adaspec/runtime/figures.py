@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["save_figure"]
 
 # Text stays text, that can be searched and takes the fonts at hand; ids come from the content, not from chance.
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "adaspec", "svg.image_inline": True}
+STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "adaspec", "svg.image_inline": True}
 
 
 def save_figure(figure: Figure, path: Path) -> None:
