@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from adaspec.config import Config
 
 __all__ = [
+    "RESULTS",
     "STAGES",
     "UNDECIDING",
     "Stage",
@@ -101,9 +102,12 @@ STAGES = {
 }
 
 
+RESULTS = tuple(stage for stage in STAGES if stage not in ("validate", "report"))  # the others check, or show
+
+
 def deciding(config: BaseModel, stage: str | None = None) -> dict[str, Any]:
     """Knobs, by their dotted names, that decide what a stage makes; without a stage, what any of them makes."""
-    stages = [STAGES[stage]] if stage else [each for name, each in STAGES.items() if name != "validate"]
+    stages = [STAGES[stage]] if stage else [STAGES[name] for name in RESULTS]
     sections = {section for each in stages for section in each.sections}
     return {
         name: value for name, value in flatten(config).items() if reads(name, sections) and not reads(name, UNDECIDING)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from adaspec.config import Config
-from adaspec.config.knobs import STAGES, code_digest, deciding
+from adaspec.config.knobs import RESULTS, code_digest, deciding
 from adaspec.errors import InputError
 from adaspec.experiments.ablation_figures import draw_confusions, draw_curves, draw_windows
 from adaspec.experiments.compare import Compared, compare
@@ -38,7 +38,6 @@ VARIANTS = {  # variant -> (window learned, kernels learned, number of transform
     "three-kernels": (False, True, 3),
     "three-both": (True, True, 3),
 }
-RESULTS = [stage for stage in STAGES if stage != "validate"]  # stages whose outputs an experiment leaves
 
 
 @dataclass(frozen=True)
