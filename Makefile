@@ -71,4 +71,4 @@ ui: $(READY)  ## Compare runs in the browser
 	mlflow ui
 
 clean:  ## Remove what the pipeline produced, but not the cache of DVC or MLflow's runs
-	rm -rf data/raw data/features data/trained data/*.csv data/balance.png models metrics/details site .adaspec/{checkpoints,locks,runs,tune}
+	rm -rf data/raw data/features data/trained data/*.csv data/balance.svg models metrics/details reports/index.html site .adaspec/{checkpoints,locks,runs,tune}
