@@ -57,12 +57,13 @@ def study(
     accuracy: float,
     model: float,
     data: float = DATA,
+    n_folds: int = N_FOLDS,
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Hits (setting, seed, clip), fold and group of each clip; the second setting is better by `difference`."""
     sizes = rng.integers(1, 5, N_CLIPS)
     groups = np.repeat(np.arange(N_CLIPS), sizes)[:N_CLIPS]
     n_groups = int(groups[-1]) + 1
-    folds = (np.arange(n_groups) * N_FOLDS // n_groups)[groups]
+    folds = (np.arange(n_groups) * n_folds // n_groups)[groups]
     data *= model
     parts = (CLIP, GROUP, GROUP_OF_SETTING, CLIP_OF_SETTING, CLIP_OF_MODEL, model, data)
     scale = math.sqrt(sum(part**2 for part in parts))
@@ -70,8 +71,8 @@ def study(
     clips = CLIP * rng.standard_normal(N_CLIPS) + GROUP * rng.standard_normal(n_groups)[groups]
     suits = CLIP_OF_SETTING * rng.standard_normal((2, N_CLIPS))
     suits += GROUP_OF_SETTING * rng.standard_normal((2, n_groups))[:, groups]
-    worth = math.sqrt(SHARED) * rng.standard_normal((2, 1)) + math.sqrt(1 - SHARED) * rng.standard_normal((2, N_FOLDS))
-    trained = model * rng.standard_normal((2, n_seeds, N_FOLDS)) + data * worth[:, None]
+    worth = math.sqrt(SHARED) * rng.standard_normal((2, 1)) + math.sqrt(1 - SHARED) * rng.standard_normal((2, n_folds))
+    trained = model * rng.standard_normal((2, n_seeds, n_folds)) + data * worth[:, None]
     latent = level[:, None, None] + clips + suits[:, None] + trained[:, :, folds]
     return latent + CLIP_OF_MODEL * rng.standard_normal(latent.shape) > 0, folds, groups
 
@@ -84,9 +85,9 @@ def verdicts(
     rope: float = ROPE,
 ) -> dict[str, Verdict]:
     """What each rule says of the second setting."""
-    n_seeds = hits.shape[1]
+    n_seeds, n_folds = hits.shape[1], int(folds[-1]) + 1
     values, drawn, n_units = [], [], []
-    for fold in range(N_FOLDS):
+    for fold in range(n_folds):
         own = np.flatnonzero(folds == fold)
         scored = [right(one) for one in hits[:, :, own].reshape(-1, len(own))]
         values.append([float(each.values()["accuracy"]) for each in scored])
@@ -96,14 +97,16 @@ def verdicts(
     first, second = np.split(np.array(values), 2, axis=1)
     drawn_first, drawn_second = np.split(np.stack(drawn, axis=1), 2, axis=2)
     paired = Paired.of(first, second, drawn_first, drawn_second, n_units)
+    found = {"compare": judge(paired, paired.p_value, rope, lower_is_better=False)}
+    if n_folds == 1:  # which leaves the others nothing to test
+        return found | dict.fromkeys(RULES[1:], Verdict.OPEN)
     differences = second - first
-    of_folds, ratio = differences.mean(axis=1), 1 / (N_FOLDS - 1)
+    of_folds, ratio = differences.mean(axis=1), 1 / (n_folds - 1)
     error = math.sqrt(float(differences.var(ddof=1)) / differences.size)
-    p_naive = 2 * float(scipy.special.stdtr(N_FOLDS * n_seeds - 1, -abs(paired.difference) / error)) if error else 1.0
+    p_naive = 2 * float(scipy.special.stdtr(n_folds * n_seeds - 1, -abs(paired.difference) / error)) if error else 1.0
     bayes = bayesian_correlated_t(of_folds, ratio, rope)
     by_bayes = {Verdict.WORSE: bayes.below, Verdict.EQUAL: bayes.within, Verdict.BETTER: bayes.above}
-    return {
-        "compare": judge(paired, paired.p_value, rope, lower_is_better=False),
+    return found | {
         "naive": tested(paired.difference, p_naive),
         "corrected": tested(paired.difference, corrected_resampled_t(of_folds, ratio)[1]),
         "bayesian": next((name for name, share in by_bayes.items() if share > 1 - ALPHA), Verdict.OPEN),
@@ -124,6 +127,7 @@ def shares(
     seed: int,
     data: float = DATA,
     rope: float = ROPE,
+    n_folds: int = N_FOLDS,
 ) -> Shares:
     """Rule -> verdict -> share of studies, whose accuracy and training noise take turns."""
     rng = np.random.default_rng(seed)
@@ -131,7 +135,7 @@ def shares(
     for number in range(n_studies):
         accuracy = ACCURACIES[number % len(ACCURACIES)]
         model = MODEL[number // len(ACCURACIES) % len(MODEL)]
-        made = study(rng, difference, n_seeds, accuracy=accuracy, model=model, data=data)
+        made = study(rng, difference, n_seeds, accuracy=accuracy, model=model, data=data, n_folds=n_folds)
         for rule, verdict in verdicts(*made, rng, rope).items():
             counts[rule][str(verdict)] += 1
     return {rule: {name: count / n_studies for name, count in own.items()} for rule, own in counts.items()}
@@ -166,6 +170,7 @@ def measure(n_studies: int) -> dict[str, Any]:
         rope: [shares(some, rope, n_seeds, seed=20 + n_seeds, rope=rope) for n_seeds in EVERY] for rope in (ROPE, WIDE)
     }
     add("training clips worth twice as much", twice, some)
+    add("one fold, 2 to 5 seeds", [shares(some, 0.0, n, seed=40 + n, n_folds=1) for n in EVERY[1:]], some)
     for rope, found_at in edge.items():
         add(f"difference at the edge of a rope of {rope:g}", found_at, some)
     add(

@@ -25,7 +25,7 @@ div { overflow-x: auto; }
 table { border-collapse: collapse; margin: 1rem 0; font-size: 0.875rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.25rem 0.75rem 0.25rem 0; text-align: left; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
-svg { width: 100%; height: auto; max-width: 44rem; } svg text { fill: var(--ink); font-size: 13px; }
+svg { width: 100%; height: auto; min-width: 32rem; max-width: 44rem; } svg text { fill: var(--ink); font-size: 13px; }
 svg .zero { stroke: var(--faint); } svg .rope { fill: var(--line); opacity: 0.6; }
 svg .mark { stroke: var(--mark); fill: var(--mark); stroke-width: 2.5; }
 .notes { color: var(--faint); font-size: 0.875rem; }
@@ -101,4 +101,5 @@ def _figure(compared: Compared) -> str:
     for value, anchor in ((-widest, "start"), (0.0, "middle"), (widest, "end")):
         parts.append(f'<text x="{x(value)}" y="{height - 6}" text-anchor="{anchor}">{value:+z.3f}</text>')
     told = f"Differences of {compared.score} with 95 % intervals; shaded: practically none"
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{_text(told)}">{"".join(parts)}</svg>'
+    drawn = f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{_text(told)}">{"".join(parts)}</svg>'
+    return f"<div>{drawn}</div>"
