@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import enum
 import json
 import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -19,45 +18,8 @@ __all__ = ["app"]
 log = logging.getLogger(__name__)
 
 
-class Form(enum.StrEnum):
-    """Of what `adaspec predict` prints."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-
-
-class ComparisonForm(enum.StrEnum):
-    """Of what `adaspec compare` prints."""
-
-    TABLE = "table"
-    MARKDOWN = "markdown"
-    JSON = "json"
-    HTML = "html"
-
-
-class Vote(enum.StrEnum):
-    """How windows are combined."""
-
-    MEAN = "mean"
-    MAJORITY = "majority"
-
-
-class Blending(enum.StrEnum):
-    """Of two scores, as in adaspec.evaluation.trials.blends."""
-
-    SUM = "sum"
-    PRODUCT = "product"
-    LINEAR = "linear"
-    NONLINEAR = "nonlinear"
-
-
-class Costs(enum.StrEnum):
-    """Of the a-DCF, as in adaspec.evaluation.scores.speaker_aware."""
-
-    DEFAULT = "default"
-    ASVSPOOF5 = "asvspoof5"
-
+Blending = Literal["sum", "product", "linear", "nonlinear"]  # as in adaspec.evaluation.trials.blends
+Costs = Literal["default", "asvspoof5"]  # of the a-DCF, as in adaspec.evaluation.scores.speaker_aware
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -173,7 +135,7 @@ def compare(
         str | None, typer.Option(help="What is compared, such as f1_macro; by default accuracy, in anti-spoofing eer.")
     ] = None,
     rope: Annotated[float, typer.Option(min=0, help="Differences of at most this are practically none.")] = 0.01,
-    form: Annotated[ComparisonForm, typer.Option(help="What is printed.")] = ComparisonForm.TABLE,
+    form: Annotated[Literal["table", "markdown", "json", "html"], typer.Option(help="What is printed.")] = "table",
 ) -> None:
     """Which is better than a baseline, by how much, and could chance have done it? One plain sentence for each."""
     from adaspec.errors import InputError
@@ -189,20 +151,20 @@ def compare(
         found = [read_setting(setting) for setting in settings]
         compared = compare_settings(found, score, rope=rope)
         knobs = differing_knobs([setting.knobs for setting in found])
-        if form in (ComparisonForm.JSON, ComparisonForm.HTML):
-            show((as_json if form == ComparisonForm.JSON else as_html)(compared, knobs))
+        if form in ("json", "html"):
+            show((as_json if form == "json" else as_html)(compared, knobs))
         else:
-            show(format_table(compared, markdown=form == ComparisonForm.MARKDOWN, knobs=knobs))
+            show(format_table(compared, markdown=form == "markdown", knobs=knobs))
 
 
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="A model such as models/fold-1, or models: all folds, averaged.")],
     recordings: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER", help="Audio files, or folders of such.")],
-    form: Annotated[Form, typer.Option("--format", help="What is printed.")] = Form.TABLE,
+    form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="What is printed.")] = "table",
     windows: Annotated[bool, typer.Option("--windows", help="Also print each window.")] = False,
     voting: Annotated[
-        Vote | None,
+        Literal["mean", "majority"] | None,
         typer.Option("--vote", help="How the windows of a recording are combined; by default as in evaluation."),
     ] = None,
     overlap: Annotated[
@@ -221,11 +183,11 @@ def predict(
 
     with command_line():
         files = find_audio(recordings)
-        predictor = Predictor(find_models(model), vote=voting.value if voting else None, overlap=overlap)
+        predictor = Predictor(find_models(model), vote=voting, overlap=overlap)
         if enrolment:
             predictor.enrol(enrolment)
         predictor.claimed()
-        with Writer(form.value, predictor.labels, windows=windows) as writer:
+        with Writer(form, predictor.labels, windows=windows) as writer:
             for path, prediction in each_recording(files, predictor.predict, "classified"):
                 writer.write(path, prediction)
 
@@ -295,7 +257,7 @@ def score(
             raise InputError("--blend, --fit-on and --costs are for verification trials; add --sasv")
         report: text.DetectorReport | speaker_aware.SpeakerAwareReport
         if sasv:
-            chosen = (blend and blend.value, fit_on, (costs or Costs.DEFAULT).value)
+            chosen = (blend, fit_on, costs or "default")
             report = speaker_aware.report(scores, *chosen, n_bootstrap)
         else:
             report = text.report(scores, asv_scores, threshold_from, n_bootstrap)

@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -150,8 +150,8 @@ def test_report_refuses_what_does_not_go_together(
 
 
 def test_command_line_offers_all_blends_and_costs() -> None:
-    assert [blend.value for blend in Blending] == list(BLENDS)
-    assert [costs.value for costs in Costs] == list(COSTS)
+    assert get_args(Blending) == tuple(BLENDS)
+    assert get_args(Costs) == tuple(COSTS)
 
 
 @needs_trials
