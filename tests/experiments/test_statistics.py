@@ -124,6 +124,20 @@ def test_one_run_each_in_one_fold_tells_nothing() -> None:
     assert found.more_needed(1, ROPE)[0] == 1
 
 
+def test_interval_is_banerjees_and_its_p_value_that_at_which_it_reaches_zero() -> None:
+    values = np.array([[0.5, 0.7, 0.6]])  # one fold, three runs: their variance is 0.01, that of the mean a third of it
+    drawn = np.array([-1.0, 1.0])[:, None, None] * np.full(3, 0.05)  # variance of the mean by groups: 0.0025
+    n_groups = 26
+    found = Paired.of(np.zeros((1, 3)), values, np.zeros((2, 1, 3)), drawn, [n_groups])
+    groups, training = 0.0025 * n_groups / (n_groups - 1), 0.01 / 3
+    assert (found.groups_variance, found.training_variance) == pytest.approx((groups, training))
+    t_groups, t_training = (scipy.stats.t.ppf(0.975, df) for df in (n_groups - 1, 2))
+    half = math.sqrt(t_groups**2 * groups + t_training**2 * training)
+    assert (found.low, found.high) == pytest.approx((0.6 - half, 0.6 + half))
+    t_groups, t_training = (scipy.stats.t.ppf(found.p_value / 2, df) for df in (n_groups - 1, 2))
+    assert math.sqrt(t_groups**2 * groups + t_training**2 * training) == pytest.approx(0.6)
+
+
 @pytest.mark.parametrize(
     ("low", "high", "p_holm", "verdict"),
     [
