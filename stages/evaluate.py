@@ -10,13 +10,12 @@ from pathlib import Path
 from adaspec.config import load_config
 from adaspec.config.resolve import resolve
 from adaspec.evaluation.evaluate import evaluate as evaluate_folds
-from adaspec.experiments.repository import commit
-from adaspec.models.history import read_history
+from adaspec.experiments.repository import origin
 from adaspec.runtime.console import show, stage_command
-from adaspec.runtime.workspace import lock_file, only_one, repository_root
+from adaspec.runtime.workspace import repository_root
 from adaspec.tables import read_asv_scores, read_clips, read_folds, read_verification_trials
-from adaspec.tracking import TRACKERS
-from adaspec.tracking.digest import training_digest
+from adaspec.tracking.outcome import read_outcome
+from adaspec.tracking.record import record
 
 
 def evaluate(
@@ -35,16 +34,10 @@ def evaluate(
     config = resolve(load_config(Path("params.yaml")), clips)
     evaluation = evaluate_folds(clips, folds, config, features, trained, speakers, asv_scores, trials)
     evaluation.write_models(trained, models, speakers)
-    written = evaluation.write(metrics)
+    evaluation.write(metrics)
     show("\n".join(evaluation.lines()))
-
-    root, learned, digest = repository_root(), evaluation.learned, training_digest(config, clips, folds)
-    with only_one(lock_file(root, digest)):
-        run = TRACKERS[config.tracking.tracker].run(root, digest, config, clips, commit())
-        for fold, scores in evaluation.report.folds.items():
-            run.log_epochs(fold, read_history(models / f"fold-{fold}"))
-            run.log_fold(fold, scores, models / f"fold-{fold}", learned.folds.get(fold))
-        run.complete(evaluation.report.summary, written, learned.mean)
+    outcome = read_outcome(models, metrics, Path(config.dataset.root))
+    record(repository_root(), config, clips, folds, outcome, origin())
 
 
 if __name__ == "__main__":

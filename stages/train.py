@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adaspec.config import load_config
 from adaspec.config.resolve import resolve
-from adaspec.experiments.repository import commit
+from adaspec.experiments.repository import origin
 from adaspec.runtime.console import stage_command
 from adaspec.runtime.workspace import repository_root
 from adaspec.tables import read_clips, read_folds
@@ -29,7 +29,7 @@ def train(clips_csv: Path, folds_csv: Path, features: Path, speakers: Path, trai
         features,
         trained,
         root,
-        lambda digest: tracker.run(root, digest, config, clips, commit()),
+        lambda digest: tracker.run(root, digest, config, clips, origin()),
         speakers,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from adaspec.config.resolve import resolve
 from adaspec.datasets.clips import examine_clips
 from adaspec.features.extract import extract
 from adaspec.tables.splits import make_folds
+from adaspec.tracking.outcome import FoldOutcome, Outcome
 
 RATE = 8000
 TONES_HZ = {"high": 2800.0, "low": 400.0, "middle": 1300.0, "bonafide": 600.0, "spoof": 2000.0}
@@ -121,3 +122,16 @@ def differing(first: Path, second: Path) -> list[str]:
         if not ((first / name).is_file() and (second / name).is_file())
         or (first / name).read_bytes() != (second / name).read_bytes()
     )
+
+
+def make_outcome(
+    folds: dict[int, FoldOutcome],
+    summary: dict[str, dict[str, float]] | None = None,
+    learned: dict[str, float] | None = None,
+    artifacts: Sequence[Path] = (),
+    worst: Sequence[tuple[str, str, str]] = (),
+    recordings: Path = Path(),
+) -> Outcome:
+    """What evaluation leaves; `worst` are path, label and what it was taken for."""
+    errors = pd.DataFrame(worst, columns=["path", "label", "predicted"])
+    return Outcome(summary or {}, learned or {}, folds, list(artifacts), errors, recordings)

@@ -158,6 +158,22 @@ def compare(
 
 
 @app.command()
+def sync(
+    all_commits: Annotated[
+        bool, typer.Option("--all-commits", help="Also what the commits of all branches and tags hold.")
+    ] = False,
+) -> None:
+    """Record in MLflow what it lacks: results from DVC's cache, pulled experiments, all of them after a loss.
+
+    Of DVC's experiments, the workspace and the last commit with results. Given again, it records nothing.
+    """
+    from adaspec.experiments.sync import sync as sync_runs
+
+    with command_line():
+        show(sync_runs(all_commits))
+
+
+@app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="A model such as models/fold-1, or models: all folds, averaged.")],
     recordings: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER", help="Audio files, or folders of such.")],

@@ -1,5 +1,6 @@
 import inspect
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import sklearn.metrics
 from toydata import Toy, changed, differing
 
+from adaspec.errors import InputError
 from adaspec.evaluation import evaluate as evaluation_module
 from adaspec.evaluation.evaluate import Evaluation, evaluate
 from adaspec.evaluation.scores.classification import SCORES
@@ -19,6 +21,7 @@ from adaspec.models.classifier import AudioClassifier
 from adaspec.models.history import read_history
 from adaspec.models.saved import load
 from adaspec.models.scoring import score_clips
+from adaspec.tracking.outcome import read_outcome
 
 Trained = tuple[Toy, Path]
 
@@ -71,12 +74,30 @@ def test_evaluate_writes_what_there_is_of_the_task(written: Path) -> None:
     }
 
 
-def test_evaluate_tells_what_it_wrote(evaluation: Evaluation, tmp_path: Path) -> None:
-    told = evaluation.write(tmp_path)
-    assert {path.name for path in told} == {
+def test_outcome_is_what_evaluation_found(
+    evaluation: Evaluation, trained: Trained, written: Path, tmp_path: Path
+) -> None:
+    _, models = trained
+    outcome = read_outcome(models, written, tmp_path)
+    assert outcome.summary == evaluation.report.summary
+    assert outcome.learned == evaluation.learned.mean
+    assert {fold: found.scores for fold, found in outcome.folds.items()} == evaluation.report.folds
+    assert {fold: found.learned for fold, found in outcome.folds.items() if found.learned} == evaluation.learned.folds
+    for fold, found in outcome.folds.items():
+        assert found.model == models / f"fold-{fold}"
+        assert found.history == evaluation.histories[fold].to_dict("records")
+    assert {path.name for path in outcome.artifacts} == {
         *("summary.json", "folds", "predictions.csv", "per_class.csv", "curves.csv", "figures", "worst_errors.csv"),
     }
-    assert all(path.exists() for path in told)
+    assert len(outcome.worst) == (evaluation.predictions["label"] != evaluation.predictions["predicted"]).sum()
+
+
+@pytest.mark.parametrize("missing", ["details/summary.json", "details/worst_errors.csv"])
+def test_outcome_that_is_not_there_is_told(trained: Trained, written: Path, tmp_path: Path, missing: str) -> None:
+    shutil.copytree(written, tmp_path / "metrics")
+    (tmp_path / "metrics" / missing).unlink()
+    with pytest.raises(InputError, match=r"details cannot be read .*'dvc repro' writes it"):
+        read_outcome(trained[1], tmp_path / "metrics", tmp_path)
 
 
 def test_small_summary_holds_two_scores_of_the_large_one(written: Path) -> None:

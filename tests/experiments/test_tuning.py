@@ -31,6 +31,7 @@ from adaspec.experiments.tuning.space import check_space, holds, suggest, value_
 from adaspec.features.store import FeatureStore
 from adaspec.runtime.files import write_csv
 from adaspec.tables import read_clips, read_folds
+from adaspec.tracking import Origin
 from adaspec.tracking.mlflow_run import MlflowRun
 from adaspec.tracking.none import NoRun
 from adaspec.training.crossvalidate import cross_validate
@@ -62,7 +63,7 @@ def tables(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tables")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert MlflowRun(root, "0", toy.config, toy.clips, None).client.get_experiment_by_name("adaspec") is None
+        assert MlflowRun(root, "0", toy.config, toy.clips, Origin()).client.get_experiment_by_name("adaspec") is None
     return root / "mlflow.db"
 
 
@@ -243,7 +244,7 @@ def test_study_is_recorded_in_mlflow(repository: Path, toy: Toy, capsys: pytest.
     write_params(toy.config, [RATE, MELS], **LOSS)
     tuning.tune(2, "s")
     tuning.tune(3, "s")  # goes on, in the same parent
-    client = MlflowRun(repository, "0", toy.config, toy.clips, None).client
+    client = MlflowRun(repository, "0", toy.config, toy.clips, Origin()).client
     runs = client.search_runs([client.get_experiment_by_name("adaspec").experiment_id])
     (parent,) = (run for run in runs if "mlflow.parentRunId" not in run.data.tags)
     children = {run.info.run_name: run for run in runs if run is not parent}

@@ -8,11 +8,12 @@ from typing import Any, get_args
 
 import pandas as pd
 import pytest
-from toydata import small_config
+from toydata import make_outcome, small_config
 
 from adaspec.config import TrackingConfig
 from adaspec.models.saved import FORMAT
-from adaspec.tracking import TRACKERS, RunTracker, StudyTracker
+from adaspec.tracking import TRACKERS, Origin, RunTracker, StudyTracker
+from adaspec.tracking.outcome import FoldOutcome
 
 CLIPS = pd.DataFrame({"clip_id": ["a", "b"], "label": ["x", "y"], "digest": ["01", "02"]})
 CONFIG = small_config(Path("raw"))
@@ -46,15 +47,17 @@ def root(tmp_path: Path) -> Path:
 
 def record_run(tracker: str, root: Path) -> None:
     """Everything that training and evaluation record."""
-    run = TRACKERS[tracker].run(root, "0123456789", CONFIG, CLIPS, "c0ffee")
+    run = TRACKERS[tracker].run(root, "0123456789", CONFIG, CLIPS, Origin("c0ffee"))
     with run as entered:
         assert entered is run
         for n_done in (1, 3, 2):  # a row that is there already is no news
             run.log_epochs(1, ROWS[:n_done])
-    run = TRACKERS[tracker].run(root, "0123456789", CONFIG, CLIPS, None)
-    run.log_epochs(1, ROWS)
-    run.log_fold(1, {"accuracy": 0.75}, root / "models" / "fold-1", {"window_change": 0.1})
-    run.complete(SUMMARY, [root / "metrics" / "summary.json", root / "metrics" / "figures"], {"window_change": 0.1})
+    run = TRACKERS[tracker].run(root, "0123456789", CONFIG, CLIPS, Origin())
+    fold = FoldOutcome({"accuracy": 0.75}, {"window_change": 0.1}, ROWS, root / "models" / "fold-1")
+    artifacts = [root / "metrics" / "summary.json", root / "metrics" / "figures"]
+    outcome = make_outcome({1: fold}, SUMMARY, {"window_change": 0.1}, artifacts)
+    run.complete(outcome)
+    run.attach(outcome, artifacts[0])
 
 
 def record_study(tracker: str, root: Path) -> None:
@@ -108,7 +111,7 @@ def test_tracker_whose_store_fails_costs_a_warning_at_most(
 
 def test_tracker_lets_errors_of_the_work_through(tracker: str, root: Path) -> None:
     def fail(error: BaseException) -> None:
-        with TRACKERS[tracker].run(root, "0123456789", CONFIG, CLIPS, None):
+        with TRACKERS[tracker].run(root, "0123456789", CONFIG, CLIPS, Origin()):
             raise error
 
     with pytest.raises(ValueError, match="bad"):

@@ -25,7 +25,7 @@ import torch
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel, load_model
-from toydata import RATE, Toy, make_toy
+from toydata import RATE, Toy, make_outcome, make_toy
 
 import adaspec
 from adaspec.features.representation import feature_contract
@@ -33,7 +33,9 @@ from adaspec.features.store import FeatureStore
 from adaspec.models.predictor import Predictor
 from adaspec.models.saved import load
 from adaspec.models.scoring import score_clips
+from adaspec.tracking import Origin
 from adaspec.tracking.mlflow_run import MlflowRun
+from adaspec.tracking.outcome import FoldOutcome
 from adaspec.tracking.serving import REQUIREMENTS
 from adaspec.training.fit import fit_fold
 
@@ -79,8 +81,8 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registered]
         for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME", "DVC_ROOT"):
             patch.delenv(name, raising=False)
         patch.chdir(root)
-        log = MlflowRun(root, "0123", toy.config, toy.clips, None)
-        log.log_fold(1, {"accuracy": 0.9}, folder, {"window_change": 0.1})
+        log = MlflowRun(root, "0123", toy.config, toy.clips, Origin())
+        log.complete(make_outcome({1: FoldOutcome({"accuracy": 0.9}, {"window_change": 0.1}, [], folder)}))
         assert not log.broken
         run_id = log.ids["fold-1"]
         client = log.client
@@ -208,11 +210,13 @@ def test_model_is_logged_with_its_run(registered: Registered) -> None:
 
 
 def test_model_is_logged_once_where_evaluation_is_repeated(registered: Registered) -> None:
-    log = MlflowRun(registered.root, "0123", registered.toy.config, registered.toy.clips, None)
-    log.log_fold(1, {"accuracy": 0.9}, registered.folder)
-    assert log.ids["fold-1"] == registered.run_id
+    for artifacts in ([registered.root / "gone"], []):  # the first fails half way, as an interrupt would
+        log = MlflowRun(registered.root, "45", registered.toy.config, registered.toy.clips, Origin())
+        folds = {1: FoldOutcome({"accuracy": 0.9}, {}, [], registered.folder)}
+        log.complete(make_outcome(folds, artifacts=artifacts))
     models = registered.client.search_logged_models([registered.client.get_run(registered.run_id).info.experiment_id])
-    assert len(models) == 1
+    assert [model.source_run_id for model in models].count(log.ids["fold-1"]) == 1
+    assert len(models) == 2
 
 
 def test_model_holds_no_pickle_and_is_loaded_without_mlflow_too(registered: Registered) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from toydata import changed, small_config
+from toydata import changed, make_outcome, small_config
 
 import adaspec
 from adaspec.config import Config, flatten
@@ -23,7 +24,9 @@ from adaspec.experiments.runs import read_setting
 from adaspec.models.saved import FORMAT
 from adaspec.runtime.workspace import lock_file, only_one, repository_root
 from adaspec.tracking.mlflow_read import find_run
+from adaspec.tracking import Origin
 from adaspec.tracking.mlflow_run import MlflowRun
+from adaspec.tracking.outcome import FoldOutcome, Outcome
 
 CLIPS = pd.DataFrame({"clip_id": ["a", "b", "c"], "label": ["x", "y", "x"], "digest": ["01", "02", "03"]})
 CONFIG = small_config(Path("raw"))
@@ -45,7 +48,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.chdir(root)
         assert (
-            MlflowRun(root, DIGEST, CONFIG, CLIPS, None).client.get_experiment_by_name(CONFIG.tracking.experiment)
+            MlflowRun(root, DIGEST, CONFIG, CLIPS, Origin()).client.get_experiment_by_name(CONFIG.tracking.experiment)
             is None
         )
     return (root / "mlflow.db").read_bytes()
@@ -68,8 +71,8 @@ def root(tables: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> I
     assert "warning" not in capsys.readouterr().err
 
 
-def record(root: Path, config: Config = CONFIG, digest: str = DIGEST, commit: str | None = None) -> MlflowRun:
-    return MlflowRun(root, digest, config, CLIPS, commit)
+def record(root: Path, config: Config = CONFIG, digest: str = DIGEST, origin: Origin | None = None) -> MlflowRun:
+    return MlflowRun(root, digest, config, CLIPS, origin or Origin())
 
 
 def write_model(folder: Path) -> None:
@@ -113,18 +116,20 @@ def train(root: Path, n_epochs: int = 3, folds: tuple[int, ...] = (1, 2), **chan
                 run.log_epochs(fold, rows(n_done))
 
 
-def conclude(root: Path, folds: tuple[int, ...] = (1, 2), n_epochs: int = 3, **changes: Any) -> None:
-    """What the stage `evaluate` does."""
+def outcome_of(root: Path, folds: tuple[int, ...] = (1, 2), n_epochs: int = 3) -> Outcome:
+    """What the stage `evaluate` leaves."""
     model, metrics = root / "models", root / "metrics"
     (metrics / "figures").mkdir(parents=True, exist_ok=True)
     write_model(model)
     (metrics / "summary.json").write_text("{}")
     (metrics / "figures" / "confusion.png").write_bytes(b"png")
-    run = record(root, **changes)
-    for fold in folds:
-        run.log_epochs(fold, rows(n_epochs))
-        run.log_fold(fold, {"accuracy": 0.5 + fold / 10}, model)
-    run.complete(SUMMARY, [metrics / "summary.json", metrics / "figures"])
+    of_folds = {fold: FoldOutcome({"accuracy": 0.5 + fold / 10}, {}, rows(n_epochs), model) for fold in folds}
+    return make_outcome(of_folds, SUMMARY, artifacts=[metrics / "summary.json", metrics / "figures"])
+
+
+def conclude(root: Path, folds: tuple[int, ...] = (1, 2), n_epochs: int = 3, **changes: Any) -> None:
+    """What the stage `evaluate` does."""
+    record(root, **changes).complete(outcome_of(root, folds, n_epochs))
 
 
 def test_tracking_nests_a_run_per_fold_in_one_parent(root: Path) -> None:
@@ -216,7 +221,7 @@ def test_tracking_logs_artifacts_beside_the_store(root: Path) -> None:
 def test_tracking_logs_the_data_set_as_input(root: Path) -> None:
     train(root)
     other = CLIPS.assign(digest=["01", "02", "04"])
-    with MlflowRun(root, "other", CONFIG, other, None) as run:
+    with MlflowRun(root, "other", CONFIG, other, Origin()) as run:
         run.log_epochs(1, rows(1))
     store = Store(root)
     inputs = [parent.inputs.dataset_inputs for parent in store.parents]
@@ -228,9 +233,8 @@ def test_tracking_logs_the_data_set_as_input(root: Path) -> None:
     assert first.digest != second.digest
 
 
-def test_tracking_tags_commit_training_and_experiment(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DVC_EXP_NAME", "bold-try")
-    train(root, commit="c0ffee")
+def test_tracking_tags_commit_training_and_experiment(root: Path) -> None:
+    train(root, origin=Origin("c0ffee", "bold-try"))
     tags = Store(root).parent.data.tags
     assert tags["mlflow.source.git.commit"] == "c0ffee"
     assert tags["adaspec.training"] == DIGEST
@@ -320,7 +324,7 @@ def test_tracking_evaluation_that_was_cut_short_can_be_repeated_with_other_knobs
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(root)
-    record(root).complete(SUMMARY, [root / "gone"])  # fails half way, as an interrupt would
+    record(root).complete(replace(outcome_of(root), artifacts=[root / "gone"]))  # fails half way, as an interrupt would
     assert capsys.readouterr().err.startswith("warning: MLflow records no more of this run (")
     conclude(root, config=changed(CONFIG, **{"evaluate.vote": "majority"}))
     completed = [run for run in Store(root).parents if run.data.params.get("evaluate.vote") == "majority"]
@@ -351,7 +355,7 @@ def _train_when_all_are_ready(root: Path, digest: str, barrier: Barrier) -> None
     import mlflow  # noqa: F401  (seconds; the race is for the database)
 
     barrier.wait(120)
-    with MlflowRun(root, digest, CONFIG, CLIPS, None) as run:
+    with MlflowRun(root, digest, CONFIG, CLIPS, Origin()) as run:
         run.log_epochs(1, rows(2))
     if run.broken:
         raise SystemExit(3)
@@ -419,11 +423,9 @@ def test_tracking_logs_what_was_learned_by_folds_and_on_average(root: Path) -> N
     train(root)
     model = root / "models"
     write_model(model)
-    run = record(root)
-    for fold in (1, 2):
-        learned = {"window_change": fold / 10, "transform-2/center_drift_median_hz": -1.5} if fold == 2 else None
-        run.log_fold(fold, {"accuracy": 0.5}, model, learned)
-    run.complete(SUMMARY, [], {"window_change": 0.15, "dead_bins": 0.0})
+    learned = {1: {}, 2: {"window_change": 0.2, "transform-2/center_drift_median_hz": -1.5}}
+    folds = {fold: FoldOutcome({"accuracy": 0.5}, found, [], model) for fold, found in learned.items()}
+    record(root).complete(make_outcome(folds, SUMMARY, {"window_change": 0.15, "dead_bins": 0.0}))
     store = Store(root)
     named = {name: value for name, value in store.parent.data.metrics.items() if not name.startswith("cv/")}
     assert named == {"frontend/window_change": 0.15, "frontend/dead_bins": 0.0}
@@ -593,10 +595,9 @@ def test_recorded_run_is_found_by_id_beginning_and_name_to_be_compared(
     predictions.write_text("\n".join(["clip_id,fold,group,label,predicted,score_x,score_y", *lines]) + "\n")
     ids = {}
     for name, artifacts in (("cold-tea", [predictions]), ("warm-tea", [predictions]), ("bare", [])):
-        monkeypatch.setenv("DVC_EXP_NAME", name)
-        with record(root, changed(CONFIG, **{"train.epochs": len(name)}), name) as run:
+        with record(root, changed(CONFIG, **{"train.epochs": len(name)}), name, Origin(experiment=name)) as run:
             run.log_epochs(1, rows(1))
-            run.complete(SUMMARY, artifacts)
+            run.complete(make_outcome({}, SUMMARY, artifacts=artifacts))
             ids[name] = run.ids["parent"]
     monkeypatch.setenv("DVC_ROOT", str(root))
     for name in ("cold-tea", ids["cold-tea"], ids["cold-tea"][:12]):
@@ -616,8 +617,7 @@ def test_recorded_run_is_found_by_id_beginning_and_name_to_be_compared(
             read_setting(f"mlflow:{name}")
         assert str(caught.value).startswith(message)
         assert "\n" not in str(caught.value)
-    monkeypatch.setenv("DVC_EXP_NAME", "cold-tea")
-    with record(root, CONFIG, "again") as run:
+    with record(root, CONFIG, "again", Origin(experiment="cold-tea")) as run:
         run.log_epochs(1, rows(1))
     with pytest.raises(
         InputError, match=rf"^'cold-tea' is the name .* of 2 MLflow runs \(.*{ids['cold-tea']}.*\); name one$"
@@ -629,3 +629,80 @@ def test_run_of_a_store_that_is_not_there_is_refused_and_none_is_made(tmp_path: 
     with pytest.raises(InputError, match=r"mlflow\.db not found; give MLflow's runs at the root of the repository$"):
         find_run(tmp_path, "cold-tea")
     assert not list(tmp_path.iterdir())
+
+
+def test_tracking_holds_what_is_complete_and_alike(root: Path) -> None:
+    outcome, other = outcome_of(root), Origin(experiment="other")
+    train(root)
+    assert not record(root).holds(outcome)
+    record(root, origin=Origin(experiment="first")).complete(outcome)
+    assert record(root).holds(outcome)  # whoever asks without a name
+    assert record(root, origin=Origin(experiment="first")).holds(outcome)
+    assert not record(root, origin=other).holds(outcome)
+    assert not record(root, config=changed(CONFIG, **{"train.epochs": 9})).holds(outcome)
+    assert not record(root).holds(replace(outcome, summary={"accuracy": {"mean": 0.7501}}))
+    assert not record(root).holds(replace(outcome, folds=outcome.folds | {3: outcome.folds[1]}))
+
+
+def test_tracking_takes_a_run_that_its_user_deleted_for_known(root: Path) -> None:
+    conclude(root)
+    store = Store(root)
+    store.client.delete_run(store.parent.info.run_id)
+    assert record(root).holds(outcome_of(root))
+
+
+def test_tracking_attaches_a_file_to_the_complete_record_alone(root: Path) -> None:
+    page = root / "index.html"
+    page.write_text("<p>report</p>")
+    train(root)
+    record(root).attach(outcome_of(root), page)
+    conclude(root)
+    record(root, digest="made by other code since").attach(outcome_of(root), page)
+    store = Store(root)
+    assert store.artifacts(store.parent) == ["figures", "index.html", "summary.json"]
+
+
+def test_tracking_opens_its_experiment_as_model_training(root: Path) -> None:
+    train(root)
+    store = Store(root)
+    assert store.experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    store.client.set_experiment_tag(store.experiment.experiment_id, "mlflow.experimentKind", "regression")
+    train(root, digest="second")
+    assert Store(root).experiment.tags["mlflow.experimentKind"] == "regression"  # as the user has set it
+
+
+@pytest.mark.parametrize("wanted", [None, "false"])
+def test_tracking_watches_the_machine_while_it_trains(
+    root: Path, monkeypatch: pytest.MonkeyPatch, wanted: str | None
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    if wanted:
+        monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", wanted)
+    with record(root) as run:
+        run.log_epochs(1, rows(1))
+        until = time.monotonic() + (10 if wanted is None else 0.3)
+        while not Store(root).parent.data.metrics and time.monotonic() < until:
+            time.sleep(0.05)
+    found = {name for name in Store(root).parent.data.metrics if name.startswith("system/")}
+    assert ({"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= found) == (wanted is None)
+    assert bool(found) == (wanted is None)
+    conclude(root)
+    assert record(root).holds(outcome_of(root))
+
+
+def test_tracking_keeps_the_worst_errors_to_listen_to(root: Path, tmp_path: Path) -> None:
+    recordings = tmp_path / "recordings"
+    recordings.mkdir()
+    for number in range(12):
+        (recordings / f"{number}.wav").write_bytes(b"x" * number)
+    with (recordings / "2.wav").open("r+b") as large:
+        large.truncate(20 * 2**20 + 1)
+    (tmp_path / "secret.wav").write_bytes(b"secret")
+    errors = [(f"{number}.wav", "rain/<b>" if number == 3 else "rain", "sea waves") for number in range(12)]
+    errors[4:6] = [("gone.wav", "rain", "fire"), ("../secret.wav", "rain", "fire")]
+    record(root).complete(replace(outcome_of(root), worst=make_outcome({}, worst=errors).worst, recordings=recordings))
+    store = Store(root)
+    assert store.artifacts(store.parent, "worst_errors") == [
+        f"worst_errors/{rank:02}_{'rain-b-' if rank == 4 else 'rain'}_taken_for_sea-waves.wav"
+        for rank in (1, 2, 4, 7, 8, 9, 10)
+    ]

@@ -114,9 +114,9 @@ def deciding(config: BaseModel, stage: str | None = None) -> dict[str, Any]:
     }
 
 
-def code_digest(*stages: str) -> str:
-    """Fingerprint of the code that decides what these stages make."""
-    content, package = hashlib.sha256(), Path(__file__).parents[1]
+def code_digest(*stages: str, package: Path | None = None) -> str:
+    """Fingerprint of the code that decides what these stages make, by default this code."""
+    content, package = hashlib.sha256(), package or Path(__file__).parents[1]
     for room in sorted({room for stage in stages for room in STAGES[stage].rooms}):
         path = package / room
         for file in [path] if path.is_file() else sorted(path.rglob("*.py")):

@@ -62,14 +62,8 @@ class Evaluation:
     evaluated: dict[int, Evaluated]
     cohorts: dict[int, Vectors]
 
-    def write(self, folder: Path) -> list[Path]:
-        """Write summary.json and, all or none, the folder `DETAILS`.
-
-        Returns
-        -------
-        list of Path
-            What lies in that folder: all that there is to keep of the run.
-        """
+    def write(self, folder: Path) -> None:
+        """Write summary.json and, all or none, the folder `DETAILS`."""
         details = folder / DETAILS
         with complete_folder(details) as partial:
             (partial / FIGURES).mkdir()
@@ -85,7 +79,6 @@ class Evaluation:
                 content = scores | ({"frontend": found} if found else {})
                 write_json(partial / "folds" / f"fold-{fold}.json", content)
         write_json(folder / "summary.json", self.report.headline)
-        return sorted(details.iterdir())
 
     def write_models(self, trained: Path, models: Path, speakers: Path | None = None) -> None:
         """Write, all or none, the trained models with what they were evaluated with into the folder `models`.

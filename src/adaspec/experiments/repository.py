@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,17 +12,21 @@ from pathlib import Path
 
 from adaspec.errors import InputError
 from adaspec.runtime.text import one_line
+from adaspec.tracking import Origin
 
 __all__ = [
+    "ask",
     "commit",
     "committed",
     "dequeue",
     "finished_experiments",
     "is_ignored",
+    "origin",
     "queue_experiment",
     "read_at",
     "reproduce",
     "run_queue",
+    "stale_stages",
 ]
 
 PATIENCE_S = 60.0  # for a worker of DVC's queue to end
@@ -31,6 +36,11 @@ def commit() -> str | None:
     """The commit that is checked out; None outside a repository."""
     done = _run("git", "rev-parse", "HEAD")
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def origin() -> Origin:
+    """Where what runs now comes from."""
+    return Origin(commit(), os.environ.get("DVC_EXP_NAME", ""))
 
 
 def committed(path: Path) -> str | None:
@@ -71,6 +81,17 @@ def read_at(path: str, rev: str) -> str:
         ) from None
 
 
+def stale_stages(stage: str) -> list[str]:
+    """A stage, and those before it, as far as their results are not those of the files that they are made of.
+
+    Raises
+    ------
+    InputError
+        DVC cannot tell.
+    """
+    return list(json.loads(ask("dvc", "status", "--json", "--with-deps", stage)))
+
+
 def reproduce(*stages: str) -> None:
     """Bring stages up to date; what DVC and they print goes to stderr.
 
@@ -86,7 +107,7 @@ def reproduce(*stages: str) -> None:
 
 def finished_experiments() -> set[str]:
     """Names of the experiments whose results the repository holds."""
-    return set(_ask("git", "for-each-ref", "--format=%(refname:lstrip=-1)", "refs/exps").split())
+    return set(ask("git", "for-each-ref", "--format=%(refname:lstrip=-1)", "refs/exps").split())
 
 
 def queue_experiment(name: str, options: Sequence[str]) -> None:
@@ -97,7 +118,7 @@ def queue_experiment(name: str, options: Sequence[str]) -> None:
     InputError
         DVC refuses it.
     """
-    _ask("dvc", "exp", "run", "--queue", "--name", name, *options)
+    ask("dvc", "exp", "run", "--queue", "--name", name, *options)
 
 
 def run_queue(jobs: int) -> None:
@@ -117,7 +138,7 @@ def dequeue(experiments: Collection[str]) -> None:
     while states := _queued(experiments):
         running = sorted(name for name, state in states.items() if state == "Running")
         if waiting := sorted(states.keys() - set(running)):  # first, so that a worker does not go on to the next
-            _ask("dvc", "queue", "remove", *waiting)
+            ask("dvc", "queue", "remove", *waiting)
         if running:
             _run("dvc", "queue", "kill", *running)  # whose exit code tells little: one may just have ended by itself
         if time.monotonic() > deadline:
@@ -128,11 +149,11 @@ def dequeue(experiments: Collection[str]) -> None:
 
 def _queued(experiments: Collection[str]) -> dict[str, str]:
     """State of each of these experiments that DVC's queue knows: Queued, Running, Failed or Success."""
-    rows = [line.split() for line in _ask("dvc", "queue", "status").splitlines()]
+    rows = [line.split() for line in ask("dvc", "queue", "status").splitlines()]
     return {name: row[-1] for row in rows for name in experiments if name in row}
 
 
-def _ask(program: str, *arguments: str) -> str:
+def ask(program: str, *arguments: str) -> str:
     """What a command printed; its error is the user's."""
     done = _run(program, *arguments)
     if done.returncode:

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import pandas as pd
 
 from adaspec.config import Config
-from adaspec.tracking.contract import RunTracker, StudyTracker
+from adaspec.tracking.contract import Origin, RunTracker, StudyTracker
 from adaspec.tracking.mlflow_run import MlflowRun
 from adaspec.tracking.mlflow_study import MlflowStudy
 from adaspec.tracking.none import NoRun, NoStudy
 
-__all__ = ["TRACKERS", "RunTracker", "StudyTracker", "Tracker"]
+__all__ = ["TRACKERS", "Origin", "RunTracker", "StudyTracker", "Tracker"]
 
 
 class Tracker(NamedTuple):
@@ -22,13 +22,13 @@ class Tracker(NamedTuple):
 
     Attributes
     ----------
-    run : callable (root, digest, config, clips, commit) -> RunTracker
-        The repository, the training's digest, the resolved configuration, clips.csv and the commit of the code.
+    run : callable (root, digest, config, clips, origin) -> RunTracker
+        The repository, the training's digest, the resolved configuration, clips.csv and where the run comes from.
     study : callable (root, config, name, key) -> StudyTracker
         The repository, the configuration, the study's name and what tells it from others of that name.
     """
 
-    run: Callable[[Path, str, Config, pd.DataFrame, str | None], RunTracker]
+    run: Callable[[Path, str, Config, pd.DataFrame, Origin], RunTracker]
     study: Callable[[Path, Config, str, str], StudyTracker]
 
 

@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-__all__ = ["RunTracker", "StudyTracker"]
+import adaspec
+from adaspec.tracking.outcome import Outcome
+
+__all__ = ["Origin", "RunTracker", "StudyTracker"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a run comes from.
+
+    Attributes
+    ----------
+    commit : str or None
+        That was checked out.
+    experiment : str
+        Name of the DVC experiment, "" where it was none.
+    package : Path
+        Source of adaspec that it ran.
+    """
+
+    commit: str | None = None
+    experiment: str = ""
+    package: Path = field(default_factory=lambda: Path(adaspec.__file__).parent)
 
 
 class RunTracker(Protocol):
@@ -22,18 +45,20 @@ class RunTracker(Protocol):
     def log_epochs(self, fold: int, history: Sequence[dict[str, float]]) -> None:
         """Log the epochs of a fold that are not logged yet; `history` begins with the first."""
 
-    def log_fold(
-        self, fold: int, scores: dict[str, float], model: Path, learned: dict[str, float] | None = None
-    ) -> None:
-        """Log the test scores and the model of a fold, and in numbers what its front end learned."""
+    def complete(self, outcome: Outcome) -> None:
+        """Log what came out that is not logged yet, and close the run."""
 
-    def complete(
-        self,
-        summary: dict[str, dict[str, float]],
-        artifacts: Sequence[Path],
-        learned: dict[str, float] | None = None,
-    ) -> None:
-        """Log the summary over folds, figures and tables, and close the run."""
+    def attach(self, outcome: Outcome, artifact: Path) -> None:
+        """Keep a file that was made since with the complete record of this outcome, if there is one."""
+
+    def holds(self, outcome: Outcome) -> bool:
+        """Whether there is a complete record of this outcome, of this experiment if it was one.
+
+        Raises
+        ------
+        InputError
+            The store cannot be read.
+        """
 
 
 class StudyTracker(Protocol):

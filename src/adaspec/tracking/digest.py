@@ -18,7 +18,7 @@ __all__ = ["training_digest"]
 PACKAGES = ("torch", "torchaudio", "numpy", "lightning", "timm")
 
 
-def training_digest(config: Config, clips: pd.DataFrame, folds: pd.DataFrame) -> str:
+def training_digest(config: Config, clips: pd.DataFrame, folds: pd.DataFrame, package: Path | None = None) -> str:
     """Digest everything that decides the result: knobs, data, folds, code and the libraries that compute.
 
     Parameters
@@ -27,13 +27,15 @@ def training_digest(config: Config, clips: pd.DataFrame, folds: pd.DataFrame) ->
         Resolved.
     clips, folds : DataFrame
         clips.csv and folds.csv.
+    package : Path, optional
+        Source of adaspec; by default this one.
     """
     stages = training_stages(config)
     content = hashlib.sha256()
     for stage in stages:
         content.update(json.dumps(deciding(config, stage), sort_keys=True).encode())
     content.update(data_digest(clips, folds))
-    content.update(code_digest(*stages).encode())
+    content.update(code_digest(*stages, package=package).encode())
     content.update(" ".join(f"{package}={version(package)}" for package in PACKAGES).encode())
     weights = Path(config.backbone.timm.weights or "")
     if weights.is_file():

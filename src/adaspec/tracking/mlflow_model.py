@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-import adaspec
-
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 __all__ = ["logged_model"]
 
 
-def logged_model(client: MlflowClient, experiment_id: str, run_id: str, model: Path, voting: dict[str, Any]) -> str:
+def logged_model(
+    client: MlflowClient, experiment_id: str, run_id: str, model: Path, voting: dict[str, Any], package: Path
+) -> str:
     """Id of a run's model, which is logged where an evaluation that was cut short has not done so.
 
     Parameters
@@ -28,6 +28,8 @@ def logged_model(client: MlflowClient, experiment_id: str, run_id: str, model: P
         Such as models/fold-1.
     voting : dict
         `vote` and `overlap` that it is served with, unless a server says otherwise.
+    package : Path
+        Source of adaspec that trained it.
     """
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.models import Model, ModelSignature
@@ -45,7 +47,7 @@ def logged_model(client: MlflowClient, experiment_id: str, run_id: str, model: P
             folder,
             loader_module=serving.__name__,
             data_path=str(model),
-            code_paths=[str(Path(adaspec.__file__).parent)],
+            code_paths=[str(package)],
             mlflow_model=Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id),
             signature=ModelSignature.from_dict(serving.signature(model)),
             input_example=pd.DataFrame([serving.EXAMPLE]),

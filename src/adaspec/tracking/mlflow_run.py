@@ -6,10 +6,10 @@ import contextlib
 import functools
 import hashlib
 import json
-import os
 import secrets
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -19,17 +19,23 @@ import pandas as pd
 
 from adaspec.config import Config
 from adaspec.config.knobs import deciding, reads
+from adaspec.errors import InputError
 from adaspec.runtime.files import write_json
+from adaspec.runtime.text import one_line
 from adaspec.runtime.workspace import lock_file, record_key_file
+from adaspec.tracking.contract import Origin
 from adaspec.tracking.mlflow_model import logged_model
 from adaspec.tracking.mlflow_store import BATCH, MlflowStore, never_in_the_way
+from adaspec.tracking.mlflow_system import watch_system
+from adaspec.tracking.outcome import FoldOutcome, Outcome
+from adaspec.tracking.worst_errors import WORST, copy_worst
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 __all__ = ["MlflowRun"]
 
-RECORD, FOLD = "adaspec.record", "adaspec.fold"  # tags
+RECORD, FOLD, EXPERIMENT = "adaspec.record", "adaspec.fold", "dvc.experiment"  # tags
 
 
 class MlflowRun(MlflowStore):
@@ -49,16 +55,17 @@ class MlflowRun(MlflowStore):
         Resolved; logged as parameters.
     clips : DataFrame
         clips.csv; its digest is logged as an input.
-    commit : str or None
-        Of the code.
+    origin : Origin
     """
 
-    def __init__(self, root: Path, digest: str, config: Config, clips: pd.DataFrame, commit: str | None) -> None:
+    def __init__(self, root: Path, digest: str, config: Config, clips: pd.DataFrame, origin: Origin) -> None:
         super().__init__(root, config.tracking.experiment)
-        self.config, self.digest, self.clips, self.commit = config, digest, clips, commit
+        self.config, self.digest, self.clips, self.origin = config, digest, clips, origin
         self.key = ""  # tells its runs from all others
         self.ids: dict[str, str] = {}  # "parent", "fold-1", ... -> run id
         self.n_logged: dict[int, int] = {}
+        self.trains = False
+        self.stop_watching: Callable[[], None] | None = None
 
     @functools.cached_property
     def key_file(self) -> Path:
@@ -66,11 +73,15 @@ class MlflowRun(MlflowStore):
         return record_key_file(self.root, self.digest)
 
     def __enter__(self) -> Self:
+        self.trains = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.trains = False
+        if self.stop_watching is not None:
+            self.stop_watching()
         interrupted = kind is not None and not issubclass(kind, Exception)
         self._finish("FINISHED" if kind is None else "KILLED" if interrupted else "FAILED")
 
@@ -87,6 +98,8 @@ class MlflowRun(MlflowStore):
         from mlflow.entities import Metric
 
         run_id = self._fold_run(fold)
+        if self.trains and self.stop_watching is None:
+            self.stop_watching = watch_system(self.ids["parent"], self.uri)
         if fold not in self.n_logged:
             self.n_logged[fold] = len(self.client.get_metric_history(run_id, "train_loss"))
         now = int(time.time() * 1000)
@@ -100,44 +113,78 @@ class MlflowRun(MlflowStore):
             self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
         self.n_logged[fold] = max(self.n_logged[fold], len(history))
 
+    def complete(self, outcome: Outcome) -> None:
+        """Log what came out, the models of the folds, figures, tables and the worst errors, and close the runs."""
+        for fold, found in outcome.folds.items():
+            self.log_epochs(fold, found.history)
+        self._conclude(outcome)
+
     @never_in_the_way
-    def log_fold(
-        self, fold: int, scores: dict[str, float], model: Path, learned: dict[str, float] | None = None
-    ) -> None:
+    def _conclude(self, outcome: Outcome) -> None:
+        for fold, found in outcome.folds.items():
+            self._log_fold(fold, found)
+        parent = self._parent_run()
+        self.log_params(parent, self._evaluation_knobs())
+        for name, value in _summary_metrics(outcome).items():
+            self.client.log_metric(parent, name, value)
+        for path in outcome.artifacts:
+            self._keep(parent, path)
+        with tempfile.TemporaryDirectory() as folder:
+            copy_worst(outcome.worst, outcome.recordings, Path(folder))
+            self.client.log_artifacts(parent, folder, WORST)
+        self._finish("FINISHED")
+        self.key_file.unlink(missing_ok=True)
+
+    def _log_fold(self, fold: int, found: FoldOutcome) -> None:
         """Log the test scores and the model of a fold, and in numbers what its front end learned."""
         from mlflow.entities import Metric
 
         run_id = self._fold_run(fold)
         voting = {"vote": self.config.evaluate.vote, "overlap": self.config.evaluate.overlap}
-        model_id = logged_model(self.client, self.experiment_id(), run_id, model, voting)
-        values = {f"frontend/{name}": value for name, value in (learned or {}).items()}
-        values |= {f"test_{name}": value for name, value in scores.items()}
+        model_id = logged_model(self.client, self.experiment_id(), run_id, found.model, voting, self.origin.package)
+        values = {f"frontend/{name}": value for name, value in found.learned.items()}
+        values |= {f"test_{name}": value for name, value in found.scores.items()}
         now = int(time.time() * 1000)
         metrics = [Metric(name, value, now, 0, model_id=model_id) for name, value in values.items()]
         self.client.log_batch(run_id, metrics=metrics)
 
+    def _keep(self, parent: str, path: Path) -> None:
+        if path.is_dir():
+            self.client.log_artifacts(parent, str(path), path.name)
+        else:
+            self.client.log_artifact(parent, str(path))
+
     @never_in_the_way
-    def complete(
-        self,
-        summary: dict[str, dict[str, float]],
-        artifacts: Sequence[Path],
-        learned: dict[str, float] | None = None,
-    ) -> None:
-        """Log the summary over folds and what their front ends learned, figures and tables, and close the runs."""
-        parent = self._parent_run()
-        self.log_params(parent, self._evaluation_knobs())
-        for name, values in summary.items():
-            for statistic, value in values.items():
-                self.client.log_metric(parent, f"cv/{name}_{statistic}", value)
-        for name, value in (learned or {}).items():
-            self.client.log_metric(parent, f"frontend/{name}", value)
-        for path in artifacts:
-            if path.is_dir():
-                self.client.log_artifacts(parent, str(path), path.name)
-            else:
-                self.client.log_artifact(parent, str(path))
-        self._finish("FINISHED")
-        self.key_file.unlink(missing_ok=True)
+    def attach(self, outcome: Outcome, artifact: Path) -> None:
+        """Keep a file that was made since with the complete record of this outcome, if there is one."""
+        parent = self._complete_parent(outcome)
+        if parent is not None and parent.info.lifecycle_stage == "active":
+            self._keep(parent.info.run_id, artifact)
+
+    def holds(self, outcome: Outcome) -> bool:
+        """Whether there is a complete record of this outcome, also one that the user has deleted.
+
+        Raises
+        ------
+        InputError
+            The store cannot be read.
+        """
+        try:
+            return self._complete_parent(outcome) is not None
+        except Exception as error:  # noqa: BLE001 - of many kinds
+            raise InputError(f"MLflow's store cannot be read ({type(error).__name__}: {one_line(error)})") from None
+
+    def _complete_parent(self, outcome: Outcome) -> Run | None:
+        """The latest finished parent with these knobs and scores, and a run for each fold."""
+        params = {key: str(value) for key, value in deciding(self.config).items()}
+        metrics, name = _summary_metrics(outcome), self.origin.experiment
+        for run in self.search(f"attributes.status = 'FINISHED' and params.seed = '{self.config.seed}'"):
+            alike = params.items() <= run.data.params.items() and metrics.items() <= run.data.metrics.items()
+            if alike and name in ("", run.data.tags.get(EXPERIMENT)):
+                n_folds = len(self.search(f"tags.mlflow.parentRunId = '{run.info.run_id}'"))
+                if n_folds == len(outcome.folds) or run.info.lifecycle_stage != "active":
+                    return run
+        return None
 
     @never_in_the_way
     def _finish(self, status: str) -> None:
@@ -168,7 +215,7 @@ class MlflowRun(MlflowStore):
             return {}
         # The same training may belong to two experiments that differ in their evaluation only; and an evaluation that
         # was cut short has logged its knobs, which MLflow never lets change.
-        another = parent.data.tags.get("dvc.experiment", "") != os.environ.get("DVC_EXP_NAME", "")
+        another = parent.data.tags.get(EXPERIMENT, "") != self.origin.experiment
         if another and parent.info.status == "FINISHED":
             return {}
         if any(parent.data.params.get(key, value) != value for key, value in self._evaluation_knobs().items()):
@@ -181,7 +228,7 @@ class MlflowRun(MlflowStore):
         return {name: run.info.run_id for name, run in zip(names, runs, strict=True)}
 
     def _runs_of(self, key: str) -> list[Run]:
-        return list(self.client.search_runs([self.experiment_id()], f"tags.`{RECORD}` = '{key}'"))
+        return [run for run in self.search(f"tags.`{RECORD}` = '{key}'") if run.info.lifecycle_stage == "active"]
 
     def _evaluation_knobs(self) -> dict[str, str]:
         return {key: str(value) for key, value in deciding(self.config).items() if reads(key, ["evaluate"])}
@@ -190,13 +237,13 @@ class MlflowRun(MlflowStore):
         self._close_abandoned()
         self.key = secrets.token_hex(8)
         write_json(self.key_file, {"record": self.key})  # first: a run that is killed after this is found again
-        experiment_name = os.environ.get("DVC_EXP_NAME", "")
-        tags = {"mlflow.runName": experiment_name or f"workspace-{self.digest[:7]}", "adaspec.training": self.digest}
+        name = self.origin.experiment
+        tags = {"mlflow.runName": name or f"workspace-{self.digest[:7]}", "adaspec.training": self.digest}
         tags[RECORD] = self.key
-        if self.commit is not None:
-            tags["mlflow.source.git.commit"] = self.commit
-        if experiment_name:
-            tags["dvc.experiment"] = experiment_name
+        if self.origin.commit is not None:
+            tags["mlflow.source.git.commit"] = self.origin.commit
+        if name:
+            tags[EXPERIMENT] = name
         run = self.client.create_run(self.experiment_id(), tags=tags)
         self.ids["parent"] = run.info.run_id
         self._describe(run)
@@ -230,6 +277,14 @@ class MlflowRun(MlflowStore):
                 for run in self._runs_of(key):
                     if run.info.status == "RUNNING":
                         self.client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _summary_metrics(outcome: Outcome) -> dict[str, float]:
+    """Metrics of a parent run."""
+    summary = {
+        f"cv/{name}_{statistic}": value for name, each in outcome.summary.items() for statistic, value in each.items()
+    }
+    return summary | {f"frontend/{name}": value for name, value in outcome.learned.items()}
 
 
 def _read_key(file: Path) -> str | None:

@@ -22,6 +22,7 @@ from adaspec.tracking.mlflow_database import ARTIFACTS, create_database, drop_in
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 __all__ = ["BATCH", "MlflowStore", "never_in_the_way"]
 
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 Arguments = ParamSpec("Arguments")
 Store = TypeVar("Store", bound="MlflowStore")
 BATCH = 100  # MLflow's limit of parameters, well below that of metrics, per request
+PAGE = 1000  # runs
+KIND = ("mlflow.experimentKind", "custom_model_development")  # else the user interface asks, or shows traces of chats
 
 
 def never_in_the_way(
@@ -76,16 +79,21 @@ class MlflowStore:
 
         for name in ("alembic", "mlflow"):  # after the import, which sets them
             logging.getLogger(name).setLevel(logging.ERROR)
-        uri, own = os.environ.get("MLFLOW_TRACKING_URI"), self.root / "mlflow.db"
+        own = self.root / "mlflow.db"
         # The lock: two processes that both find the database missing and create its tables break it for good.
         with filelock.FileLock(lock_file(self.root, "mlflow")):
-            if not uri:
+            if not os.environ.get("MLFLOW_TRACKING_URI"):
                 drop_interrupted(own)
                 create_database(own)
                 follow_move(own)
-            elif uri.startswith("sqlite:///"):
-                create_database(Path(uri.removeprefix("sqlite:///")))
-        return MlflowClient(uri or f"sqlite:///{own}")
+            elif self.uri.startswith("sqlite:///"):
+                create_database(Path(self.uri.removeprefix("sqlite:///")))
+        return MlflowClient(self.uri)
+
+    @property
+    def uri(self) -> str:
+        """Of the store."""
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
 
     def experiment_id(self) -> str:
         """Id of the experiment, created with artifacts beside the store.
@@ -101,13 +109,27 @@ class MlflowStore:
             if experiment is None:
                 own = not os.environ.get("MLFLOW_TRACKING_URI")
                 location = (self.root / ARTIFACTS / name).as_uri() if own else None
-                return str(client.create_experiment(name, artifact_location=location))
+                return str(client.create_experiment(name, artifact_location=location, tags=dict([KIND])))
         if experiment.lifecycle_stage == "deleted":
             raise InputError(
                 f"its experiment {name!r} was deleted; bring it back with 'mlflow experiments restore --experiment-id "
                 f"{experiment.experiment_id}', or set tracking.experiment to another name"
             )
+        if KIND[0] not in experiment.tags:
+            client.set_experiment_tag(experiment.experiment_id, *KIND)
         return str(experiment.experiment_id)
+
+    def search(self, condition: str) -> list[Run]:
+        """The experiment's runs for which MLflow's condition holds, also those that were deleted; the latest first."""
+        from mlflow.entities import ViewType
+
+        found: list[Run] = []
+        token: str | None = ""
+        while token is not None:
+            page = self.client.search_runs([self.experiment_id()], condition, ViewType.ALL, PAGE, page_token=token)
+            token = page.token or None
+            found += page
+        return found
 
     def log_params(self, run_id: str, values: Mapping[str, Any]) -> None:
         """Log parameters as text, as many at a time as MLflow takes."""

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from adaspec.tracking.outcome import Outcome
+
 __all__ = ["NoRun", "NoStudy"]
 
 
@@ -27,18 +29,15 @@ class NoRun:
     def log_epochs(self, fold: int, history: Sequence[dict[str, float]]) -> None:
         """Leave the epochs of a fold unrecorded."""
 
-    def log_fold(
-        self, fold: int, scores: dict[str, float], model: Path, learned: dict[str, float] | None = None
-    ) -> None:
-        """Leave a fold unrecorded."""
+    def complete(self, outcome: Outcome) -> None:
+        """Leave what came out unrecorded."""
 
-    def complete(
-        self,
-        summary: dict[str, dict[str, float]],
-        artifacts: Sequence[Path],
-        learned: dict[str, float] | None = None,
-    ) -> None:
-        """Leave the summary unrecorded."""
+    def attach(self, outcome: Outcome, artifact: Path) -> None:
+        """Leave the file unrecorded."""
+
+    def holds(self, outcome: Outcome) -> bool:
+        """There is nothing to add."""
+        return True
 
 
 class NoStudy:

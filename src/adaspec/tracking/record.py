@@ -1,0 +1,37 @@
+"""The one way in which what came out of a run is told to its tracker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from adaspec.config import Config
+from adaspec.runtime.workspace import lock_file, only_one
+from adaspec.tracking import TRACKERS
+from adaspec.tracking.contract import Origin
+from adaspec.tracking.digest import training_digest
+from adaspec.tracking.outcome import Outcome
+
+__all__ = ["record"]
+
+
+def record(
+    root: Path, config: Config, clips: pd.DataFrame, folds: pd.DataFrame, outcome: Outcome, origin: Origin
+) -> None:
+    """Complete the record that training began, or make one where there is none.
+
+    Parameters
+    ----------
+    root : Path
+        Repository.
+    config : Config
+        Resolved.
+    clips, folds : DataFrame
+        clips.csv and folds.csv.
+    outcome : Outcome
+    origin : Origin
+    """
+    digest = training_digest(config, clips, folds, origin.package)
+    with only_one(lock_file(root, digest)):
+        TRACKERS[config.tracking.tracker].run(root, digest, config, clips, origin).complete(outcome)
