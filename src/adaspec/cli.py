@@ -174,6 +174,24 @@ def sync(
 
 
 @app.command()
+def doctor() -> None:
+    """Look for what usually goes wrong, and say what to do: Python, packages, data, disk, GPU, remains of earlier runs.
+
+    The exit code is 1 where something is broken.
+    """
+    from adaspec.experiments.doctor import doctor as examine
+    from adaspec.runtime.workspace import repository_root
+
+    with command_line():
+        findings = examine(repository_root())
+        show("\n".join(finding.line() for finding in findings))
+        n_broken = sum(finding.state == "broken" for finding in findings)
+        show(f"\n{n_broken} broken" if n_broken else "\nall is well")
+        if n_broken:
+            raise typer.Exit(1)
+
+
+@app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="A model such as models/fold-1, or models: all folds, averaged.")],
     recordings: Annotated[list[Path], typer.Argument(metavar="FILE|FOLDER", help="Audio files, or folders of such.")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -18,10 +19,13 @@ __all__ = [
     "ask",
     "commit",
     "committed",
+    "dead_tasks",
     "dequeue",
+    "export",
     "finished_experiments",
     "is_ignored",
     "origin",
+    "python_of_stages",
     "queue_experiment",
     "read_at",
     "reproduce",
@@ -30,6 +34,15 @@ __all__ = [
 ]
 
 PATIENCE_S = 60.0  # for a worker of DVC's queue to end
+
+
+def python_of_stages() -> tuple[str | None, str | None]:
+    """The `python` that a shell finds, which the commands of dvc.yaml run, and its prefix; None for what is missing."""
+    path = shutil.which("python")
+    if path is None:
+        return None, None
+    done = subprocess.run([path, "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True, timeout=60)
+    return path, done.stdout.strip() or None
 
 
 def commit() -> str | None:
@@ -92,6 +105,29 @@ def stale_stages(stage: str) -> list[str]:
     return list(json.loads(ask("dvc", "status", "--json", "--with-deps", stage)))
 
 
+def export(rev: str, paths: Sequence[str], folder: Path) -> None:
+    """Copy files and folders of a version into a folder, under their paths, from git or from DVC's cache or remote.
+
+    Raises
+    ------
+    InputError
+        One of them is missing.
+    """
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+    from scmrepo.exceptions import SCMError
+
+    path = ""
+    try:
+        files = DVCFileSystem(rev=rev)
+        for path in paths:
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            files.get(path, str(target), recursive=files.isdir(path))
+    except (DvcException, SCMError, OSError) as error:
+        raise InputError(f"{path} is neither in git nor in DVC's cache ({one_line(error, 100)})") from None
+
+
 def reproduce(*stages: str) -> None:
     """Bring stages up to date; what DVC and they print goes to stderr.
 
@@ -145,6 +181,32 @@ def dequeue(experiments: Collection[str]) -> None:
             raise InputError(
                 f"{', '.join(sorted(states))} cannot be stopped; 'dvc queue stop --kill' ends all queued work"
             )
+
+
+def dead_tasks(root: Path) -> list[str]:
+    """Tasks of the queue that DVC takes for running, though their process has ended; by name, or else by number.
+
+    Raises
+    ------
+    InputError
+        DVC cannot tell.
+    """
+    rows = [line.split() for line in ask("dvc", "queue", "status").splitlines()]
+    tasks, exps = [row for row in rows if row[-1:] == ["Running"]], root / ".dvc" / "tmp" / "exps"
+    if tasks and any(map(_is_running, (exps / "celery").glob("*.json"))):  # a worker that may be between two steps
+        tasks = [row for row in tasks if any((exps / "run").glob(f"{row[0]}*/*.json"))]
+    dead = [row for row in tasks if not any(map(_is_running, (exps / "run").glob(f"{row[0]}*/*.json")))]
+    return [row[0] if ":" in row[1] else row[1] for row in dead]
+
+
+def _is_running(process: Path) -> bool:
+    """Whether the process that DVC describes in a file still runs."""
+    try:
+        described = json.loads(process.read_bytes())
+        os.kill(described["pid"], 0)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return isinstance(error, PermissionError)  # of another user
+    return described.get("returncode") is None
 
 
 def _queued(experiments: Collection[str]) -> dict[str, str]:

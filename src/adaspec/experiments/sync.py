@@ -17,8 +17,8 @@ import pandas as pd
 from adaspec.config import Config, load_config, read_yaml
 from adaspec.config.resolve import resolve
 from adaspec.errors import InputError
-from adaspec.experiments.repository import origin, stale_stages
-from adaspec.experiments.versions import Version, committed_results, experiments, export
+from adaspec.experiments.repository import export, origin, stale_stages
+from adaspec.experiments.versions import Version, committed_results, experiments
 from adaspec.runtime.workspace import repository_root
 from adaspec.tables import read_clips, read_folds
 from adaspec.tables.columns import DETAILS

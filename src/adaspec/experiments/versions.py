@@ -1,17 +1,13 @@
-"""Versions of the repository that hold results: experiments and commits, and the files in them."""
+"""Versions of the repository that hold results: experiments and commits."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from adaspec.errors import InputError
 from adaspec.experiments.repository import ask, commit
-from adaspec.runtime.text import one_line
 
-__all__ = ["Version", "committed_results", "experiments", "export"]
+__all__ = ["Version", "committed_results", "experiments"]
 
 EXPERIMENT = re.compile(r"(?P<rev>\w+) (?P<base>\w*) refs/exps/[0-9a-f]{2}/[0-9a-f]{38}/(?P<name>.+)")
 
@@ -55,26 +51,3 @@ def committed_results(everywhere: bool) -> list[Version]:
     where = ["--branches", "--remotes", "--tags", "HEAD"] if everywhere else ["-1"]
     lines = ask("git", "log", "--reverse", "--format=%H %P", *where, "--", "dvc.lock").splitlines()
     return [Version(rev, (parents or [rev])[0]) for rev, *parents in (line.split() for line in lines)]
-
-
-def export(rev: str, paths: Sequence[str], folder: Path) -> None:
-    """Copy files and folders of a version into a folder, under their paths, from git or from DVC's cache or remote.
-
-    Raises
-    ------
-    InputError
-        One of them is missing.
-    """
-    from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
-    from scmrepo.exceptions import SCMError
-
-    path = ""
-    try:
-        files = DVCFileSystem(rev=rev)
-        for path in paths:
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            files.get(path, str(target), recursive=files.isdir(path))
-    except (DvcException, SCMError, OSError) as error:
-        raise InputError(f"{path} is neither in git nor in DVC's cache ({one_line(error, 100)})") from None

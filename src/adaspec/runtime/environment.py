@@ -11,7 +11,10 @@ from adaspec.runtime.interrupts import end_at_once
 __all__ = ["begin_stage"]
 
 OLDEST = (3, 11)
-NEEDED = ("numpy", "pandas", "pydantic", "torch", "yaml")
+NEEDED = (  # as they are imported
+    *("filelock", "joblib", "lightning", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "rich", "safetensors"),
+    *("scipy", "sklearn", "soundfile", "soxr", "timm", "torch", "torchaudio", "yaml"),
+)
 
 
 def begin_stage() -> None:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from adaspec.runtime.files import complete_file
 
-__all__ = ["ARTIFACTS", "create_database", "drop_interrupted", "follow_move"]
+__all__ = ["ARTIFACTS", "create_database", "drop_interrupted", "follow_move", "is_unfinished"]
 
 ARTIFACTS = "mlartifacts"  # folder beside the database
 # Where MLflow keeps absolute places, beside those of experiments: table, key and column.
@@ -45,17 +45,28 @@ def create_database(path: Path) -> None:
 
 def drop_interrupted(path: Path) -> None:
     """Remove a database whose creation was interrupted: it lacks the experiment that MLflow adds at the end."""
+    if is_unfinished(path):
+        log.info("%s was never completed and holds no run; it is made anew", path)
+        path.unlink()
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether the creation of a database was interrupted.
+
+    Raises
+    ------
+    sqlite3.Error
+        It cannot be read.
+    """
     if not path.exists():
-        return
+        return False
     with contextlib.closing(sqlite3.connect(path)) as database:
         try:
-            if database.execute("SELECT count(*) FROM experiments").fetchone()[0] > 0:
-                return
+            return int(database.execute("SELECT count(*) FROM experiments").fetchone()[0]) == 0
         except sqlite3.OperationalError as error:
             if "no such table" not in str(error):
                 raise
-    log.info("%s was never completed and holds no run; it is made anew", path)
-    path.unlink()
+    return True
 
 
 def follow_move(path: Path) -> None:
