@@ -60,8 +60,10 @@ def set_root(path: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
     return change
 
 
-def mistyped(root: Path, patch: pytest.MonkeyPatch) -> None:
-    (root / "params.yaml").write_text((root / "params.yaml").read_text().replace("clips_per_class", "clips_per_clas"))
+def out_of_range(root: Path, patch: pytest.MonkeyPatch) -> None:
+    (root / "params.yaml").write_text(
+        (root / "params.yaml").read_text().replace("clips_per_class: 20", "clips_per_class: 2")
+    )
 
 
 def stray(root: Path, patch: pytest.MonkeyPatch) -> None:
@@ -128,12 +130,8 @@ def old_model(root: Path, patch: pytest.MonkeyPatch) -> None:
 def lost_worker(root: Path, patch: pytest.MonkeyPatch) -> None:
     """Two tasks that DVC shows as running: the process of one has ended."""
     table = "Task     Name     Created    Status\n"
-    for task, name, state in (
-        ("4848774", "stuck", "Running"),
-        ("7777777", "busy", "Running"),
-        ("28d5104", "done", "Success"),
-    ):
-        table += f"{task}  {name:7}  11:00 AM   {state}\n"
+    table += "4848774  stuck    11:00 AM   Running\n7777777  busy     11:00 AM   Running\n"
+    table += "28d5104  done     10:18 AM   Success\n"
     patch.setattr(asked, "ask", lambda *_: f"{table}\nWorker status: 0 active, 0 idle\n")
     ended = subprocess.Popen(["true"])
     ended.wait()
@@ -151,7 +149,7 @@ FAULTS = [
     (set_root("music"), "broken", "params.yaml dataset.root=music is not a folder; write the absolute path"),
     (set_root("../music"), "broken", "queued runs work in a copy elsewhere; write the absolute path"),
     (set_root("/gone/music"), "broken", "params.yaml dataset.root=/gone/music is not a folder; write the absolute"),
-    (mistyped, "broken", "params.yaml synthetic.clips_per_clas"),
+    (out_of_range, "broken", "params.yaml synthetic.clips_per_class=2"),
     (stray, "broken", "'mlflow ui' reads {root}/mlruns instead of mlflow.db; move that folder elsewhere"),
     (other_version, "note", "not as in requirements.lock: pandas "),
     (package_missing, "broken", "no-such-package not installed; pip install --no-deps -r requirements.lock"),

@@ -7,8 +7,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 
-def mlflow_runs(project: Path) -> tuple[MlflowClient, list[Run]]:
-    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+def mlflow_runs(project: Path, store: str = "mlflow.db") -> tuple[MlflowClient, list[Run]]:
+    client = MlflowClient(f"sqlite:///{project / store}")
     experiment = client.get_experiment_by_name("adaspec")
     assert experiment is not None
     return client, list(client.search_runs([experiment.experiment_id], max_results=1000))
@@ -24,9 +24,9 @@ def parents_and_children(runs: list[Run]) -> dict[str, list[Run]]:
     return families
 
 
-def described(project: Path) -> dict[tuple[str, ...], dict[str, Any]]:
+def described(project: Path, store: str = "mlflow.db") -> dict[tuple[str, ...], dict[str, Any]]:
     """All that is recorded of each run, by the names of its parent and its own, but for ids and what the clock told."""
-    client, runs = mlflow_runs(project)
+    client, runs = mlflow_runs(project, store)
     names = {run.info.run_id: run.info.run_name for run in runs}
     found = {}
     for run in runs:
