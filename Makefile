@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 SHELL := /bin/bash
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro ablation test lint faults fuzz audit docs ui clean
+.PHONY: help setup repro ablation test lint faults fuzz audit docs show ui clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -66,6 +66,10 @@ audit: $(READY)  ## Compare the pinned packages with the published advisories; n
 
 docs: $(READY)  ## Build the documentation into site/, warnings are errors
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
+# What differs between experiments, headline first; without the columns of DVC's own digests of code and data.
+show: $(READY)  ## Scores and differing knobs of all experiments, in one screen
+	dvc exp show --no-pager --only-changed --hide-failed --precision 4 --drop '^(Executor|(data|models|src|stages)(/.*)?)$$'
 
 ui: $(READY)  ## Compare runs in the browser
 	mlflow ui

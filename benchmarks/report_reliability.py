@@ -36,6 +36,7 @@ FAULTS = (
     ("a run killed right after MLflow created it", "gone on with, none left running", "tracking/test_tracking.py", "test_tracking_run_that_was_killed_right_after_its_creation_is_gone_on_with"),
     ("a training killed and never gone on with", "its runs are closed by the next", "tracking/test_tracking.py", "test_tracking_closes_trainings_that_were_killed_and_are_not_gone_on_with"),
     ("the repository moved or copied", "runs go to the new place, earlier artifacts are found", "tracking/test_tracking.py", "test_tracking_follows_a_repository_to_its_new_place"),
+    ("MLflow's database lost", "`adaspec sync` makes the same runs again", "pipeline/test_pipeline.py", "test_lost_store_comes_back_from_what_dvc_holds"),
     ("MLflow's experiment deleted", "one warning with the command that restores it", "tracking/test_tracking.py", "test_tracking_names_the_remedy_where_the_experiment_was_deleted"),
     ("a download broken off, damaged or unsafe", "goes on, or is refused in one line and fetched anew", "datasets/test_fetch.py", "test_fetch_refuses_a_damaged_archive_and_fetches_it_anew"),
 )  # fmt: skip

@@ -103,6 +103,9 @@ def test_outcome_that_is_not_there_is_told(trained: Trained, written: Path, tmp_
 def test_small_summary_holds_two_scores_of_the_large_one(written: Path) -> None:
     small, large = (json.loads((written / name).read_text()) for name in ("summary.json", "details/summary.json"))
     assert small == {"accuracy": large["accuracy"], "f1_macro": {"mean": large["f1_macro"]["mean"]}}
+    # The order of the columns of `dvc exp show`.
+    assert [*small] == ["accuracy", "f1_macro"]
+    assert [*small["accuracy"]] == ["mean", "std", "ci_low", "ci_high"]
 
 
 def test_predictions_hold_one_row_per_test_clip(trained: Trained, metrics: Path) -> None:

@@ -111,6 +111,11 @@ def lock_in_the_way(root: Path, patch: pytest.MonkeyPatch) -> None:
     lock_file(root, "0123").mkdir()
 
 
+def unreadable_rwlock(root: Path, patch: pytest.MonkeyPatch) -> None:
+    (root / ".dvc" / "tmp").mkdir(parents=True)
+    (root / ".dvc" / "tmp" / "rwlock").write_text('{"/data": {"wri')
+
+
 def corrupt_store(root: Path, patch: pytest.MonkeyPatch) -> None:
     (root / "mlflow.db").write_bytes(b"this is no database\n" * 200)
 
@@ -168,6 +173,11 @@ FAULTS = [
         corrupt_store,
         "broken",
         "{root}/mlflow.db cannot be read (file is not a database); move it elsewhere, and",
+    ),
+    (
+        unreadable_rwlock,
+        "broken",
+        "DVC cannot read {root}/.dvc/tmp/rwlock, as it was killed; if no other dvc runs here",
     ),
     (unfinished_store, "note", "{root}/mlflow.db was never finished and holds no run; the next run makes it anew"),
     (other_store, "note", "MLFLOW_TRACKING_URI=https://example.org records the runs, not mlflow.db"),

@@ -78,7 +78,7 @@ class Evaluation:
                 found = self.learned.folds.get(fold)
                 content = scores | ({"frontend": found} if found else {})
                 write_json(partial / "folds" / f"fold-{fold}.json", content)
-        write_json(folder / "summary.json", self.report.headline)
+        write_json(folder / "summary.json", self.report.headline, sort_keys=False)  # of the columns of `dvc exp show`
 
     def write_models(self, trained: Path, models: Path, speakers: Path | None = None) -> None:
         """Write, all or none, the trained models with what they were evaluated with into the folder `models`.

@@ -137,10 +137,11 @@ def _digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON with sorted keys, so that equal content gives equal bytes."""
+def write_json(path: Path, content: Any, *, sort_keys: bool = True) -> None:
+    """Write JSON with sorted keys, so that equal content gives equal bytes; or in an order that is meant."""
     with complete_file(path) as partial:
-        partial.write_text(json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(content, indent=2, sort_keys=sort_keys, allow_nan=False)
+        partial.write_text(text + "\n", encoding="utf-8")
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

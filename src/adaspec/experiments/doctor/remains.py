@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import filelock
@@ -42,6 +44,12 @@ def check_checkpoints(root: Path) -> Iterator[Finding]:
             "broken", f"{error.filename or root / '.adaspec'}: {error.strerror}; remove it, or change its permissions"
         )
         return
+    lock = root / ".dvc" / "tmp" / "rwlock"
+    with suppress(OSError):
+        try:
+            json.loads(lock.read_bytes() or b"{}")
+        except ValueError:
+            yield Finding("broken", f"DVC cannot read {lock}, as it was killed; if no other dvc runs here, remove it")
     if not digests:
         yield Finding("ok", f"no training broke off; {n_locks} locks")
 
