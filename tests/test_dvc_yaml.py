@@ -228,3 +228,10 @@ def test_stages_read_what_they_list(
         unlisted = {knob for knob in recorder.read if not reads(knob, allowed)}
         assert not unlisted, (stage, unlisted)
         assert recorder.read, stage
+
+
+def test_dvc_ignores_no_code() -> None:
+    lines = (ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines()
+    anywhere = {line for line in lines if line and not line.startswith(("#", "/"))}
+    for path in (ROOT / "src").rglob("*.py"):
+        assert not anywhere & {*path.relative_to(ROOT).parts}, path

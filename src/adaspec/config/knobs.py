@@ -89,7 +89,7 @@ STAGES = {
     "evaluate": Stage(
         sections=("evaluate", "seed", "tracking", "train.device", "train.threads_per_fold"),
         rooms=(*TRAINED, "evaluation", "runtime/figures.py"),
-        carried=(*MODEL, "augment", "speaker", "split", "train"),
+        carried=(*MODEL, "augment", "dataset.root", "speaker", "split", "train"),
     ),
     # All that decide a result: the page tells which differ from those committed.
     "report": Stage(
