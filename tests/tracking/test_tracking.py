@@ -23,8 +23,8 @@ from adaspec.errors import InputError
 from adaspec.experiments.runs import read_setting
 from adaspec.models.saved import FORMAT
 from adaspec.runtime.workspace import lock_file, only_one, repository_root
-from adaspec.tracking.mlflow_read import find_run
 from adaspec.tracking import Origin
+from adaspec.tracking.mlflow_read import find_run
 from adaspec.tracking.mlflow_run import MlflowRun
 from adaspec.tracking.outcome import FoldOutcome, Outcome
 
