@@ -131,7 +131,8 @@ class MlflowRun(MlflowStore):
             self._keep(parent, path)
         with tempfile.TemporaryDirectory() as folder:
             copy_worst(outcome.worst, outcome.recordings, Path(folder))
-            self.client.log_artifacts(parent, folder, WORST)
+            if any(Path(folder).iterdir()):
+                self.client.log_artifacts(parent, folder, WORST)
         self._finish("FINISHED")
         self.key_file.unlink(missing_ok=True)
 
