@@ -1,7 +1,7 @@
 """Make one page of the run: scores, what was learned, where it fails, to look at and to listen to.
 
 In: data/clips.csv, data/folds.csv, data/skipped.csv, metrics/summary.json, metrics/details, the recordings.
-Out: reports/index.html.
+Out: reports/index.html, which the tracker gets too.
 """
 
 import sys
@@ -10,12 +10,14 @@ from pathlib import Path
 from adaspec.config import load_config
 from adaspec.config.resolve import resolve
 from adaspec.experiments.knobs_of_runs import differing_knobs, flat_params
-from adaspec.experiments.repository import commit, committed
+from adaspec.experiments.repository import commit, committed, origin
 from adaspec.report import Provenance, write_report
 from adaspec.runtime.console import stage_command
 from adaspec.runtime.files import read_csv
+from adaspec.runtime.workspace import repository_root
 from adaspec.tables import read_clips, read_folds
 from adaspec.tables.stored import data_digest
+from adaspec.tracking.record import attach
 
 
 def report(clips_csv: Path, folds_csv: Path, skipped_csv: Path, headline: Path, details: Path, page: Path) -> None:
@@ -33,6 +35,7 @@ def report(clips_csv: Path, folds_csv: Path, skipped_csv: Path, headline: Path, 
     )
     skipped, root = read_csv(skipped_csv), Path(config.dataset.root)
     write_report(clips, folds, skipped, headline, details, root, provenance, page)
+    attach(repository_root(), config, clips, details.parent, origin(), page)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from adaspec.tracking.worst_errors import MOST_CLIPS, outside
 __all__ = ["sync"]
 
 PARAMS, LOCK, CLIPS, FOLDS = "params.yaml", "dvc.lock", "data/clips.csv", "data/folds.csv"
-MODELS, METRICS, PACKAGE = "models", "metrics", "src/adaspec"
+MODELS, METRICS, PACKAGE, PAGE = "models", "metrics", "src/adaspec", "reports/index.html"
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class _Results:
     config: Config
     clips: pd.DataFrame
     origin: Origin
+    has_page: bool = True
 
     @property
     def recordings(self) -> Path:
@@ -50,7 +51,9 @@ class _Results:
 
     def outcome(self) -> Outcome:
         """As far as it is there: models may be missing."""
-        return read_outcome(self.folder / MODELS, self.folder / METRICS, self.recordings)
+        found = read_outcome(self.folder / MODELS, self.folder / METRICS, self.recordings)
+        page = self.folder / PAGE
+        return replace(found, artifacts=[*found.artifacts, page]) if self.has_page and page.exists() else found
 
     def is_recorded(self, root: Path) -> bool:
         tracker = TRACKERS[self.config.tracking.tracker]
@@ -111,14 +114,14 @@ class _LeftOutError(InputError):
 def _workspace() -> _Results:
     """What the workspace holds."""
     try:
-        stale = stale_stages("evaluate")
-        if not stale:
-            return _read(Path(), origin())
+        stale = {*stale_stages("report")}
+        if not stale - {"report"}:
+            return replace(_read(Path(), origin()), has_page=not stale)
     except InputError as error:
         raise _LeftOutError(str(error)) from None
     raise _LeftOutError(
-        f"what {', '.join(stale)} made is not of the files here; 'dvc repro' makes it anew, 'dvc checkout' brings back "
-        "what dvc.lock names"
+        f"what {', '.join(sorted(stale))} made is not of the files here; 'dvc repro' makes it anew, 'dvc checkout' brings "
+        "back what dvc.lock names"
     )
 
 
@@ -150,6 +153,8 @@ def _complete(found: _Results, version: Version) -> None:
         export(version.rev, [MODELS, PACKAGE], found.folder)
     except InputError as error:
         raise _LeftOutError(str(error)) from None
+    with suppress(InputError):  # of a version that made none
+        export(version.rev, [PAGE], found.folder)
     root = Path(found.config.dataset.root)
     if root.is_absolute():
         return

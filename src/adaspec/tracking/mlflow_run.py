@@ -179,7 +179,7 @@ class MlflowRun(MlflowStore):
         """The latest finished parent with these knobs and scores, and a run for each fold."""
         params = {key: str(value) for key, value in deciding(self.config).items()}
         metrics, name = _summary_metrics(outcome), self.origin.experiment
-        for run in self.search(f"attributes.status = 'FINISHED' and params.seed = '{self.config.seed}'"):
+        for run in self.search(f"attributes.status = 'FINISHED' and params.seed = '{params['seed']}'"):
             alike = params.items() <= run.data.params.items() and metrics.items() <= run.data.metrics.items()
             if alike and name in ("", run.data.tags.get(EXPERIMENT)):
                 n_folds = len(self.search(f"tags.mlflow.parentRunId = '{run.info.run_id}'"))

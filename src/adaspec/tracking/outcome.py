@@ -16,7 +16,6 @@ from adaspec.tables.columns import DETAILS
 __all__ = ["FoldOutcome", "Outcome", "read_outcome"]
 
 WORST_ERRORS = "worst_errors.csv"
-REPORT = Path("reports/index.html")  # beside the folder of metrics
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,4 @@ def read_outcome(models: Path, metrics: Path, recordings: Path) -> Outcome:
         summary = json.loads((details / "summary.json").read_bytes())
     except (OSError, ValueError) as error:
         raise InputError(f"{details} cannot be read ({one_line(error)}); 'dvc repro' writes it") from None
-    report = metrics.parent / REPORT
-    artifacts = [*sorted(details.iterdir()), *([report] if report.exists() else [])]
-    return Outcome(summary, learned, folds, artifacts, worst, recordings)
+    return Outcome(summary, learned, folds, sorted(details.iterdir()), worst, recordings)

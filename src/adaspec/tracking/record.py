@@ -11,9 +11,9 @@ from adaspec.runtime.workspace import lock_file, only_one
 from adaspec.tracking import TRACKERS
 from adaspec.tracking.contract import Origin
 from adaspec.tracking.digest import training_digest
-from adaspec.tracking.outcome import Outcome
+from adaspec.tracking.outcome import Outcome, read_outcome
 
-__all__ = ["record"]
+__all__ = ["attach", "record"]
 
 
 def record(
@@ -35,3 +35,9 @@ def record(
     digest = training_digest(config, clips, folds, origin.package)
     with only_one(lock_file(root, digest)):
         TRACKERS[config.tracking.tracker].run(root, digest, config, clips, origin).complete(outcome)
+
+
+def attach(root: Path, config: Config, clips: pd.DataFrame, metrics: Path, origin: Origin, artifact: Path) -> None:
+    """Keep a file that was made of what evaluation wrote into the folder `metrics` with the record of that run."""
+    outcome = read_outcome(metrics.parent / "models", metrics, Path(config.dataset.root))
+    TRACKERS[config.tracking.tracker].run(root, "", config, clips, origin).attach(outcome, artifact)
