@@ -120,8 +120,8 @@ def _workspace() -> _Results:
     except InputError as error:
         raise _LeftOutError(str(error)) from None
     raise _LeftOutError(
-        f"what {', '.join(sorted(stale))} made is not of the files here; 'dvc repro' makes it anew, 'dvc checkout' brings "
-        "back what dvc.lock names"
+        f"what {', '.join(sorted(stale))} made is not of the files here; 'dvc repro' makes it anew, 'dvc checkout' "
+        "brings back what dvc.lock names"
     )
 
 
