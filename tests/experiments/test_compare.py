@@ -437,6 +437,7 @@ def compared() -> Compared:
             Verdict.OPEN,
             told(None, 30),
         ),
+        ("holm", 0.03, Paired(0.03, 1e-4, 0, 1e-4, 0.004, 0.056, 0.07), Verdict.OPEN, told(1, 1.04)),
         ("blank", 0.03, Paired(0.01, 1e-4, 0, math.nan, -math.inf, math.inf, 1.0), Verdict.OPEN, {"more_runs": 1}),
     ):
         row = Comparison(name, 3, 0.8 + paired.difference, std, 0.7, 0.9, [0.8], difference(paired, verdict, **knobs))
@@ -452,10 +453,12 @@ SENTENCES = [
     "seeds of each, or 2.5 times as many clips (about 1,000), would tell.",
     "Not enough data to tell clips from fixed|1: accuracy +0.0100 (95 % interval -0.0100 to +0.0300); more seeds alone "
     "would hardly tell, more than 20 times as many clips would.",
+    "Not enough data to tell holm from fixed|1: accuracy +0.0300 (95 % interval +0.0040 to +0.0560), p 0.07 for 7 "
+    "comparisons; about 1 more seed of each would tell.",
     "Not enough data to tell blank from fixed|1: accuracy +0.0100 (95 % interval not known); one run each in one fold "
     "tells no setting from its seed: name runs of at least one more seed for each.",
 ]
-KNOBS = {"seed": ["1", "2", "2", "2", "2", "2", "2"]}
+KNOBS = {"seed": ["1", "2", "2", "2", "2", "2", "2", "2"]}
 
 
 def test_table_is_aligned() -> None:
@@ -467,15 +470,15 @@ def test_table_is_aligned() -> None:
         "smaller  3     0.7000    0.0300  0.7000 to 0.9000  -0.1000     -0.1500 to -0.0500  6.1e-06  worse",
     ]
     assert "learned            +1.25       0.28  10 % : 20 % : 70 %      12 : 3      0.0352" in lines
-    assert "seed  1        2        2        2     2      2      2" in lines
-    assert lines[-6:] == SENTENCES
+    assert "seed  1        2        2        2     2      2      2     2" in lines
+    assert lines[-7:] == SENTENCES
 
 
 def test_table_is_markdown() -> None:
     lines = format_table(compared(), markdown=True).splitlines()
     assert lines[0].startswith("| setting | runs | accuracy | std | 95 % interval | difference | ")
     assert lines[2] == "| fixed\\|1 | 3 | 0.8000 | 0.0200 | 0.7500 to 0.8500 |  |  |  |  |"
-    assert lines[-6:] == [f"- {sentence}" for sentence in SENTENCES]
+    assert lines[-7:] == [f"- {sentence}" for sentence in SENTENCES]
     assert "-0.0000" not in "".join(lines)
 
 
@@ -517,7 +520,7 @@ class Page(HTMLParser):
 def test_page_needs_nothing_else_and_shows_hostile_names_as_text() -> None:
     hostile = "<script>alert(1)</script>\"'&\x1b[31m"
     rows = [replace(row, name=hostile if row.name == "learned" else row.name) for row in compared().rows]
-    content = as_html(replace(compared(), rows=rows), {"frontend.<b>": ["<i>"] * 7})
+    content = as_html(replace(compared(), rows=rows), {"frontend.<b>": ["<i>"] * 8})
     page = Page(content)
     assert "script" not in page.tags
     assert not page.addresses
@@ -527,7 +530,7 @@ def test_page_needs_nothing_else_and_shows_hostile_names_as_text() -> None:
     assert "<script>alert(1)</script>\"'&\\x1b[31m is better than fixed|1" in told
     assert "frontend.<b>" in told
     assert page.tags.count("table") == 3
-    assert page.tags.count("circle") == 6
+    assert page.tags.count("circle") == 7
     assert len(content) < 20_000
 
 

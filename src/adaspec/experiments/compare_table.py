@@ -13,6 +13,7 @@ from adaspec.runtime.table import TableForm, format_rows
 __all__ = ["Tables", "flat_rows", "format_table", "notes", "sentence", "tables"]
 
 MANY = 20  # times as many clips, more runs: beyond, only that it is more
+FEW = 1.1  # times as many clips: below, seeds alone are named
 Rows = list[list[str]]
 
 
@@ -123,6 +124,8 @@ def sentence(compared: Compared, each: Comparison) -> str:
         return f"{each.name} and {baseline} are practically equal: {figures}, nothing beyond {compared.rope:g}."
     if found.verdict is not Verdict.OPEN:
         return f"{each.name} is {found.verdict} than {baseline}: {figures}."
+    if found.paired.low > 0 or found.paired.high < 0:
+        figures += f", p {found.p_holm:.2g} for {len(compared.rows) - 1} comparisons"
     needed = _needed(found, each.n_runs, compared.n_clips)
     return f"Not enough data to tell {each.name} from {baseline}: {figures}; {needed}."
 
@@ -135,10 +138,12 @@ def _needed(found: Difference, n_runs: int, n_clips: int) -> str:
     if times > MANY:
         clips = f"more than {MANY} times as many clips"
     if n_runs == 1:
-        return f"runs of a second seed would show what training adds to it, {clips} would tell"
+        further = f", {clips} would tell" if times > FEW else ""
+        return f"runs of a second seed would show what training adds to it{further}"
     if runs is None or runs > MANY:
         return f"more seeds alone would hardly tell, {clips} would"
-    return f"about {runs} more seed{'s' * (runs > 1)} of each, or {clips}, would tell"
+    further = f", or {clips}," if times > FEW else ""
+    return f"about {runs} more seed{'s' * (runs > 1)} of each{further} would tell"
 
 
 def format_table(
