@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,8 +13,6 @@ from adaspec.runtime.console import command_line, show, show_command
 from adaspec.runtime.table import TableForm
 
 __all__ = ["app"]
-
-log = logging.getLogger(__name__)
 
 
 Blending = Literal["sum", "product", "linear", "nonlinear"]  # as in adaspec.evaluation.trials.blends
@@ -52,7 +49,7 @@ def recipe(
 ) -> None:
     """Print the 'dvc exp run' command of a recipe; eval "$(adaspec recipe esc10-fast --root /data/esc10)" runs it."""
     from adaspec.errors import InputError
-    from adaspec.experiments.recipes import describe_recipes, read_recipe, recipe_command
+    from adaspec.experiments.recipes import describe_recipes, read_recipe, recipe_command, tell_leftovers
 
     with command_line():
         if name is None:
@@ -64,18 +61,7 @@ def recipe(
             return
         knobs, _ = read_recipe(name, root, settings or [])
         show_command(recipe_command(knobs))
-        _tell_leftovers(knobs)
-
-
-def _tell_leftovers(knobs: dict[str, Any]) -> None:
-    from adaspec.experiments.recipes import leftover_knobs
-
-    if leftovers := leftover_knobs(knobs):
-        log.info(
-            "note: params.yaml differs from the last commit in %s, which the recipe leaves as they are; 'git restore "
-            "params.yaml' goes back to the baseline",
-            ", ".join(leftovers),
-        )
+        tell_leftovers(knobs)
 
 
 @app.command()
@@ -93,10 +79,11 @@ def ablation(
     Variants that are done are not run again: after a break, give the same command.
     """
     from adaspec.experiments.ablation import plan, report, run_missing
+    from adaspec.experiments.recipes import tell_leftovers
 
     with command_line():
         planned = plan(recipe, root, settings or [])
-        _tell_leftovers(planned[0].knobs)
+        tell_leftovers(planned[0].knobs)
         run_missing(planned, jobs)
         show(report(planned, out))
         show(f"\ntable and figures: {out}")

@@ -5,6 +5,7 @@ They are files of the repository, recipes/NAME.yaml: a comment that says what fo
 
 from __future__ import annotations
 
+import logging
 import re
 import shlex
 import tempfile
@@ -22,7 +23,15 @@ from adaspec.errors import InputError
 from adaspec.experiments.repository import committed
 from adaspec.runtime.text import did_you_mean, is_printable, one_line, shown
 
-__all__ = ["Knobs", "describe_recipes", "knob_options", "leftover_knobs", "read_recipe", "recipe_command"]
+__all__ = [
+    "Knobs",
+    "describe_recipes",
+    "knob_options",
+    "leftover_knobs",
+    "read_recipe",
+    "recipe_command",
+    "tell_leftovers",
+]
 
 PARAMS, FOLDER = Path("params.yaml"), Path("recipes")
 # What Hydra's grammar takes for this very text without quotes, as long as it is none of its words.
@@ -203,6 +212,16 @@ def leftover_knobs(knobs: Knobs) -> list[str]:
     except (yaml.YAMLError, AttributeError):
         return []
     return [key for key, value in present.items() if key not in knobs and before.get(key, value) != value]
+
+
+def tell_leftovers(knobs: Knobs) -> None:
+    """Tell a user of `leftover_knobs`."""
+    if leftovers := leftover_knobs(knobs):
+        logging.getLogger(__name__).info(
+            "note: params.yaml differs from the last commit in %s, which the recipe leaves as they are; 'git restore "
+            "params.yaml' goes back to the baseline",
+            ", ".join(leftovers),
+        )
 
 
 def recipe_command(knobs: Knobs) -> str:
