@@ -72,6 +72,7 @@ show: $(READY)  ## Scores and differing knobs of all experiments, in one screen
 	dvc exp show --no-pager --only-changed --hide-failed --precision 4 --drop '^(Executor|(data|models|src|stages)(/.*)?)$$'
 
 ui: $(READY)  ## Compare runs in the browser
+	@echo "open http://127.0.0.1:5000/#/experiments/1?workflowType=machine_learning"  # else MLflow 3.17 shows it as GenAI
 	mlflow ui
 
 clean:  ## Remove what the pipeline produced, but not the cache of DVC or MLflow's runs

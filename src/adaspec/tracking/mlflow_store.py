@@ -32,7 +32,7 @@ Arguments = ParamSpec("Arguments")
 Store = TypeVar("Store", bound="MlflowStore")
 BATCH = 100  # MLflow's limit of parameters, well below that of metrics, per request
 PAGE = 1000  # runs
-KIND = ("mlflow.experimentKind", "custom_model_development")  # else the user interface asks, or shows traces of chats
+KIND = ("mlflow.experimentKind", "custom_model_development")  # else some versions ask for it, or show traces of chats
 
 
 def never_in_the_way(
