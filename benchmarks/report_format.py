@@ -44,7 +44,8 @@ def made(record: Record) -> str:
     told += [machine["gpu"]] if machine["gpu"] else []
     told.append(f"torch {versions['torch']}")
     note = f"; {record['note']}" if "note" in record else ""
-    commit = f" (commit {record['commit'][:7]})" if "commit" in record else ""
+    commit = record.get("trained_at", record.get("commit"))  # figures come from training, which may be older
+    commit = f" (commit {commit[:7]})" if commit else ""
     return f"*Measured on: {'; '.join(told)}{note}{commit}.*"
 
 

@@ -249,8 +249,8 @@ def embedded(folder: Path) -> str:
     return f"""## The embedded data set
 
 200 generated clips, 10 classes, five folds; made for bands that learn where they lie ([what is in it](synthetic.md)). Seeds
-{", ".join(map(str, record["seeds"]))}, all else as in params.yaml (64 bands, n_fft 1024). Differences are means over seeds; their intervals resample
-groups of clips that share a source, the p-values are corrected by Holm.
+{", ".join(map(str, record["seeds"]))}, all else as in params.yaml (64 bands, n_fft 1024). Differences are means over seeds; their intervals cover
+which groups of clips were tested and the seeds ([how](compare.md)), the p-values are corrected by Holm.
 
 {table(["", "options", "accuracy", "of each seed", "difference", "95 % interval", "p"], rows)}
 {code("dvc exp run " + " ".join(f"-S {setting}" for setting in compared[0]["settings"]), record["command"])}
