@@ -1,5 +1,7 @@
 """What MLflow recorded of a pipeline."""
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,10 @@ from mlflow.entities import Run
 
 
 def mlflow_runs(project: Path, store: str = "mlflow.db") -> tuple[MlflowClient, list[Run]]:
-    client = MlflowClient(f"sqlite:///{project / store}")
+    # A copy: MLflow holds a file open that it has opened once, also where another lies in its place by now.
+    copy = Path(tempfile.mkdtemp()) / store
+    shutil.copyfile(project / store, copy)
+    client = MlflowClient(f"sqlite:///{copy}")
     experiment = client.get_experiment_by_name("adaspec")
     assert experiment is not None
     return client, list(client.search_runs([experiment.experiment_id], max_results=1000))
