@@ -2,13 +2,14 @@
 
     python benchmarks/tour.py [--out DIR]
 
-About ten minutes on a laptop. DIR keeps the clone. Of a long output the page shows the last lines, as many as the
-comment before its block says: <!-- last 11 lines -->.
+Some minutes on a laptop. DIR keeps the clone. Of what a whole run prints the page shows what its evaluation printed,
+where the comment before its block says so: <!-- evaluation -->.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import re
 import subprocess
@@ -19,7 +20,7 @@ from pathlib import Path
 from accuracy import clone_last_commit
 
 PAGE = Path(__file__).parents[1] / "docs/tour.md"
-BLOCK = re.compile(r"(?:<!-- last (\d+) lines -->\n)?```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"(?:<!-- (evaluation) -->\n)?```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -36,8 +37,10 @@ def with_outputs(page: str, run: Callable[[str], str]) -> str:
         lines: list[str] = []
         for command in [line for line in block[2].splitlines() if line.startswith("$ ")]:
             printed = [line.rstrip() for line in ESCAPES.sub("", run(command[2:])).strip().splitlines()]
-            if block[1] and len(printed) > int(block[1]):
-                printed = ["...", *printed[-int(block[1]) :]]
+            if block[1]:
+                first = next(at for at, line in enumerate(printed) if line.startswith(" ") and "accuracy" in line)
+                rest = printed[first:]
+                printed = ["...", *itertools.takewhile(lambda line: line and not line.startswith("Updating"), rest)]
             lines += [command, *printed]
         return before + "\n".join(lines) + "\n```"
 
