@@ -89,12 +89,12 @@ def examples(rows: pd.DataFrame, clips: pd.DataFrame, root: Path, sample_rate: i
     sample_rate : int
         That the models hear, in Hz; what lies above half of it is neither played nor drawn.
     """
-    of_clip = clips.set_index("clip_id")
-    return [_example(row, of_clip.loc[row["clip_id"]], root, sample_rate) for row in rows.to_dict("records")]
+    of_clip, labels = clips.set_index("clip_id"), labels_of(rows)
+    return [_example(row, labels, of_clip.loc[row["clip_id"]], root, sample_rate) for row in rows.to_dict("records")]
 
 
-def _example(row: dict[Any, Any], clip: pd.Series[Any], root: Path, sample_rate: int) -> Example:
-    scores = {label: float(row[score_column(label)]) for label in labels_of(pd.DataFrame([row]))}
+def _example(row: dict[Any, Any], labels: list[str], clip: pd.Series[Any], root: Path, sample_rate: int) -> Example:
+    scores = {label: float(row[score_column(label)]) for label in labels}
     top = sorted(scores.items(), key=lambda each: -each[1])[:N_TOP]
     duration_s = float(clip["n_samples"]) / float(clip["sample_rate"])
     attack = str(clip.get("attack", "")).strip("-")
