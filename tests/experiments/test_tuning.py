@@ -536,12 +536,14 @@ def test_command_line_passes_everything_on(monkeypatch: pytest.MonkeyPatch) -> N
 
 WORKER = """
 import sys
+from types import SimpleNamespace
 from adaspec.experiments import tuning
-from adaspec.experiments.tuning import study, worker
+from adaspec.experiments.tuning import presence, study, worker
 from adaspec.runtime.console import configure_logging
 configure_logging()
 tuning.update_data = lambda root: None
-study.HEARTBEAT_S, study.GRACE_S, worker.POLL_S = 1, 3, 0.2
+study.HEARTBEAT_S, study.GRACE_S, worker.POLL_S = 1, 6, 0.2
+presence.uuid = SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=sys.argv[2]))
 print(tuning.tune(int(sys.argv[1]), "s"))
 """
 
@@ -549,30 +551,25 @@ print(tuning.tune(int(sys.argv[1]), "s"))
 def test_two_workers_share_a_study_and_one_is_killed(repository: Path, toy: Toy) -> None:
     """Both begin at once, so that both create the database. Of the dead one no lock tells, as on another machine."""
     write_params(toy.config, [RATE, DROPOUT], **{"tune.pruner": "none"})
-    with (repository / "killed.err").open("w") as killed_err, (repository / "other.err").open("w") as other_err:
-        command = [sys.executable, "-c", WORKER, "6"]
-        killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=killed_err)
-        other = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=other_err, text=True)
-    told = (repository / "killed.err").read_text
-    while "complete" not in told():
-        assert killed.poll() is None, told()
-        time.sleep(0.05)
-    number = int(told().partition("complete")[0].split()[-1])
-    name = trials_of()[number].user_attrs["worker"]
-    while not any(is_in_hand(trial, name) for trial in trials_of()):
-        assert killed.poll() is None, told()
-        time.sleep(0.02)
-    killed.kill()
-    killed.wait()
-    (in_hand,) = (trial.number for trial in trials_of() if is_in_hand(trial, name))
-    assert has_ended(repository / ".adaspec" / "tune" / name)
-    shutil.rmtree(repository / ".adaspec" / "tune" / name)
-    out, _ = other.communicate(timeout=120)
+    workers, own = {}, repository / ".adaspec/tune/killed"
+    for name in ("killed", "other"):
+        with (repository / f"{name}.err").open("w") as err:
+            command = [sys.executable, "-c", WORKER, "6", name]
+            workers[name] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, text=True)
+    with workers["killed"] as killed, workers["other"] as other:
+        while not own.exists() or not any(map(is_of_killed, trials_of())):
+            assert killed.poll() is None, (repository / "killed.err").read_text()
+            time.sleep(0.02)
+        killed.kill()
+        killed.wait()
+        (in_hand,) = (trial.number for trial in trials_of() if is_of_killed(trial))
+        assert has_ended(own)
+        shutil.rmtree(own)
+        out, _ = other.communicate(timeout=120)
     assert other.returncode == 0, (repository / "other.err").read_text()
     trials = trials_of()
     finished = studies.finished_trials(trials)
     assert [trial.state for trial in finished] == 6 * [TrialState.COMPLETE]
-    assert next(trial.number for trial in finished if trial.user_attrs["worker"] == name) == number
     (again,) = (trial for trial in trials if trial.system_attrs.get("failed_trial") is not None)
     assert again.system_attrs["failed_trial"] == in_hand
     assert trials[in_hand].state == TrialState.FAIL
@@ -584,5 +581,5 @@ def test_two_workers_share_a_study_and_one_is_killed(repository: Path, toy: Toy)
     assert "Warning" not in (repository / "other.err").read_text()
 
 
-def is_in_hand(trial: optuna.trial.FrozenTrial, worker: str) -> bool:
-    return trial.state == TrialState.RUNNING and trial.user_attrs.get("worker") == worker
+def is_of_killed(trial: optuna.trial.FrozenTrial) -> bool:
+    return trial.state == TrialState.RUNNING and trial.user_attrs.get("worker") == "killed"
