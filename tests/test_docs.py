@@ -10,7 +10,7 @@ import pytest
 from adaspec.frontends import AdaptiveSTFT
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["docs/adaptive-stft.md", "docs/index.md", "docs/qr.md"]
+PAGES = ["docs/adaptive-stft.md", "docs/index.md", "docs/qr.md", "docs/robustness.md"]
 
 
 def run_blocks(text: str, page: str) -> dict[str, Any]:

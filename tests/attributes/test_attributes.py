@@ -1,6 +1,7 @@
 """What every attribute keeps to, over the registry."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from sounds import SOUNDS, noise_bursts, speech_like, tone_complex
 
 from adaspec.attributes import ATTRIBUTES, Clip, Samples, change, change_db
+from adaspec.attributes.reference import attributes_table
 from adaspec.errors import InputError
 
 LEVELS = (1, 2, 3, 4, 5)
@@ -138,3 +140,9 @@ def test_level_out_of_range_is_told(level: float, told: str) -> None:
 def test_unknown_attribute_is_told_with_those_that_exist() -> None:
     with pytest.raises(InputError, match=r"^attribute 'mp4' is not known; use one of white_noise, .*, time_stretch$"):
         change("mp4", 0, clip_of(speech_like(8000, 0.1)))
+
+
+def test_page_has_the_table_of_the_registry() -> None:
+    """`python -m adaspec.attributes.reference` writes it."""
+    page = Path(__file__).parents[2] / "docs/robustness.md"
+    assert attributes_table() in page.read_text(encoding="utf-8")
