@@ -126,7 +126,8 @@ def pgd(objective: Objective, waveforms: Tensor, snr_db: float, n_steps: int, ge
         else:
             with torch.no_grad():
                 losses = objective(waveforms + change)
-        higher = losses[:, None] > highest
+        # Of equal losses the last: those of a model that is very sure are all 0, though gradients still lead somewhere.
+        higher = losses[:, None] >= highest
         best, highest = torch.where(higher, change, best), torch.where(higher, losses[:, None], highest)
         change = _into_ball(change + STEP / n_steps * radius * _unit(gradient), radius)
     return waveforms + best
