@@ -175,6 +175,7 @@ def test_config_refuses_booleans_for_numbers(params: dict[str, Any], tmp_path: P
         ("train.ema_decay", [None, 0], [1]),
         ("augment.time_shift", [0, 1], [1.01]),
         ("augment.delay", [0, 0.99], [-0.1, 1, float("nan")]),
+        ("augment.adversarial_db", [0.1, 60], [0, -10, float("nan")]),
         ("augment.mix.probability", [0.01, 1], [0, 1.01, float("nan")]),
         ("augment.mix.alpha", [0.01, 100], [0, -1, float("inf")]),
         ("augment.time_stretch", [0, 0.9], [-0.1, 0.91, float("nan")]),
@@ -284,7 +285,13 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
                 "off, or train on waveforms (frontend.name=stft, frontend.cached=false)",
             )
             for once in ({"frontend.cached": True}, {"frontend.name": "fbank"})
-            for key, value in (("polarity", True), ("speed", 0.1), ("resynthesis", 0.5), ("impulses", 0.2))
+            for key, value in (
+                ("polarity", True),
+                ("speed", 0.1),
+                ("resynthesis", 0.5),
+                ("impulses", 0.2),
+                ("adversarial_db", 20.0),
+            )
         ),
         *(
             ({f"augment.{key}": n, **bands}, f"augment.{key}={n} must be below the spectrogram's {n} bands")

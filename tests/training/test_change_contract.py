@@ -41,7 +41,8 @@ def switched_on(knob: str) -> AugmentConfig:
     return changed(OFF, **{name: other_values(OFF, name)[-1 if knob == "mix.name" else 0]}).augment
 
 
-ON = {knob: switched_on(knob) for knob in augmentations()}
+# All that needs no model: see test_adversarial.
+ON = {knob: switched_on(knob) for knob in augmentations() if knob != "adversarial_db"}
 OF_CHANGE = {
     (place, name): [knob for knob, config in ON.items() if is_on(config)]
     for place, registry in REGISTRIES.items()

@@ -42,7 +42,14 @@ class MixConfig(Section):
 class AugmentConfig(Section):
     """Random changes, drawn anew for each clip of a batch."""
 
-    of_waveforms: ClassVar[tuple[str, ...]] = ("resynthesis", "speed", "band_limit_hz", "impulses", "polarity")
+    of_waveforms: ClassVar[tuple[str, ...]] = (
+        "resynthesis",
+        "speed",
+        "band_limit_hz",
+        "impulses",
+        "polarity",
+        "adversarial_db",
+    )
 
     enabled: Switch
     """Whether training clips are changed at all; false leaves the rest of this section unread."""
@@ -66,6 +73,9 @@ class AugmentConfig(Section):
     time_shift: Annotated[Real, Field(ge=0, le=1)]
     """Random rotation in time, up to this fraction of the window either way; what leaves at one end comes in at the
     other."""
+    adversarial_db: Positive | None
+    """Signal-to-noise ratio of changes that raise the loss most, made to half of the clips, dB; null = none. Waveforms
+    only."""
     time_stretch: Annotated[Real, Field(ge=0, le=0.9)]
     """Random speed at the same pitch, up to this fraction faster or slower."""
     freq_shift: Annotated[int, Field(ge=0, strict=True)]
@@ -98,6 +108,7 @@ class AugmentConfig(Section):
             polarity=False,
             delay=0.0,
             time_shift=0.0,
+            adversarial_db=None,
             time_stretch=0.0,
             freq_shift=0,
             freq_mask=0,

@@ -18,6 +18,7 @@ from adaspec.models.classifier import AudioClassifier
 from adaspec.models.scoring import probabilities
 from adaspec.runtime.seeding import torch_seed
 from adaspec.tasks import Task
+from adaspec.training.adversarial import attacked
 from adaspec.training.augment import augment_compressed, augment_inputs, augment_spectrograms, sound_of
 from adaspec.training.augment.sounds import SpectrogramSound
 from adaspec.training.optimisers import build_optimizer, build_schedule
@@ -97,6 +98,9 @@ class FoldModule(pl.LightningModule):
                 claimed = claimed[sources]
             inputs, targets = augment_inputs(inputs, targets, self.sound, augment)
             with self._told():
+                if augment.adversarial_db is not None:
+                    seed = torch_seed(self.config.seed, self.fold, self.current_epoch, "adversarial", batch_index)
+                    inputs = attacked(model, inputs, targets, claimed, augment.adversarial_db, seed)
                 spectrogram = model.frontend.spectrogram(inputs) if representation.domain == "waveform" else inputs
             spectrogram = augment_spectrograms(spectrogram, model.n_frames, self.spectrogram_sound, augment)
             compressed = augment_compressed(model.frontend.compress(spectrogram), augment)
