@@ -19,9 +19,9 @@ ATTRIBUTES: dict[str, Attribute] = {
     "colored_noise": Attribute("dB SNR", (30, 20, 10, 5, 0), noise.colored_noise),
     "babble": Attribute("dB SNR", (30, 20, 10, 5, 0), noise.babble),
     "gain": Attribute("dB quieter", (6, 12, 24, 36, 48), recorder.gain, keeps_level=False),
-    "clipping": Attribute("dB over full scale", (3, 6, 12, 20, 30), recorder.clipping),
+    "clipping": Attribute("dB over full scale", (6, 12, 20, 30, 40), recorder.clipping),
     "dc_offset": Attribute("of the clip's rms", (0.1, 0.3, 1, 2, 5), recorder.dc_offset, keeps_level=False),
-    "mu_law": Attribute("bits", (8, 6, 5, 4, 3), recorder.mu_law),
+    "mu_law": Attribute("bits", (8, 6, 4, 3, 2), recorder.mu_law),
     "silence": Attribute(
         "s at either end", (0.1, 0.25, 0.5, 1, 2), recorder.silence, keeps_time=False, keeps_level=False
     ),
@@ -33,10 +33,10 @@ ATTRIBUTES: dict[str, Attribute] = {
     "reverb": Attribute("s RT60", (0.2, 0.4, 0.8, 1.5, 3), room.reverb),
     "mp3": Attribute("kbit/s", (64, 32, 24, 16, 8), codecs.mp3),
     "vorbis": Attribute("quality", (8, 6, 4, 2, 0), codecs.vorbis),
-    "opus": Attribute("kbit/s", (64, 32, 24, 12, 6), codecs.opus),
-    "pitch": Attribute("semitones", (0.5, 1, 2, 4, 6), tempo.pitch, keeps_time=False),
-    "speed": Attribute("ratio", (1.03, 1.06, 1.12, 1.25, 1.5), tempo.speed, keeps_time=False),
-    "time_stretch": Attribute("ratio", (1.05, 1.1, 1.25, 1.5, 2), tempo.time_stretch, keeps_time=False),
+    "opus": Attribute("kbit/s", (48, 24, 12, 8, 6), codecs.opus),
+    "pitch": Attribute("semitones", (1, 2, 4, 6, 9), tempo.pitch, keeps_time=False),
+    "speed": Attribute("ratio", (1.05, 1.1, 1.25, 1.5, 2), tempo.speed, keeps_time=False),
+    "time_stretch": Attribute("ratio", (1.1, 1.25, 1.5, 2, 2.5), tempo.time_stretch, keeps_time=False),
 }
 
 

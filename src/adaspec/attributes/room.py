@@ -10,12 +10,12 @@ from adaspec.attributes.contract import Clip, Samples
 __all__ = ["reverb"]
 
 VOLUME_M3 = 200.0  # of a classroom
-DISTANCE_M = 1.0  # between source and microphone
+DISTANCE_M = 2.0  # between source and microphone
 FIRST_S = 0.005  # after the direct sound, the first reflection: a way 1.7 m longer
 
 
 def reverb(clip: Clip, rt60_s: float) -> Samples:
-    """A room of this reverberation time (RT60), 200 m^3 large, the microphone 1 m away.
+    """A room of this reverberation time (RT60), 200 m^3 large, the microphone 2 m away.
 
     White Gaussian noise that decays by 60 dB in `rt60_s` follows the direct sound. A diffuse field is as loud as the
     direct sound at the critical distance, 0.057 sqrt(volume / RT60), so that a longer reverberation is a louder one.
