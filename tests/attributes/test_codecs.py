@@ -73,7 +73,7 @@ def test_codec_does_what_its_own_program_does(recording: str, name: str, tmp_pat
     with soundfile.SoundFile(AUDIO / recording) as file:
         samples = file.read(2 * SAMPLE_RATE, dtype="float32")
     soundfile.write(tmp_path / "in.wav", samples, SAMPLE_RATE, subtype="FLOAT")
-    for level in (1, 3, 5):
+    for level in (1, 5):
         ours = change(name, level, Clip(samples, SAMPLE_RATE, np.random.default_rng(0)))
         for command in (encode.format(ATTRIBUTES[name].severity(level)), decode):
             subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)

@@ -52,7 +52,8 @@ def vorbis(clip: Clip, quality: float) -> Samples:
 def opus(clip: Clip, kbit_s: float) -> Samples:
     """Opus, as calls and streams have it, at a variable bit rate of this mean.
 
-    libsndfile's `compression_level` goes from 0 at 256 kbit/s to 1 at 6 kbit/s.
+    libsndfile's `compression_level` goes from 0 at 256 kbit/s to 1 at 6 kbit/s. Clips are encoded at the next sample
+    rate of Opus, of 8 to 48 kHz, as calls are; `opusenc` always encodes at 48 kHz, which takes more bits at low rates.
     """
     low, high = OPUS_KBIT_S
     return _coded(clip, _next(OPUS_HZ, clip.sample_rate), "OGG", "OPUS", (high - kbit_s) / (high - low))

@@ -34,20 +34,26 @@ def change_to_signal_db(before: Samples, after: Samples) -> float:
 
 
 def log_spectral_distance_db(before: Samples, after: Samples) -> float:
-    """Root mean square over frames and bands of the difference of their levels in dB.
+    """Difference of the levels of frames and bands in dB: the root of its mean square over the frames of `before`.
 
-    Frames have 1024 samples, bands are a third of an octave wide. Both begin together, and the shorter one is followed
-    by silence; levels more than 60 dB below the loudest of `before` count as that. 0 dB are no change.
+    Frames have 1024 samples, bands are a third of an octave wide. Both clips begin together, and the shorter one is
+    followed by silence: frames beyond the end of `before` add to the sum, so that a longer change is a larger one.
+    Levels more than 60 dB below the loudest of `before` count as that. 0 dB are no change.
     """
-    n_samples = max(len(before), len(after), N_FFT)
+    n_samples = max(len(before), len(after))
     first, second = (_band_powers(of_length(each, n_samples)) for each in (before, after))
     floor = max(float(first.max()) * 10 ** (-FLOOR_DB / 10), 10 ** (-LIMIT_DB / 10))
-    distances = 10 * np.log10(np.maximum(second, floor) / np.maximum(first, floor))
-    return float(np.sqrt(np.square(distances).mean(dtype=np.float64)))
+    squares = np.square(10 * np.log10(np.maximum(second, floor) / np.maximum(first, floor)))
+    return float(np.sqrt(squares.mean(axis=1, dtype=np.float64).sum() / _n_frames(len(before))))
+
+
+def _n_frames(n_samples: int) -> int:
+    return 1 + n_samples // HOP
 
 
 def _band_powers(samples: Samples) -> npt.NDArray[np.float32]:
-    frames = np.lib.stride_tricks.sliding_window_view(samples, N_FFT)[::HOP]
+    """Of frames that are centred at every `HOP`-th sample: (n_frames, n_bands)."""
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(samples, HOP), N_FFT)[::HOP]
     spectra = scipy.fft.rfft(frames * np.hanning(N_FFT).astype(np.float32))
     powers = np.square(spectra.real) + np.square(spectra.imag)
     return np.add.reduceat(powers, BANDS, axis=1)
