@@ -24,7 +24,8 @@ def settings(n_bootstrap: int = 100) -> EvaluateConfig:
 def evidence(pairs: Pairs, labels: list[str], n_per_group: int = 1, seed: int = 42, **knobs: Any) -> Evidence:
     """Clips that were scored as told, those of `n_per_group` in a row from one group."""
     rows = [
-        {"fold": fold, "role": role, "path": f"{role}-{index}.wav", "label": label, "predicted": predicted}
+        {"fold": fold, "role": role, "clip_id": f"{role}-{index}", "path": f"{role}-{index}.wav"}
+        | {"label": label, "predicted": predicted}
         | {"group": f"{label}-{index // n_per_group}"}
         | {f"score_{each}": 0.9 if each == predicted else 0.1 / (len(labels) - 1) for each in labels}
         for fold, group in pairs.items()

@@ -17,7 +17,7 @@ from adaspec.evaluation.summary import headline, rounded, summarise
 from adaspec.models.evaluated import Threshold
 from adaspec.runtime.files import write_csv
 from adaspec.runtime.seeding import generator
-from adaspec.tables.columns import score_column
+from adaspec.tables.predictions import worst_errors
 
 __all__ = ["ClassificationReport"]
 
@@ -69,10 +69,7 @@ class ClassificationReport:
 
     def worst_errors(self) -> pd.DataFrame:
         """Test clips that were taken for something else: fold, path, label, predicted, own_score; the worst first."""
-        wrong = self.test[self.test["label"] != self.test["predicted"]]
-        own = [row[score_column(row["label"])] for row in wrong.to_dict("records")]
-        ranked = wrong.assign(own_score=own).sort_values(["own_score", "path"], kind="stable")
-        return ranked[["fold", "path", "label", "predicted", "own_score"]].head(N_WORST)
+        return worst_errors(self.test, N_WORST)[["fold", "path", "label", "predicted", "own_score"]]
 
     def write_decision(self, fold: int, folder: Path) -> None:
         """Nothing: classifiers verify no speakers."""
