@@ -1,7 +1,7 @@
 """Make one page of the run: scores, what was learned, where it fails, to look at and to listen to.
 
-In: data/clips.csv, data/folds.csv, data/skipped.csv, metrics/summary.json, metrics/details, the recordings.
-Out: reports/index.html, which the tracker gets too.
+In: data/clips.csv, data/folds.csv, data/skipped.csv, metrics/summary.json, metrics/details, metrics/robustness, the
+recordings. Out: reports/index.html, which the tracker gets too.
 """
 
 import sys
@@ -20,7 +20,9 @@ from adaspec.tables.stored import data_digest
 from adaspec.tracking.record import attach
 
 
-def report(clips_csv: Path, folds_csv: Path, skipped_csv: Path, headline: Path, details: Path, page: Path) -> None:
+def report(
+    clips_csv: Path, folds_csv: Path, skipped_csv: Path, headline: Path, details: Path, robustness: Path, page: Path
+) -> None:
     clips, folds, params = read_clips(clips_csv), read_folds(folds_csv), Path("params.yaml")
     config = resolve(load_config(params), clips)
     now = flat_params(params.read_text(encoding="utf-8"), str(params))
@@ -34,7 +36,7 @@ def report(clips_csv: Path, folds_csv: Path, skipped_csv: Path, headline: Path, 
         data_digest=data_digest(clips, folds).hex()[:16],
     )
     skipped, root = read_csv(skipped_csv), Path(config.dataset.root)
-    write_report(clips, folds, skipped, headline, details, root, provenance, page)
+    write_report(clips, folds, skipped, headline, details, robustness, root, provenance, page)
     attach(repository_root(), config, clips, details.parent, origin(), page)
 
 

@@ -67,6 +67,8 @@ def run(tmp_path: Path) -> dict[str, Any]:
     write_csv(details / "per_class.csv", pd.DataFrame(quality | {"support": [3, 3, 3]}))
     draw_confusion(np.array([[2, 1, 0], [1, 1, 1], [1, 1, 1]]), LABELS, details / "figures" / "confusion.svg")
     draw_curves({1: pd.DataFrame({"epoch": [1, 2], "train_loss": [2.0, 1.0]})}, details / "figures" / "curves.svg")
+    robustness = tmp_path / "metrics" / "robustness"
+    write_json(robustness / "summary.json", {"alarms": [], "defended": [], "score": None})
     table = pd.DataFrame(clips)
     return {
         "clips": table,
@@ -74,6 +76,7 @@ def run(tmp_path: Path) -> dict[str, Any]:
         "skipped": pd.DataFrame({"path": ["<b>bad</b>.wav"], "reason": ["is digital silence"]}),
         "headline_json": tmp_path / "metrics" / "summary.json",
         "details": details,
+        "robustness": robustness,
         "root": tmp_path / "raw",
         "provenance": Provenance("abc123", {"train.epochs": ("50", "[1, 2]")}, RATE, "feed"),
         "path": tmp_path / "reports" / "index.html",
@@ -141,3 +144,21 @@ def test_page_of_missing_metrics_is_refused_and_the_last_one_kept(run: dict[str,
     with pytest.raises(InputError, match=r"predictions\.csv.*'dvc repro' writes it"):
         write_report(**run)
     assert run["path"].exists()
+
+
+def test_changed_clips_are_shown_and_played(run: dict[str, Any]) -> None:
+    write_report(**run)
+    assert "Changed recordings" not in Page(run["path"]).text
+    folder = run["robustness"]
+    write_json(folder / "summary.json", {"alarms": [f"weak {SCRIPT}"], "defended": ["mp3"], "score": "accuracy"})
+    write_csv(folder / "changes.csv", pd.DataFrame({"change": ["clean", "mp3"], "accuracy": [0.9, 0.51234]}))
+    (folder / "flips").mkdir()
+    soundfile.write(folder / "flips/1.flac", 0.1 * np.sin(2 * np.pi * 3000 * np.arange(RATE) / RATE), RATE)
+    flip = pd.read_csv(run["details"] / "predictions.csv").head(1).assign(change="mp3", level=2, file="flips/1.flac")
+    write_csv(folder / "flips.csv", flip)
+    n_before = len(Page(run["path"]).of("audio"))
+    write_report(**run)
+    page = Page(run["path"])
+    assert len(page.of("audio")) == n_before + 1
+    for told in ("Changed recordings", "0.5123", f"weak {SCRIPT}", "Part of training: mp3", "mp3, level 2"):
+        assert told in page.text

@@ -57,7 +57,7 @@ def record_run(tracker: str, root: Path) -> None:
     artifacts = [root / "metrics" / "summary.json", root / "metrics" / "figures"]
     outcome = make_outcome({1: fold}, SUMMARY, {"window_change": 0.1}, artifacts)
     run.complete(outcome)
-    run.attach(outcome, artifacts[0])
+    run.attach(outcome, artifacts[0], {"robustness/pgd": 0.5})
 
 
 def record_study(tracker: str, root: Path) -> None:

@@ -152,11 +152,11 @@ def test_tracking_logs_every_knob_that_decides_on_the_parent(root: Path) -> None
     train(root)
     conclude(root)
     store = Store(root)
-    # What a search varies, how work is spread and where it is recorded decide nothing of a run.
+    # What a search varies, how work is spread, where it is recorded and what is asked later decide nothing of a run.
     knobs = {
         key: str(value)
         for key, value in flatten(CONFIG).items()
-        if not key.startswith(("tune.", "engine.", "tracking."))
+        if not key.startswith(("tune.", "engine.", "tracking.", "robustness."))
     }
     assert store.parent.data.params == knobs
     assert all(child.data.params == {} for child in store.children(store.parent).values())
@@ -651,14 +651,15 @@ def test_tracking_takes_a_run_that_its_user_deleted_for_known(root: Path) -> Non
     assert record(root).holds(outcome_of(root))
 
 
-def test_tracking_attaches_a_file_to_the_complete_record_alone(root: Path) -> None:
+def test_tracking_attaches_files_and_scores_to_the_complete_record_alone(root: Path) -> None:
     page = root / "index.html"
     page.write_text("<p>report</p>")
     train(root)
-    record(root).attach(outcome_of(root), page)
+    record(root).attach(outcome_of(root), page, {"robustness/pgd": 0.5})
     conclude(root)
-    record(root, digest="made by other code since").attach(outcome_of(root), page)
+    record(root, digest="made by other code since").attach(outcome_of(root), page, {"robustness/pgd": 0.25})
     store = Store(root)
+    assert store.parent.data.metrics["robustness/pgd"] == 0.25
     assert store.artifacts(store.parent) == ["figures", "index.html", "summary.json"]
 
 

@@ -8,11 +8,16 @@ All needs numpy, scipy, soundfile and soxr alone.
 
 from __future__ import annotations
 
-from adaspec.attributes import arithmetic, codecs, filters, noise, recorder, room, size, tempo
-from adaspec.attributes.contract import Attribute, Clip, Samples
-from adaspec.errors import InputError
+from collections.abc import Sequence
 
-__all__ = ["ATTRIBUTES", "Attribute", "Clip", "Samples", "change", "change_db"]
+from adaspec.attributes import arithmetic, codecs, filters, noise, recorder, room, size, tempo
+from adaspec.attributes.contract import N_LEVELS, Attribute, Clip, Samples
+from adaspec.errors import InputError
+from adaspec.runtime.text import did_you_mean, shown
+
+__all__ = ["ATTRIBUTES", "N_LEVELS", "Attribute", "Clip", "Samples", "change", "change_db", "named"]
+
+ALL = "all"
 
 ATTRIBUTES: dict[str, Attribute] = {
     "white_noise": Attribute("dB SNR", (40, 30, 20, 10, 0), noise.white_noise),
@@ -94,3 +99,22 @@ def _named(name: str) -> Attribute:
     if name not in ATTRIBUTES:
         raise InputError(f"attribute {name!r} is not known; use one of {', '.join(ATTRIBUTES)}")
     return ATTRIBUTES[name]
+
+
+def named(knob: str, names: Sequence[str]) -> list[str]:
+    """Attributes that a knob names, of which `all` alone means every one.
+
+    Raises
+    ------
+    InputError
+        One is not known.
+    """
+    if list(names) == [ALL]:
+        return list(ATTRIBUTES)
+    for name in names:
+        if name not in ATTRIBUTES:
+            otherwise = f"; use {ALL} alone, or {', '.join(ATTRIBUTES)}"
+            raise InputError(
+                f"params.yaml {knob}: {shown(name)} is no attribute{did_you_mean(name, ATTRIBUTES, otherwise)}"
+            )
+    return list(names)

@@ -1,6 +1,6 @@
 """params.yaml: every knob typed, bounded and described; unknown keys refused."""
 
-from adaspec.config.augment import AugmentConfig, MixConfig, NoiseConfig
+from adaspec.config.augment import AttributesConfig, AugmentConfig, MixConfig, NoiseConfig
 from adaspec.config.backbone import AstConfig, BackboneConfig, ResnetConfig, TimmConfig
 from adaspec.config.data import (
     HIGHEST_RATE,
@@ -22,6 +22,7 @@ from adaspec.config.frontend import (
 )
 from adaspec.config.knobs import flatten
 from adaspec.config.reading import explain, load_config, parse_yaml, read_yaml
+from adaspec.config.robustness import GradientConfig, RobustnessConfig
 from adaspec.config.run import EngineConfig, EvaluateConfig, TrackingConfig
 from adaspec.config.schema import Config, ModelConfig
 from adaspec.config.speaker import SpeakerConfig, SpeakerNetworkConfig
@@ -38,6 +39,7 @@ __all__ = [
     "HIGHEST_RATE",
     "SYNTHETIC_ROOT",
     "AstConfig",
+    "AttributesConfig",
     "AudioConfig",
     "AugmentConfig",
     "BackboneConfig",
@@ -50,6 +52,7 @@ __all__ = [
     "FeaturesConfig",
     "FrontendConfig",
     "FrontendTrainConfig",
+    "GradientConfig",
     "KernelsConfig",
     "LossConfig",
     "MelConfig",
@@ -59,6 +62,7 @@ __all__ = [
     "OptimizerConfig",
     "PcenConfig",
     "ResnetConfig",
+    "RobustnessConfig",
     "ScheduleConfig",
     "SearchedKnob",
     "SpeakerConfig",

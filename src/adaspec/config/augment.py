@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from adaspec.config.types import Fraction, NonNegative, Positive, Real, Section, Switch
+from adaspec.config.types import Count, Fraction, NonNegative, Positive, Real, Section, Switch, Text
 
-__all__ = ["AugmentConfig", "MixConfig", "NoiseConfig"]
+__all__ = ["AttributesConfig", "AugmentConfig", "MixConfig", "NoiseConfig"]
 
 UpTo60 = Annotated[Real, Field(ge=0, le=60)]
 
@@ -37,6 +37,17 @@ class MixConfig(Section):
     """Share of clips that are mixed."""
     alpha: Positive
     """Shares of mixed clips are drawn from Beta(alpha, alpha); 1 = uniform."""
+
+
+class AttributesConfig(Section):
+    """Copies of training clips with changed attributes, made once, as a defence; see docs/robustness.md."""
+
+    names: tuple[Text, ...]
+    """Attributes that are changed, such as white_noise and mp3; `all` = every one; empty = none."""
+    copies: Count
+    """Changed copies of each clip, each with an attribute and a level of its own."""
+    share: Annotated[Real, Field(gt=0, le=1)]
+    """Share of training windows that are taken from a copy, drawn anew each epoch."""
 
 
 class AugmentConfig(Section):
@@ -86,6 +97,7 @@ class AugmentConfig(Section):
     """Longest stretch of frames that is masked (SpecAugment)."""
     noise: NoiseConfig
     mix: MixConfig
+    attributes: AttributesConfig
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -115,4 +127,5 @@ class AugmentConfig(Section):
             time_mask=0,
             noise=NoiseConfig(snr_db=None, color_db=0.0),
             mix=MixConfig(name="none", probability=1.0, alpha=1.0),
+            attributes=AttributesConfig(names=(), copies=1, share=1.0),
         )

@@ -63,6 +63,9 @@ class TimmConfig(Section):
 class BackboneConfig(Section):
     """Spectrogram to logits."""
 
+    normalize: Literal["none", "level", "band"]
+    """What is subtracted from a window's compressed spectrogram first: nothing; its mean, so that a logarithmic one
+    does not depend on the level; or the mean of each band, so that it does not depend on a channel's gains either."""
     name: Text
     """cnn (two layers), resnet (small), resnet18, ast, or timm:NAME, such as timm:resnet18."""
     head: Literal["linear", "one_class"]

@@ -64,9 +64,9 @@ STAGES = {
     "validate": Stage(
         sections=(
             *("audio", "augment", "backbone", "dataset", "evaluate", "features", "frontend", "seed", "speaker"),
-            *("split", "synthetic", "tracking", "train", "tune"),
+            *("robustness", "split", "synthetic", "tracking", "train", "tune"),
         ),
-        rooms=(*LAYERS, "config", "datasets", "models"),
+        rooms=(*LAYERS, "attributes", "config", "datasets", "models"),
     ),
     "synthesize": Stage(sections=("synthetic",), rooms=("audio", "datasets", "runtime/files.py", "tables")),
     "prepare": Stage(sections=("dataset",), rooms=("audio", "datasets", "runtime/files.py", "tables")),
@@ -83,7 +83,7 @@ STAGES = {
     ),
     "train": Stage(
         sections=(*MODEL, "augment", "seed", "split.balance", "train"),
-        rooms=(*TRAINED, "training"),
+        rooms=(*TRAINED, "attributes", "audio", "training"),
         carried=("speaker", "split.scheme"),
     ),
     "evaluate": Stage(
@@ -91,18 +91,27 @@ STAGES = {
         rooms=(*TRAINED, "evaluation", "runtime/figures.py"),
         carried=(*MODEL, "augment", "dataset.root", "speaker", "split", "train"),
     ),
+    "robustness": Stage(
+        sections=("evaluate.n_bootstrap", "robustness", "seed", "train.device", "train.threads_per_fold"),
+        rooms=(
+            *(*LAYERS, *CLIPS, "attributes", "audio", "evaluation", "features", "models", "robustness"),
+            *("runtime/figures.py", "runtime/seeding.py"),
+        ),
+        carried=(*MODEL, "augment", "dataset.root", "split.scheme"),
+    ),
     # All that decide a result: the page tells which differ from those committed.
     "report": Stage(
         sections=(
-            *("audio", "augment", "backbone", "dataset", "evaluate", "features", "frontend", "seed", "speaker"),
-            *("split", "synthetic", "train"),
+            *("audio", "augment", "backbone", "dataset", "evaluate", "features", "frontend", "robustness", "seed"),
+            *("speaker", "split", "synthetic", "train"),
         ),
         rooms=(*CLIPS, "audio", "report"),
     ),
 }
 
 
-RESULTS = tuple(stage for stage in STAGES if stage not in ("validate", "report"))  # the others check, or show
+# The others check, ask what was trained and evaluated about further clips, or show.
+RESULTS = tuple(stage for stage in STAGES if stage not in ("validate", "robustness", "report"))
 
 
 def deciding(config: BaseModel, stage: str | None = None) -> dict[str, Any]:

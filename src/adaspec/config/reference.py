@@ -12,12 +12,14 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from adaspec.config.knobs import RESULTS, STAGES, flatten, reads
+from adaspec.config.knobs import STAGES, flatten, reads
 from adaspec.config.reading import load_config, read_yaml
 from adaspec.config.renamed import RENAMED
 from adaspec.config.schema import Config
 
 __all__ = ["knobs_page"]
+
+UNTOLD = ("validate", "report")  # stages that nearly every knob runs again, in seconds
 
 TITLE = """# Knobs
 
@@ -74,7 +76,7 @@ def _leaves(section: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
 
 
 def _row(knob: str, field: FieldInfo, values: dict[str, Any]) -> str:
-    stages = [name for name in RESULTS if reads(knob, STAGES[name].sections)]
+    stages = [name for name in STAGES if name not in UNTOLD and reads(knob, STAGES[name].sections)]
     value = "" if isinstance(values[knob], tuple) and values[knob] and isinstance(values[knob][0], BaseModel) else None
     shown = f"`{json.dumps(values[knob])}`" if value is None else "see params.yaml"
     cells = [f"`{knob}`", shown, _allowed(field), " ".join((field.description or "").split()), ", ".join(stages)]

@@ -18,6 +18,7 @@ from adaspec.config.backbone import BackboneConfig
 from adaspec.config.data import AudioConfig, DatasetConfig, FeaturesConfig, SplitConfig, SyntheticConfig
 from adaspec.config.frontend import FrontendConfig
 from adaspec.config.knobs import flatten
+from adaspec.config.robustness import RobustnessConfig
 from adaspec.config.run import EngineConfig, EvaluateConfig, TrackingConfig
 from adaspec.config.speaker import SpeakerConfig
 from adaspec.config.train import TrainConfig
@@ -49,6 +50,7 @@ class Config(ModelConfig):
     train: TrainConfig
     augment: AugmentConfig
     evaluate: EvaluateConfig
+    robustness: RobustnessConfig
     tracking: TrackingConfig
     engine: EngineConfig
     tune: TuneConfig
@@ -106,6 +108,11 @@ class Config(ModelConfig):
                     f"augment.{key}={str(value).lower()} changes waveforms, but spectrograms are computed once; switch "
                     "it off, or train on waveforms (frontend.name=stft, frontend.cached=false)"
                 )
+        if augment.attributes.names and frontend.section is not None:
+            raise ValueError(
+                f"augment.attributes.names={list(augment.attributes.names)} changes recordings, but "
+                f"frontend.name={frontend.name} keeps spectrograms alone; set it to [], or frontend.name=stft"
+            )
         for key in ("freq_shift", "freq_mask"):
             if getattr(augment, key) >= frontend.n_features:
                 raise ValueError(
@@ -133,6 +140,22 @@ class Config(ModelConfig):
             raise ValueError(
                 f"augment.mix.name={augment.mix.name} mixes clips of two speakers, and backbone.claim={claim} takes "
                 "one of them; set mix.name=none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_robustness(self) -> Self:
+        if not self.robustness.asks:
+            return self
+        if self.backbone.claim != "none":
+            raise ValueError(
+                f"robustness changes recordings of detectors that ask for no claim, got backbone.claim="
+                f"{self.backbone.claim}; set robustness.attributes and robustness.gradient.snr_db to []"
+            )
+        if self.robustness.gradient.snr_db and self.frontend.section is not None:
+            raise ValueError(
+                f"robustness.gradient.snr_db={list(self.robustness.gradient.snr_db)} attacks waveforms, but "
+                f"frontend.name={self.frontend.name} keeps spectrograms alone; set it to [], or frontend.name=stft"
             )
         return self
 

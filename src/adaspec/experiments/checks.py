@@ -42,6 +42,14 @@ def check_knobs(config: Config) -> None:
 
 
 def _check_model(config: Config) -> None:
+    for knob, names in {
+        "augment.attributes.names": config.augment.attributes.names,
+        "robustness.attributes": config.robustness.attributes,
+    }.items():
+        if names:
+            from adaspec.attributes import named
+
+            named(knob, names)
     from adaspec.models.check import check_model  # here: torch takes a second to load, and the rest does without
 
     check_model(config)

@@ -115,7 +115,7 @@ def _workspace() -> _Results:
     """What the workspace holds."""
     try:
         stale = {*stale_stages("report")}
-        if not stale - {"report"}:
+        if not stale - {"report", "robustness"}:
             return replace(_read(Path(), origin()), has_page=not stale)
     except InputError as error:
         raise _LeftOutError(str(error)) from None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AudioClassifier"]
 
+NORMALIZED = {"none": (), "level": (2, 3), "band": (3,)}  # axes whose mean is subtracted: bands, frames
 MOST_VALUES = 2**24  # of a window's spectrogram: 64 MiB, and many times as much in a network
 
 
@@ -112,6 +113,8 @@ class AudioClassifier(nn.Module):
         if self.n_claimed and (claimed is None or claimed.shape[1] != self.n_claimed):
             got = "none" if claimed is None else f"of {claimed.shape[1]}"
             raise ValueError(f"the model takes a claimed speaker's vector of {self.n_claimed} numbers, got {got}")
+        if axes := NORMALIZED[self.config.backbone.normalize]:
+            compressed = compressed - compressed.mean(axes, keepdim=True)
         logits: Tensor = self.backbone(compressed, claimed) if self.n_claimed else self.backbone(compressed)
         return logits if isinstance(self.backbone, Ensemble) else logits.unsqueeze(0)
 

@@ -35,7 +35,7 @@ __all__ = [
 
 SPEAKER = "speaker"  # folder, within a model's, of what verifies speakers beside it
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
-FORMAT = 5  # of the folder; a change that older code cannot read, or that cannot read older folders, takes the next
+FORMAT = 6  # of the folder; a change that older code cannot read, or that cannot read older folders, takes the next
 MOST_BYTES = 2**24  # of a description, whose labels may be many
 
 

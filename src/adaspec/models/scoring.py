@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -11,8 +11,7 @@ from torch import Tensor
 from adaspec.backbones import combined
 from adaspec.errors import InputError
 from adaspec.features.representation import Decoder
-from adaspec.features.store import FeatureStore
-from adaspec.features.windows import EvenWindows, vote
+from adaspec.features.windows import Clips, EvenWindows, vote
 from adaspec.models.classifier import AudioClassifier
 
 __all__ = ["Window", "probabilities", "score_clips", "window_probabilities", "windows_at_a_time"]
@@ -70,19 +69,20 @@ def window_probabilities(model: AudioClassifier, batches: Iterable[Window], repr
 
 def score_clips(
     model: AudioClassifier,
-    clip_ids: list[str],
-    store: FeatureStore,
+    clip_ids: Sequence[str],
+    clips: Clips,
     method: Vote,
     overlap: float,
     claimed: Tensor | None = None,
 ) -> Tensor:
-    """Score clips of a store with a trained model.
+    """Score clips with a trained model.
 
     Parameters
     ----------
     model : AudioClassifier
-    clip_ids : list of str
-    store : FeatureStore
+    clip_ids : sequence of str
+    clips : Clips
+        Such as a `FeatureStore`.
     method : {"mean", "majority"}
         How windows vote.
     overlap : float
@@ -95,9 +95,9 @@ def score_clips(
     Tensor of shape (n_clips, n_classes)
         Voted over windows; rows sum to 1.
     """
-    n_window = store.representation.length(model.n_samples)
+    n_window = clips.representation.length(model.n_samples)
     pad = model.config.features.window.pad
-    windows = EvenWindows(store, clip_ids, n_window, pad, overlap, windows_at_a_time(model))
+    windows = EvenWindows(clips, clip_ids, n_window, pad, overlap, windows_at_a_time(model))
     positions: list[Tensor] = []
 
     def batches() -> Iterable[Window]:
@@ -105,5 +105,5 @@ def score_clips(
             positions.append(position)
             yield stored, None if claimed is None else claimed[position]
 
-    scores = window_probabilities(model, batches(), store.representation)
+    scores = window_probabilities(model, batches(), clips.representation)
     return vote(scores, torch.cat(positions), len(clip_ids), method)

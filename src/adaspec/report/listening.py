@@ -18,7 +18,7 @@ from adaspec.audio import BadClipError, decode
 from adaspec.audio.waveform import resample
 from adaspec.tables.columns import labels_of, score_column
 
-__all__ = ["Example", "examples", "least_sure", "wrongest"]
+__all__ = ["Example", "examples", "least_sure"]
 
 Waveform = npt.NDArray[np.float32]
 
@@ -42,6 +42,8 @@ class Example:
         Of the recording.
     attack : str
         Of a spoofed one.
+    change : str
+        What was done to it, such as "mp3, level 3".
     audio, picture : str or None
         MP3 and PNG as data URIs: the first seconds, low frequencies at the bottom. None where it cannot be read.
     problem : str
@@ -55,16 +57,10 @@ class Example:
     top: list[tuple[str, float]]
     duration_s: float
     attack: str = ""
+    change: str = ""
     audio: str | None = None
     picture: str | None = None
     problem: str = ""
-
-
-def wrongest(predictions: pd.DataFrame, number: int) -> pd.DataFrame:
-    """Rows of predictions.csv that are wrong, those first whose own label has the lowest score."""
-    wrong = predictions[predictions["label"] != predictions["predicted"]]
-    own = [row[score_column(row["label"])] for row in wrong.to_dict("records")]
-    return wrong.assign(own=own).sort_values(["own", "clip_id"], kind="stable").head(number)
 
 
 def least_sure(predictions: pd.DataFrame, number: int) -> pd.DataFrame:
@@ -81,7 +77,8 @@ def examples(rows: pd.DataFrame, clips: pd.DataFrame, root: Path, sample_rate: i
     Parameters
     ----------
     rows : DataFrame
-        Of predictions.csv.
+        Of predictions.csv; or of flips.csv, with `change` and `level`, and `file`: the recording below `root` that is
+        played in place of the clip's own.
     clips : DataFrame
         clips.csv.
     root : Path
@@ -98,17 +95,18 @@ def _example(row: dict[Any, Any], labels: list[str], clip: pd.Series[Any], root:
     top = sorted(scores.items(), key=lambda each: -each[1])[:N_TOP]
     duration_s = float(clip["n_samples"]) / float(clip["sample_rate"])
     attack = str(clip.get("attack", "")).strip("-")
+    change = f"{row['change']}, level {row['level']}".replace("_", " ") if "change" in row else ""
     about = (str(clip["path"]), str(row["fold"]), str(row["label"]), str(row["predicted"]), top, duration_s, attack)
     try:
-        waveform, found_rate = decode((root / str(clip["path"])).read_bytes())
+        waveform, found_rate = decode((root / str(row.get("file", clip["path"]))).read_bytes())
     except OSError as error:
-        return Example(*about, problem=f"cannot be read: {error.strerror}")
+        return Example(*about, change, problem=f"cannot be read: {error.strerror}")
     except BadClipError as error:
-        return Example(*about, problem=str(error))
+        return Example(*about, change, problem=str(error))
     rate = max([each for each in MP3_RATES if each <= sample_rate] or [MP3_RATES[0]])
     heard = resample(waveform[: int(LONGEST_S * found_rate)], found_rate, rate)
     heard = heard * np.float32(PEAK / max(float(np.abs(heard).max(initial=0.0)), 1e-6))
-    return Example(*about, _player(heard, rate), _spectrogram(heard, rate))
+    return Example(*about, change, _player(heard, rate), _spectrogram(heard, rate))
 
 
 def _player(waveform: Waveform, sample_rate: int) -> str:

@@ -17,10 +17,11 @@ import pandas as pd
 import adaspec
 from adaspec.errors import InputError
 from adaspec.report.drawings import drawings
-from adaspec.report.listening import examples, least_sure, wrongest
+from adaspec.report.listening import examples, least_sure
 from adaspec.runtime.files import complete_file, read_csv
 from adaspec.runtime.text import one_line, visible
 from adaspec.tables.columns import labels_of, score_column
+from adaspec.tables.predictions import worst_errors
 
 __all__ = ["Provenance", "write_report"]
 
@@ -29,7 +30,7 @@ TERMS = {"tdcf": "t-DCF", "dcf": "DCF", "cllr": "Cllr", "ci": "95 %", "p": "shar
 }
 N_WRONG, N_UNSURE, N_SKIPPED = 12, 6, 50
 PACKAGES = ("torch", "torchaudio", "numpy", "lightning")
-SECTIONS = ("training", "classes", "detection", "learned", "further")
+SECTIONS = ("training", "classes", "detection", "learned", "robustness", "further")
 FIGURES = "figures"
 
 
@@ -69,6 +70,7 @@ def write_report(
     skipped: pd.DataFrame,
     headline_json: Path,
     details: Path,
+    robustness: Path,
     root: Path,
     provenance: Provenance,
     path: Path,
@@ -81,6 +83,8 @@ def write_report(
         clips.csv, folds.csv and skipped.csv.
     headline_json, details : Path
         metrics/summary.json and metrics/details of the stage `evaluate`.
+    robustness : Path
+        metrics/robustness of the stage `robustness`.
     root : Path
         Folder of the data set, of whose recordings some are played.
     provenance : Provenance
@@ -103,9 +107,12 @@ def write_report(
         per_class = read_csv(details / "per_class.csv", **dict.fromkeys(("precision", "recall", "f1"), "float64"))
         learned = _read_json(details / "frontend.json")
         attacks = _read_table(details / "attacks.csv")
+        changed = _read_json(robustness / "summary.json")
+        changes = _read_table(robustness / "changes.csv")
+        flips = read_csv(robustness / "flips.csv") if (robustness / "flips.csv").exists() else predictions.head(0)
     except (OSError, ValueError) as error:
         raise InputError(f"{details} cannot be read ({one_line(error)}); 'dvc repro' writes it") from None
-    figures = drawings(details / FIGURES)
+    figures = drawings(details / FIGURES) + drawings(robustness / FIGURES)
     hear = (clips, root, provenance.sample_rate)
     page = (
         _environment()
@@ -116,9 +123,12 @@ def write_report(
             folds={name: {key: found[key] for key in headline if key in found} for name, found in of_folds.items()},
             per_class=per_class.sort_values(["f1", "label"], kind="stable").to_dict("records"),
             attacks=attacks,
+            changed=changed,
+            changes=changes,
+            flips=examples(flips, clips, robustness, provenance.sample_rate),
             learned=learned,
             figures={section: [each for each in figures if each.section == section] for section in SECTIONS},
-            wrong=examples(wrongest(predictions, N_WRONG), *hear),
+            wrong=examples(worst_errors(predictions, N_WRONG), *hear),
             n_wrong=int((predictions["label"] != predictions["predicted"]).sum()),
             unsure=examples(least_sure(predictions, N_UNSURE), *hear),
             n_tested=len(predictions),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -48,8 +48,8 @@ class RunTracker(Protocol):
     def complete(self, outcome: Outcome) -> None:
         """Log what came out that is not logged yet, and close the run."""
 
-    def attach(self, outcome: Outcome, artifact: Path) -> None:
-        """Keep a file that was made since with the complete record of this outcome, if there is one."""
+    def attach(self, outcome: Outcome, artifact: Path, scores: Mapping[str, float]) -> None:
+        """Keep a file or folder that was made since, and scores, with the complete record of this outcome, if any."""
 
     def holds(self, outcome: Outcome) -> bool:
         """Whether there is a complete record of this outcome, of this experiment if it was one.

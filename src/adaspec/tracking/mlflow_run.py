@@ -9,7 +9,7 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -156,11 +156,13 @@ class MlflowRun(MlflowStore):
             self.client.log_artifact(parent, str(path))
 
     @never_in_the_way
-    def attach(self, outcome: Outcome, artifact: Path) -> None:
-        """Keep a file that was made since with the complete record of this outcome, if there is one."""
+    def attach(self, outcome: Outcome, artifact: Path, scores: Mapping[str, float]) -> None:
+        """Keep a file or folder that was made since, and scores, with the complete record of this outcome, if any."""
         parent = self._complete_parent(outcome)
         if parent is not None and parent.info.lifecycle_stage == "active":
             self._keep(parent.info.run_id, artifact)
+            for name, value in scores.items():
+                self.client.log_metric(parent.info.run_id, name, value)
 
     def holds(self, outcome: Outcome) -> bool:
         """Whether there is a complete record of this outcome, also one that the user has deleted.

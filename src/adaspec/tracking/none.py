@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,7 +32,7 @@ class NoRun:
     def complete(self, outcome: Outcome) -> None:
         """Leave what came out unrecorded."""
 
-    def attach(self, outcome: Outcome, artifact: Path) -> None:
+    def attach(self, outcome: Outcome, artifact: Path, scores: Mapping[str, float]) -> None:
         """Leave the file unrecorded."""
 
     def holds(self, outcome: Outcome) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -37,7 +38,25 @@ def record(
         TRACKERS[config.tracking.tracker].run(root, digest, config, clips, origin).complete(outcome)
 
 
-def attach(root: Path, config: Config, clips: pd.DataFrame, metrics: Path, origin: Origin, artifact: Path) -> None:
-    """Keep a file that was made of what evaluation wrote into the folder `metrics` with the record of that run."""
+def attach(
+    root: Path,
+    config: Config,
+    clips: pd.DataFrame,
+    metrics: Path,
+    origin: Origin,
+    artifact: Path,
+    scores: Mapping[str, float] | None = None,
+) -> None:
+    """Keep what was made of a run since with its record: a file or folder, and scores.
+
+    Parameters
+    ----------
+    root, config, clips, origin
+        As `record` takes them.
+    metrics : Path
+        What evaluation wrote.
+    artifact : Path
+    scores : mapping of str to float, optional
+    """
     outcome = read_outcome(metrics.parent / "models", metrics, Path(config.dataset.root))
-    TRACKERS[config.tracking.tracker].run(root, "", config, clips, origin).attach(outcome, artifact)
+    TRACKERS[config.tracking.tracker].run(root, "", config, clips, origin).attach(outcome, artifact, scores or {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -52,26 +52,30 @@ class _RandomWindows(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
     def __init__(
         self,
-        clips: list[Tensor],
+        clips: list[Sequence[Tensor]],
         targets: Tensor,
         claims: Tensor,
         n_window: int,
         pad: Pad,
         keys: tuple[int, int],
         representation: Representation,
+        share: float,
     ) -> None:
         self.clips, self.targets, self.claims = clips, targets, claims
         self.n_window, self.pad, self.keys = n_window, pad, keys
-        self.representation = representation
-        self.epoch, self.draws = -1, np.empty(0)
+        self.representation, self.share = representation, share
+        self.epoch, self.draws, self.copies = -1, np.empty(0), np.empty(0)
 
     def __getitem__(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         epoch, entries, draws = batch
         if epoch != self.epoch:
             self.epoch, self.draws = epoch, generator(*self.keys, epoch, "window").random(len(self.clips))
+            self.copies = generator(*self.keys, epoch, "copy").random(len(self.clips))
         windows = []
-        for entry, draw in zip(entries, self.draws[draws], strict=True):
-            clip = self.clips[entry]
+        for entry, draw, copy in zip(entries, self.draws[draws], self.copies[draws], strict=True):
+            clip, *copies = self.clips[entry]
+            if copies and copy < self.share:
+                clip = copies[int(copy / self.share * len(copies))]
             start = random_start(len(clip), self.n_window, self.pad, draw)
             windows.append(cut(clip, start, self.n_window, self.pad, self.representation))
         own = torch.from_numpy(entries)
@@ -79,7 +83,7 @@ class _RandomWindows(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 def train_batches(
-    clips: dict[str, Tensor],
+    clips: Mapping[str, Sequence[Tensor]],
     train: pd.DataFrame,
     labels: list[str],
     n_window: int,
@@ -88,6 +92,7 @@ def train_batches(
     keys: tuple[int, int],
     *,
     representation: Representation,
+    share: float = 1.0,
     even_labels: bool = False,
     claims: Tensor | None = None,
 ) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
@@ -95,8 +100,8 @@ def train_batches(
 
     Parameters
     ----------
-    clips : dict of str to Tensor
-        Clips by `clip_id`, in memory, mapped or on a GPU, where their windows are then cut.
+    clips : mapping of str to sequence of Tensor
+        By `clip_id` each clip and its changed copies, in memory, mapped or on a GPU, where windows are then cut.
     train : DataFrame
         `clip_id`, `label`, `weight` (times per epoch).
     labels : list of str
@@ -108,6 +113,8 @@ def train_batches(
     keys : (seed, fold)
     representation : Representation
         What the clips are.
+    share : float
+        Of windows that are taken from a copy, where there are any.
     even_labels : bool
         Draw every label equally often instead of every clip once.
     claims : Tensor of shape (n_rows, n_claimed), optional
@@ -118,7 +125,8 @@ def train_batches(
     entries = [clips[clip_id] for clip_id in repeated["clip_id"]]
     targets = torch.tensor([labels.index(label) for label in repeated["label"]])
     claims = torch.zeros(len(train), 0) if claims is None else claims
-    windows = _RandomWindows(entries, targets, claims[torch.from_numpy(rows)], n_window, pad, keys, representation)
+    own = claims[torch.from_numpy(rows)]
+    windows = _RandomWindows(entries, targets, own, n_window, pad, keys, representation, share)
     chances = None
     if even_labels:
         chances = (1 / torch.bincount(targets)[targets]).double().numpy()

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from adaspec.attributes import named
 from adaspec.config import Config, TrainConfig
 from adaspec.errors import InputError
 from adaspec.features.representation import (
@@ -39,6 +40,7 @@ from adaspec.speakers.vectors import ENROLLED, VECTORS, read_vectors
 from adaspec.tables.balance import class_weights
 from adaspec.tasks import build_task
 from adaspec.training.augment import longest_window
+from adaspec.training.augment.copies import changed_copies
 from adaspec.training.batches import train_batches
 from adaspec.training.callbacks import AverageWeights, History, StopEarly
 from adaspec.training.checkpoints import SUFFIX, SaveBest, SaveLast, SealedFiles, drop_damaged, read_checkpoint
@@ -202,10 +204,18 @@ def _training_data(
 ) -> _Data:
     """Random windows, of spectrograms where these are fixed and cached; longer ones where they may be played faster."""
     representation: Representation = store.representation
-    clips = {clip_id: store.tensor(clip_id).to(model.device) for clip_id in train["clip_id"]}
+    clips = {clip_id: [store.tensor(clip_id)] for clip_id in train["clip_id"]}
+    attributes = config.augment.attributes
+    if attributes.names:
+        names = named("augment.attributes.names", attributes.names)
+        audio = (model.sample_rate, config.audio.trim_db)
+        originals = {clip_id: clip for clip_id, (clip,) in clips.items()}
+        for clip_id, copies in changed_copies(originals, names, attributes.copies, *audio, (config.seed, fold)).items():
+            clips[clip_id] += copies
+    clips = {clip_id: [clip.to(model.device) for clip in own] for clip_id, own in clips.items()}
     if config.frontend.caches:
         representation = LogSpectrogram(model.frontend)
-        clips = {clip_id: representation.encode(waveform) for clip_id, waveform in clips.items()}
+        clips = {clip_id: [representation.encode(clip) for clip in own] for clip_id, own in clips.items()}
     batches = train_batches(
         clips,
         train,
@@ -215,6 +225,7 @@ def _training_data(
         config.train.batch_size,
         (config.seed, fold),
         representation=representation,
+        share=attributes.share,
         even_labels=config.split.balance == "weighted_sampler",
         claims=claims,
     )

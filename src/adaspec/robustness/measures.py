@@ -1,0 +1,179 @@
+"""What changed clips cost: scores of every change and level, with intervals paired with the clips as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from adaspec.evaluation.bootstrap import resampled_values
+from adaspec.evaluation.predicted import predicted_draws, predicted_scores, scored_predictions
+from adaspec.evaluation.scores.contract import Array
+from adaspec.evaluation.summary import DECIMALS, interval, paired_interval
+from adaspec.robustness.asked import CLEAN, CONDITION
+from adaspec.runtime.seeding import generator
+from adaspec.tables.columns import labels_of, score_column
+from adaspec.tables.predictions import own_scores
+
+__all__ = ["ALL", "Measures", "first_flips", "measure"]
+
+ALL = "all"  # the mean over changes
+N_BINS = 15
+Condition = tuple[str, int]
+
+
+class Measures(NamedTuple):
+    """What was found.
+
+    Attributes
+    ----------
+    score : str
+        Name of the task's first score, such as accuracy or eer.
+    conditions : DataFrame
+        A row for the clean clips and each change and level: `change`, `level`, `n_clips`, `change_db` (median), the
+        score with `ci_low` and `ci_high`, `difference` to clean with `difference_low` and `difference_high` (95 %,
+        resampled together), `flip_rate` (share of clips whose label changes), `ece` and `brier`.
+    changes : DataFrame
+        A row for the clean clips, each change and all together: `change`, mean of the score over levels and its
+        difference to clean, with intervals, `flip_rate`, and `worst_level`: the score where each clip has the level
+        that does it most harm.
+    """
+
+    score: str
+    conditions: pd.DataFrame
+    changes: pd.DataFrame
+
+
+class _Resampled(NamedTuple):
+    """A score, mean over folds: of the clips, and in each resample."""
+
+    value: float
+    drawn: Array
+
+    def cells(self, name: str, clean: _Resampled) -> dict[str, float]:
+        """Cells of a table."""
+        low, high = interval(self.drawn)
+        found = {name: self.value, "ci_low": low, "ci_high": high, "difference": self.value - clean.value}
+        found["difference_low"], found["difference_high"] = paired_interval(self.drawn, clean.drawn)
+        return {key: round(value, DECIMALS) for key, value in found.items()}
+
+
+def measure(predictions: pd.DataFrame, n_resamples: int, seed: int) -> Measures:
+    """Score all changes.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        Of `ask_chunk`: every clip in every condition.
+    n_resamples : int
+    seed : int
+    """
+    labels = labels_of(predictions)
+    score = next(iter(predicted_scores(labels)))
+    names = [name for name in predictions["change"].unique() if name != CLEAN]
+    worst = pd.concat([_worst(predictions[predictions["change"] == name]) for name in names]) if names else None
+    tables = _tables(predictions) | ({} if worst is None else _tables(worst, WORST))
+    found = _resampled(tables, score, n_resamples, seed)
+    clean = found[CLEAN, 0]
+    of_clean = tables[CLEAN, 0].set_index(["fold", "clip_id"])["predicted"]
+
+    def flip_rate(rows: pd.DataFrame) -> float:
+        before = of_clean.loc[pd.MultiIndex.from_frame(rows[["fold", "clip_id"]])].to_numpy()
+        return round(float((rows["predicted"].to_numpy() != before).mean()), DECIMALS)
+
+    rows = []
+    for condition in predictions[list(CONDITION)].drop_duplicates().itertuples(index=False, name=None):
+        own = tables[condition]
+        row = dict(zip(CONDITION, condition, strict=True)) | {"n_clips": len(own)}
+        row["change_db"] = round(float(own["change_db"].median()), 2)
+        row |= found[condition].cells(score, clean)
+        rows.append(row | {"flip_rate": flip_rate(own)} | _calibration(own, labels))
+    of_changes = [{"change": CLEAN} | clean.cells(score, clean) | {"flip_rate": 0.0, "worst_level": clean.value}]
+    means = {name: _mean([found[key] for key in found if key[0] == name and key[1] != WORST]) for name in names}
+    for name, mean in means.items():
+        row = {"change": name} | mean.cells(score, clean)
+        row["flip_rate"] = flip_rate(predictions[predictions["change"] == name])
+        of_changes.append(row | {"worst_level": found[name, WORST].value})
+    if names:
+        row = {"change": ALL} | _mean(list(means.values())).cells(score, clean)
+        row["flip_rate"] = flip_rate(predictions[predictions["change"] != CLEAN])
+        of_changes.append(row | {"worst_level": float(np.mean([found[name, WORST].value for name in names]))})
+    return Measures(score, pd.DataFrame(rows), pd.DataFrame(of_changes).round({"worst_level": DECIMALS}))
+
+
+WORST = -1  # in place of a level
+
+
+def _tables(predictions: pd.DataFrame, level: int | None = None) -> dict[Condition, pd.DataFrame]:
+    if level is not None:
+        predictions = predictions.assign(level=level)
+    ordered = predictions.sort_values(["fold", "clip_id"], kind="stable")
+    groups: Any = ordered.groupby(list(CONDITION), sort=False)
+    return {(name, int(level)): rows for (name, level), rows in groups}
+
+
+def _worst(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each clip the level that does it most harm: one at which it is wrong, else where its own score is lowest."""
+    ranked = rows.assign(right=rows["label"] == rows["predicted"], own=own_scores(rows))
+    ranked = ranked.sort_values(["right", "own", "level"], kind="stable")
+    return ranked.drop_duplicates(["fold", "clip_id"]).drop(columns=["right", "own"])
+
+
+def _resampled(
+    tables: Mapping[Condition, pd.DataFrame], score: str, n_resamples: int, seed: int
+) -> dict[Condition, _Resampled]:
+    """The score of every condition; the same units are drawn for all of them."""
+    folds = {str(fold): rows for fold, rows in tables[CLEAN, 0].groupby("fold")}
+    rng: Callable[[str], np.random.Generator] = lambda fold: generator(seed, "robustness bootstrap", fold)  # noqa: E731
+    draws = predicted_draws(folds, rng)
+    values: dict[Condition, list[Any]] = {condition: [] for condition in tables}
+    drawn: dict[Condition, list[Array]] = {condition: [] for condition in tables}
+    for fold, draw in draws.items():
+        several = [scored_predictions(rows[rows["fold"].astype(str) == fold], score) for rows in tables.values()]
+        for condition, scored, resampled in zip(
+            tables, several, resampled_values(several, draw, n_resamples), strict=True
+        ):
+            values[condition].append(float(scored.values()[score]))
+            drawn[condition].append(resampled[score])
+    return {
+        condition: _Resampled(float(np.mean(values[condition])), np.mean(drawn[condition], axis=0))
+        for condition in tables
+    }
+
+
+def _mean(several: list[_Resampled]) -> _Resampled:
+    return _Resampled(
+        float(np.mean([each.value for each in several])), np.mean([each.drawn for each in several], axis=0)
+    )
+
+
+def _calibration(rows: pd.DataFrame, labels: list[str]) -> dict[str, float]:
+    """How far probabilities can be believed.
+
+    References
+    ----------
+    ece: C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, eq. 3, of the most probable label in 15
+    bins, https://arxiv.org/abs/1706.04599. brier: G. W. Brier, "Verification of Forecasts Expressed in Terms of
+    Probability", 1950, the sum over labels, between 0 and 2
+    """
+    scores = rows[[score_column(label) for label in labels]].to_numpy(np.float64)
+    true = rows["label"].to_numpy()[:, None] == np.array(labels, dtype=object)
+    confidence, right = scores.max(axis=1), true[np.arange(len(rows)), scores.argmax(axis=1)]
+    bins = np.minimum((confidence * N_BINS).astype(int), N_BINS - 1)
+    gaps = np.bincount(bins, confidence - right, N_BINS)
+    brier = np.square(scores - true).sum(axis=1).mean()
+    return {"ece": round(float(np.abs(gaps).sum() / len(rows)), DECIMALS), "brier": round(float(brier), DECIMALS)}
+
+
+def first_flips(predictions: pd.DataFrame, number: int) -> pd.DataFrame:
+    """Clips that were right and are taken for something else after the smallest change: one row of each, the first.
+
+    The smallest is that of the lowest level, and of the lowest score of the own label there.
+    """
+    clean = predictions[(predictions["change"] == CLEAN) & (predictions["label"] == predictions["predicted"])]
+    key = ["fold", "clip_id"]
+    wrong = predictions[predictions["label"] != predictions["predicted"]].merge(clean[key], on=key)
+    ranked = wrong.assign(own=own_scores(wrong)).sort_values(["level", "own", "clip_id"], kind="stable")
+    return ranked.drop_duplicates(key).drop(columns="own").head(number)
