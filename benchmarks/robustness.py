@@ -7,7 +7,7 @@ RECIPE is the undefended one; each of --defended is another recipe, and each NAM
 other knobs, such as "window=frontend.learn_window=true". Each of them and each seed is one `dvc exp run` in a clone of
 the last commit, with the stage `robustness`. What a setting has over the undefended one is the difference of accuracy
 (of EER in anti-spoofing), with interval as `adaspec compare` has it: groups of test clips and seeds move it, and Holm
-corrects for all settings. It is told of the clips as they are, of all changes and levels together (an EER of them has
+corrects for all settings. It is told of all test clips as they are, of all changes and levels together (an EER of them has
 one threshold), of those that a defence trained on, of those that it did not, and of each. -S holds for all settings.
 Runs that lie in --out are not run again.
 """
@@ -23,19 +23,19 @@ from typing import Any
 
 import pandas as pd
 import record
-from accuracy import SHARED, clone_last_commit, run_recipe
+from accuracy import DETAILS, SHARED, clone_last_commit, run_recipe
 from learning import KEPT, MADE
 
 from adaspec.attributes import ATTRIBUTES
 from adaspec.experiments.compare import compare
 from adaspec.experiments.compare_table import flat_rows
 from adaspec.experiments.runs import Setting, read_predictions
-from adaspec.robustness.asked import CLEAN
 from adaspec.robustness.gradient import GRADIENT
 
 N_RESAMPLES = 2000
-ASKED = ["robustness.attributes=[all]", "robustness.n_clips=null"]
-SUMMARY, PREDICTIONS = "summary.json", "predictions.csv"
+ASKED = ["robustness.attributes=[all]"]
+SUMMARY, PREDICTIONS, EVALUATED = "summary.json", "predictions.csv", "evaluated.csv"
+CLEAN = "clean"
 Runs = dict[str, list[pd.DataFrame]]  # setting -> predictions of each seed
 
 
@@ -44,6 +44,7 @@ def run(recipe: str, root: Path, settings: list[str], repository: Path, folder: 
     folder.mkdir(parents=True, exist_ok=True)
     for name in (SUMMARY, PREDICTIONS, "changes.csv"):
         shutil.copyfile(repository / "metrics/robustness" / name, folder / name)
+    shutil.copyfile(repository / DETAILS / "predictions.csv", folder / EVALUATED)
     (folder / "cost.json").write_text(json.dumps(cost))
     (folder / MADE).write_text(json.dumps({"trained_at": record.head(repository)} | record.environment()))
 
@@ -77,9 +78,9 @@ def rows_of(runs: Runs) -> tuple[str, list[dict[str, Any]]]:
 
 
 def parts_of(changes: list[str], defended: list[str]) -> dict[str, list[str]]:
-    """Names of what is told -> changes."""
+    """Names of what is told beside the clips as they are -> changes."""
     attributes = [name for name in changes if name in ATTRIBUTES]
-    parts = {"clean": [CLEAN], "all changes": attributes}
+    parts = {"all changes": attributes}
     if defended:
         parts |= {"part of training": [name for name in attributes if name in defended]}
         parts |= {"not part of training": [name for name in attributes if name not in defended]}
@@ -106,6 +107,7 @@ def main() -> None:
         asked[name] = (arguments.recipe, knobs.split(","))
     out = arguments.out.absolute()
     runs: Runs = {name: [] for name in asked}
+    clean: Runs = {name: [] for name in asked}
     made: list[dict[str, Any]] = []
     costs: dict[str, list[dict[str, float]]] = {name: [] for name in asked}
     defended: set[str] = set()
@@ -120,14 +122,16 @@ def main() -> None:
                 settings = [f"seed={seed}", *ASKED, *arguments.settings, *knobs]
                 run(recipe, arguments.root.absolute(), settings, repository, folder)
             runs[name].append(read_predictions(str(folder), PREDICTIONS))
+            clean[name].append(read_predictions(str(folder), EVALUATED))
             made.append(json.loads((folder / MADE).read_text()))
             costs[name].append(json.loads((folder / "cost.json").read_text()))
             defended |= set(json.loads((folder / SUMMARY).read_text())["defended"])
             print(f"{name} seed {seed}", flush=True)
     changes = list(dict.fromkeys(runs[arguments.recipe][0]["change"]))
     told: dict[str, Any] = {}
-    for part, some in parts_of(changes, sorted(defended)).items():
-        score, told[part] = rows_of(of(runs, some))
+    parts = {part: of(runs, some) for part, some in parts_of(changes, sorted(defended)).items()}
+    for part, some in ({CLEAN: clean} | parts).items():
+        score, told[part] = rows_of(some)
         print(f"{part}, {score}")
         for row in told[part]:
             line = f"  {row['name']}: {row[score]:.4f}"
