@@ -55,6 +55,14 @@ def test_codec_delays_nothing_and_keeps_the_end(name: str, sample_rate: int, lev
     assert np.square(changed[part]).sum() > 0.3 * np.square(samples[part]).sum()
 
 
+def test_long_clip_needs_no_larger_stack() -> None:
+    """libvorbis crashes the process where 2 million samples are written at once."""
+    samples = np.zeros(2**22, np.float32)
+    samples[-4000:] = speech_like(8000, 0.5)
+    changed = change("vorbis", 3, Clip(samples, 8000, np.random.default_rng(0)))
+    assert np.square(changed[-4000:]).sum() > 0.5 * np.square(samples).sum()
+
+
 @pytest.mark.parametrize("name", ["mp3", "vorbis", "opus"])
 def test_codec_of_noise_keeps_a_band_that_narrows(name: str) -> None:
     clip = Clip(noise_bursts(SAMPLE_RATE), SAMPLE_RATE, np.random.default_rng(0))

@@ -24,6 +24,7 @@ MP3_DELAY = 576 + 529  # samples of LAME and of any decoder, where a frame has n
 OPUS_HZ = (8000, 12000, 16000, 24000, 48000)
 OPUS_KBIT_S = (6, 256)
 VORBIS_LOWEST_HZ = 8000
+BLOCK = 2**15  # samples that are written at once: libvorbis copies its first ones to the stack, however many there are
 
 
 def mp3(clip: Clip, kbit_s: float) -> Samples:
@@ -82,7 +83,8 @@ def _coded(
         compression_level=compression_level,
         bitrate_mode=bitrate_mode,
     ) as encoder:
-        encoder.write(samples)
+        for start in range(0, len(samples), BLOCK):
+            encoder.write(samples[start : start + BLOCK])
     file.seek(0)
     decoded, _ = soundfile.read(file, dtype="float32")
     if container == "MP3" and len(decoded) > len(samples):
