@@ -193,6 +193,20 @@ def test_model_normalises_the_window_that_it_sees() -> None:
         assert float(seen.std(correction=0)) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.parametrize(("normalize", "level", "channel"), [("none", 0, 0), ("level", 1, 0), ("band", 1, 1)])
+def test_normalised_spectrogram_does_not_tell_the_level(normalize: str, level: bool, channel: bool) -> None:
+    torch.manual_seed(0)
+    knobs = {"frontend.compression.name": "db", "frontend.compression.gamma": 1e12, "audio.sample_rate": 8000}
+    model = AudioClassifier(configure(**knobs, **{"backbone.normalize": normalize}), LABELS).eval()
+    spectrogram = 1e-2 + torch.rand(2, 1, model.frontend.n_features, model.n_frames)
+    gains = torch.linspace(0.1, 10, model.frontend.n_features)[:, None]
+    before, quieter, coloured = (
+        model.members(model.frontend.compress(each)) for each in (spectrogram, spectrogram / 50, spectrogram * gains)
+    )
+    assert torch.allclose(before, quieter, atol=1e-4) == level
+    assert torch.allclose(before, coloured, atol=1e-4) == channel
+
+
 @pytest.mark.parametrize("key", ["audio.sample_rate", "features.window.length_s"])
 def test_model_is_not_built_of_a_configuration_that_is_not_resolved(key: str) -> None:
     with pytest.raises(ValueError, match=r"is null: resolve it first$"):

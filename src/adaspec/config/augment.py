@@ -48,6 +48,9 @@ class AttributesConfig(Section):
     """Changed copies of each clip, each with an attribute and a level of its own."""
     share: Annotated[Real, Field(gt=0, le=1)]
     """Share of training windows that are taken from a copy, drawn anew each epoch."""
+    consistency: NonNegative
+    """Weight in the loss of how much the model disagrees about a clip and a changed copy of it (Jensen-Shannon
+    divergence), with twice as many windows in a batch; 0 = none. Not with clips that are mixed or re-synthesised."""
 
 
 class AugmentConfig(Section):
@@ -127,5 +130,5 @@ class AugmentConfig(Section):
             time_mask=0,
             noise=NoiseConfig(snr_db=None, color_db=0.0),
             mix=MixConfig(name="none", probability=1.0, alpha=1.0),
-            attributes=AttributesConfig(names=(), copies=1, share=1.0),
+            attributes=AttributesConfig(names=(), copies=1, share=1.0, consistency=0.0),
         )

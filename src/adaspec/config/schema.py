@@ -113,6 +113,17 @@ class Config(ModelConfig):
                 f"augment.attributes.names={list(augment.attributes.names)} changes recordings, but "
                 f"frontend.name={frontend.name} keeps spectrograms alone; set it to [], or frontend.name=stft"
             )
+        mixed = {"mix.name": augment.mix.name != "none", "resynthesis": augment.resynthesis > 0}
+        for key in [key for key, on in mixed.items() if on and augment.attributes.consistency]:
+            raise ValueError(
+                f"augment.attributes.consistency={augment.attributes.consistency:g} compares a clip with its copy, but "
+                f"augment.{key} puts others in their places; switch one of them off"
+            )
+        if augment.attributes.consistency and not augment.attributes.names:
+            raise ValueError(
+                f"augment.attributes.consistency={augment.attributes.consistency:g} compares clips with changed "
+                "copies, but augment.attributes.names=[] makes none; name some attributes, or set it to 0"
+            )
         for key in ("freq_shift", "freq_mask"):
             if getattr(augment, key) >= frontend.n_features:
                 raise ValueError(

@@ -60,10 +60,11 @@ class _RandomWindows(Dataset[tuple[Tensor, Tensor, Tensor]]):
         keys: tuple[int, int],
         representation: Representation,
         share: float,
+        paired: bool,
     ) -> None:
         self.clips, self.targets, self.claims = clips, targets, claims
         self.n_window, self.pad, self.keys = n_window, pad, keys
-        self.representation, self.share = representation, share
+        self.representation, self.share, self.paired = representation, share, paired
         self.epoch, self.draws, self.copies = -1, np.empty(0), np.empty(0)
 
     def __getitem__(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -71,15 +72,23 @@ class _RandomWindows(Dataset[tuple[Tensor, Tensor, Tensor]]):
         if epoch != self.epoch:
             self.epoch, self.draws = epoch, generator(*self.keys, epoch, "window").random(len(self.clips))
             self.copies = generator(*self.keys, epoch, "copy").random(len(self.clips))
-        windows = []
+        windows, partners = [], []
         for entry, draw, copy in zip(entries, self.draws[draws], self.copies[draws], strict=True):
             clip, *copies = self.clips[entry]
+            partner = clip
             if copies and copy < self.share:
                 clip = copies[int(copy / self.share * len(copies))]
-            start = random_start(len(clip), self.n_window, self.pad, draw)
-            windows.append(cut(clip, start, self.n_window, self.pad, self.representation))
-        own = torch.from_numpy(entries)
-        return torch.stack(windows), self.targets[own], self.claims[own]
+            elif copies:
+                partner = copies[int((copy - self.share) / (1 - self.share) * len(copies))]
+            windows.append(self._window(clip, draw))
+            if self.paired:
+                partners.append(self._window(partner, draw))
+        own = torch.from_numpy(np.tile(entries, 2) if self.paired else entries)
+        return torch.stack(windows + partners), self.targets[own], self.claims[own]
+
+    def _window(self, clip: Tensor, draw: float) -> Tensor:
+        start = random_start(len(clip), self.n_window, self.pad, draw)
+        return cut(clip, start, self.n_window, self.pad, self.representation)
 
 
 def train_batches(
@@ -93,6 +102,7 @@ def train_batches(
     *,
     representation: Representation,
     share: float = 1.0,
+    paired: bool = False,
     even_labels: bool = False,
     claims: Tensor | None = None,
 ) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
@@ -115,6 +125,9 @@ def train_batches(
         What the clips are.
     share : float
         Of windows that are taken from a copy, where there are any.
+    paired : bool
+        Let a partner for each window follow, in the same order: of the clip where the window is of a copy, else of a
+        copy, at the same part of its length.
     even_labels : bool
         Draw every label equally often instead of every clip once.
     claims : Tensor of shape (n_rows, n_claimed), optional
@@ -126,7 +139,7 @@ def train_batches(
     targets = torch.tensor([labels.index(label) for label in repeated["label"]])
     claims = torch.zeros(len(train), 0) if claims is None else claims
     own = claims[torch.from_numpy(rows)]
-    windows = _RandomWindows(entries, targets, own, n_window, pad, keys, representation, share)
+    windows = _RandomWindows(entries, targets, own, n_window, pad, keys, representation, share, paired)
     chances = None
     if even_labels:
         chances = (1 / torch.bincount(targets)[targets]).double().numpy()

@@ -226,6 +226,7 @@ def _training_data(
         (config.seed, fold),
         representation=representation,
         share=attributes.share,
+        paired=attributes.consistency > 0,
         even_labels=config.split.balance == "weighted_sampler",
         claims=claims,
     )

@@ -21,6 +21,7 @@ from adaspec.tasks import Task
 from adaspec.training.adversarial import attacked
 from adaspec.training.augment import augment_compressed, augment_inputs, augment_spectrograms, sound_of
 from adaspec.training.augment.sounds import SpectrogramSound
+from adaspec.training.consistency import disagreement
 from adaspec.training.optimisers import build_optimizer, build_schedule
 
 __all__ = ["FoldModule"]
@@ -107,6 +108,8 @@ class FoldModule(pl.LightningModule):
         logits = model.members(compressed.contiguous(memory_format=torch.channels_last), claimed)
         # Each member of an ensemble has its own loss.
         loss = self.task.loss(logits.flatten(0, 1), targets.repeat(len(logits), 1), self.class_weight)
+        if weight := augment.attributes.consistency:
+            loss = loss + weight * disagreement(logits)
         self.train_losses.append(loss.detach())
         weight = self.config.train.frontend.tightness
         penalty = model.frontend.penalty() if weight else None
