@@ -7,9 +7,9 @@ RECIPE is the undefended one; each of --defended is another recipe, and each NAM
 other knobs, such as "window=frontend.learn_window=true". Each of them and each seed is one `dvc exp run` in a clone of
 the last commit, with the stage `robustness`. What a setting has over the undefended one is the difference of accuracy
 (of EER in anti-spoofing), with interval as `adaspec compare` has it: groups of test clips and seeds move it, and Holm
-corrects for all settings. It is told of all test clips as they are, of all changes and levels together (an EER of them has
-one threshold), of those that a defence trained on, of those that it did not, and of each. -S holds for all settings.
-Runs that lie in --out are not run again.
+corrects for all settings. It is told of all test clips as they are, of all changes and levels together (an EER of them
+has one threshold), of those that a defence trained on, of those that it did not, and of each. All attributes are asked
+about unless -S, which holds for all settings, says otherwise. Runs that lie in --out are not run again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 import pandas as pd
 import record
-from accuracy import DETAILS, SHARED, clone_last_commit, run_recipe
+from accuracy import DETAILS, EMBEDDED, SHARED, clone_last_commit, run_recipe
 from learning import KEPT, MADE
 
 from adaspec.attributes import ATTRIBUTES
@@ -33,7 +33,7 @@ from adaspec.experiments.runs import Setting, read_predictions
 from adaspec.robustness.gradient import GRADIENT
 
 N_RESAMPLES = 2000
-ASKED = ["robustness.attributes=[all]"]
+ASKED = "robustness.attributes"
 SUMMARY, PREDICTIONS, EVALUATED = "summary.json", "predictions.csv", "evaluated.csv"
 CLEAN = "clean"
 Runs = dict[str, list[pd.DataFrame]]  # setting -> predictions of each seed
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("robustness"))
     parser.add_argument("--record", type=record.check_name, metavar="NAME")
     arguments = parser.parse_args()
-    if not arguments.root.is_dir():
+    if arguments.recipe != EMBEDDED and not arguments.root.is_dir():
         sys.exit(f"{arguments.root} not found; give --root, or set ADASPEC_SHARED")
     asked: dict[str, tuple[str, list[str]]] = {arguments.recipe: (arguments.recipe, [])}
     asked |= {recipe: (recipe, []) for recipe in arguments.defended}
@@ -119,7 +119,9 @@ def main() -> None:
                 if not repository.exists():
                     out.mkdir(parents=True, exist_ok=True)
                     clone_last_commit(repository)
-                settings = [f"seed={seed}", *ASKED, *arguments.settings, *knobs]
+                settings = [f"seed={seed}", *arguments.settings, *knobs]
+                if not any(each.startswith(f"{ASKED}=") for each in arguments.settings):
+                    settings.append(f"{ASKED}=[all]")
                 run(recipe, arguments.root.absolute(), settings, repository, folder)
             runs[name].append(read_predictions(str(folder), PREDICTIONS))
             clean[name].append(read_predictions(str(folder), EVALUATED))

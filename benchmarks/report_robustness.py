@@ -1,0 +1,72 @@
+"""The tables of docs/robustness.md: what changed recordings cost, and what defences buy."""
+# ruff: noqa: E501 (lines of the page)
+
+from __future__ import annotations
+
+from statistics import mean
+from typing import Any
+
+from report_format import code, interval, made, table
+
+__all__ = ["robustness"]
+
+Record = dict[str, Any]
+TITLES = {
+    "clean": "all test clips as they are",
+    "all changes": "**all attributes and levels**",
+    "part of training": "attributes that were part of training",
+    "not part of training": "attributes that were not",
+}
+
+
+def robustness(records: dict[str, Record]) -> str:
+    """The marked part: title -> record of benchmarks/robustness.py."""
+    return "\n".join(f"### {title}\n\n{_measured(record)}" for title, record in records.items())
+
+
+def _measured(record: Record) -> str:
+    first, *others = (row["name"] for row in record["parts"]["clean"])
+    score = record["score"]
+    head = ["", first, *(part for name in others for part in (name, "difference", "95 % interval"))]
+    rows = []
+    for part, found in record["parts"].items():
+        mark = " *" if part in record["defended"] else ""
+        cells = [TITLES.get(part, f"`{part}`") + mark]
+        for row in found:
+            cells.append(f"{row[score]:.3f}")
+            if "difference" in row:
+                ends = [row["difference_low"], row["difference_high"]]
+                cells += [f"{row['difference']:+z.3f}", interval(ends, "+z.3f")]
+        rows.append(cells)
+    costs = ", ".join(f"{name} {mean(values):.0f}" for name, values in record["cpu_s"].items())
+    told = [
+        f"{score.upper() if score == 'eer' else score.capitalize()}, mean over folds and {len(record['seeds'])} seeds; intervals are paired."
+    ]
+    if record["defended"]:
+        told.append("Marked with * what was part of training.")
+    ratios = _corruption_errors(record, first, others, higher_is_better=score != "eer")
+    if ratios:
+        told.append(
+            f"Mean corruption error relative to {first} ([Hendrycks and Dietterich 2019](https://arxiv.org/abs/1903.12261)): {ratios}."
+        )
+    told.append(f"CPU seconds of a run, this survey included: {costs}.")
+    return f"{code(record['command'])}\n\n{table(head, rows)}\n{' '.join(told)}\n\n{made(record)}\n"
+
+
+def _corruption_errors(record: Record, first: str, others: list[str], *, higher_is_better: bool) -> str:
+    """Mean over attributes of a setting's error over that of the first."""
+    score, parts = record["score"], record["parts"]
+    attributes = [
+        rows
+        for part, rows in parts.items()
+        if part not in TITLES and part not in ("random", "pgd", "transfer", "universal")
+    ]
+    if not attributes:
+        return ""
+
+    def error(rows: list[Record], name: str) -> float:
+        value: float = next(row[score] for row in rows if row["name"] == name)
+        return 1 - value if higher_is_better else value
+
+    means = {name: mean(error(rows, name) / max(error(rows, first), 1e-9) for rows in attributes) for name in others}
+    return ", ".join(f"{name} {value:.2f}" for name, value in means.items())
