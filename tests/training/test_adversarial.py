@@ -42,9 +42,9 @@ def test_half_of_a_batch_is_attacked_and_the_rest_is_as_without(monkeypatch: pyt
     )
     energy, of_change = (values.square().sum(dim=1) for values in (plain, found - plain))
     ratio = 10 * (energy / of_change).log10()
-    assert ((ratio > 14.99) & (ratio < 60)).tolist() == [True, True, True, False, False]
-    assert torch.equal(found[3:], plain[3:])
-    assert torch.equal(spectrogram[3:], expected[3:]), "what is drawn afterwards stays the same"
+    assert ((ratio > 14.99) & (ratio < 60)).tolist() == [True, False, True, False, True]
+    assert torch.equal(found[1::2], plain[1::2])
+    assert torch.equal(spectrogram[1::2], expected[1::2]), "what is drawn afterwards stays the same"
     assert len(module.learned) == 2
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in module.learned)
 
@@ -53,8 +53,8 @@ def test_attack_of_a_batch_is_decided_by_its_number(monkeypatch: pytest.MonkeyPa
     knobs = {"augment.adversarial_db": 15.0, "augment.gain_db": 0.0, "augment.mix.name": "none"}
     first, again, other = (step(monkeypatch, number, **knobs)[1] for number in (0, 0, 1))
     assert torch.equal(first, again)
-    assert not torch.equal(first[:3], other[:3])
-    assert torch.equal(first[3:], other[3:])
+    assert not torch.equal(first[::2], other[::2])
+    assert torch.equal(first[1::2], other[1::2])
 
 
 def test_attack_raises_the_loss_for_mixed_targets_too() -> None:
@@ -64,15 +64,15 @@ def test_attack_raises_the_loss_for_mixed_targets_too() -> None:
     found = attacked(model, waveforms[:4], targets, torch.zeros(4, 0), 10.0, seed=3)
     objective = cross_entropy_of(model, targets)
     rise = objective(found) - objective(waveforms[:4])
-    assert (rise[:2] > 0).all()
-    assert not rise[2:].any()
+    assert (rise[::2] > 0).all()
+    assert not rise[1::2].any()
     assert not torch.equal(attacked(model, waveforms[:1], targets[:1], torch.zeros(1, 0), 10.0, 3), waveforms[:1])
 
 
 def tones(n_clips: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Clips of 0.1 s in noise, low and high by turns, and their classes."""
+    """Clips of 0.1 s in noise, two low and two high by turns, and their classes."""
     random = torch.Generator().manual_seed(seed)
-    classes = torch.arange(n_clips) % 2
+    classes = torch.arange(n_clips) // 2 % 2
     hz = torch.where(classes == 0, 400.0, 2800.0)[:, None] * (0.9 + 0.2 * torch.rand(n_clips, 1, generator=random))
     sound = 0.3 * torch.sin(2 * torch.pi * hz * torch.arange(800) / 8000)
     return sound + 0.02 * torch.randn(n_clips, 800, generator=random), classes
