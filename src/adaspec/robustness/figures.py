@@ -21,7 +21,7 @@ N_COLUMNS = 4  # of panels
 
 
 def draw_map(conditions: pd.DataFrame, score: str, defended: Collection[str], path: Path) -> None:
-    """Draw the score of every change and level as shades and numbers.
+    """Draw the score of every change and level as shades and numbers, the most harmful change first.
 
     Parameters
     ----------
@@ -33,8 +33,8 @@ def draw_map(conditions: pd.DataFrame, score: str, defended: Collection[str], pa
     path : Path
     """
     cells = conditions[conditions["change"].isin(ATTRIBUTES)].pivot(index="change", columns="level", values=score)
-    cells = cells.loc[[name for name in ATTRIBUTES if name in cells.index]]
     clean = float(conditions.loc[conditions["change"] == CLEAN, score].iloc[0])
+    cells = cells.loc[(cells.mean(axis=1) - clean).abs().sort_values(ascending=False, kind="stable").index]
     figure = Figure(figsize=(6.4, 1.6 + 0.34 * len(cells)), layout="constrained")
     axes = figure.add_subplot()
     image = axes.imshow(cells, cmap="Blues", vmin=0, vmax=1, aspect="auto")
