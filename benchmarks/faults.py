@@ -40,7 +40,10 @@ SMALL = {
     "engine": {"parallel_folds": 2, "workers": 2, "checkpoint_interval_s": 0.0},
 }
 MADE = ("data", "models", "metrics", "reports")
-STAGES = ("validate", "synthesize", "prepare", "features", "split", "embed", "train", "evaluate", "robustness", "report")
+STAGES = (
+    *("validate", "synthesize", "prepare", "features", "split", "embed", "train", "evaluate"),
+    *("robustness", "report"),
+)
 HITS = ("SIGKILL to DVC", "SIGTERM to DVC", "SIGKILL to the stage", "SIGKILL to a worker", "Ctrl-C")
 BETWEEN = "none: DVC itself"
 LATEST_S = 8.0  # after a stage has begun, within which it is hit, rather early: most take less

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from adaspec.attributes import ATTRIBUTES
 from adaspec.evaluation.bootstrap import resampled_values
 from adaspec.evaluation.predicted import predicted_draws, predicted_scores, scored_predictions
 from adaspec.evaluation.scores.contract import Array
@@ -19,7 +20,8 @@ from adaspec.tables.predictions import own_scores
 
 __all__ = ["ALL", "Measures", "first_flips", "measure"]
 
-ALL = "all"  # the mean over changes
+ALL = "all"  # the mean over attributes
+WORST = -1  # in place of a level: where each clip has the one that does it most harm
 N_BINS = 15
 Condition = tuple[str, int]
 
@@ -36,9 +38,9 @@ class Measures(NamedTuple):
         score with `ci_low` and `ci_high`, `difference` to clean with `difference_low` and `difference_high` (95 %,
         resampled together), `flip_rate` (share of clips whose label changes), `ece` and `brier`.
     changes : DataFrame
-        A row for the clean clips, each change and all together: `change`, mean of the score over levels and its
-        difference to clean, with intervals, `flip_rate`, and `worst_level`: the score where each clip has the level
-        that does it most harm.
+        A row for the clean clips, each change and all attributes together: `change`, mean of the score over levels and
+        its difference to clean, with intervals, `flip_rate`, and `worst_level`: the score where each clip has the
+        level that does it most harm.
     """
 
     score: str
@@ -73,8 +75,8 @@ def measure(predictions: pd.DataFrame, n_resamples: int, seed: int) -> Measures:
     labels = labels_of(predictions)
     score = next(iter(predicted_scores(labels)))
     names = [name for name in predictions["change"].unique() if name != CLEAN]
-    worst = pd.concat([_worst(predictions[predictions["change"] == name]) for name in names]) if names else None
-    tables = _tables(predictions) | ({} if worst is None else _tables(worst, WORST))
+    worst = [_worst(predictions[predictions["change"] == name]).assign(level=WORST) for name in names]
+    tables = _tables(pd.concat([predictions, *worst]))
     found = _resampled(tables, score, n_resamples, seed)
     clean = found[CLEAN, 0]
     of_clean = tables[CLEAN, 0].set_index(["fold", "clip_id"])["predicted"]
@@ -96,19 +98,14 @@ def measure(predictions: pd.DataFrame, n_resamples: int, seed: int) -> Measures:
         row = {"change": name} | mean.cells(score, clean)
         row["flip_rate"] = flip_rate(predictions[predictions["change"] == name])
         of_changes.append(row | {"worst_level": found[name, WORST].value})
-    if names:
-        row = {"change": ALL} | _mean(list(means.values())).cells(score, clean)
-        row["flip_rate"] = flip_rate(predictions[predictions["change"] != CLEAN])
-        of_changes.append(row | {"worst_level": float(np.mean([found[name, WORST].value for name in names]))})
+    if attributes := [name for name in names if name in ATTRIBUTES]:
+        row = {"change": ALL} | _mean([means[name] for name in attributes]).cells(score, clean)
+        row["flip_rate"] = flip_rate(predictions[predictions["change"].isin(attributes)])
+        of_changes.append(row | {"worst_level": float(np.mean([found[name, WORST].value for name in attributes]))})
     return Measures(score, pd.DataFrame(rows), pd.DataFrame(of_changes).round({"worst_level": DECIMALS}))
 
 
-WORST = -1  # in place of a level
-
-
-def _tables(predictions: pd.DataFrame, level: int | None = None) -> dict[Condition, pd.DataFrame]:
-    if level is not None:
-        predictions = predictions.assign(level=level)
+def _tables(predictions: pd.DataFrame) -> dict[Condition, pd.DataFrame]:
     ordered = predictions.sort_values(["fold", "clip_id"], kind="stable")
     groups: Any = ordered.groupby(list(CONDITION), sort=False)
     return {(name, int(level)): rows for (name, level), rows in groups}
@@ -126,8 +123,7 @@ def _resampled(
 ) -> dict[Condition, _Resampled]:
     """The score of every condition; the same units are drawn for all of them."""
     folds = {str(fold): rows for fold, rows in tables[CLEAN, 0].groupby("fold")}
-    rng: Callable[[str], np.random.Generator] = lambda fold: generator(seed, "robustness bootstrap", fold)  # noqa: E731
-    draws = predicted_draws(folds, rng)
+    draws = predicted_draws(folds, lambda fold: generator(seed, "robustness bootstrap", fold))
     values: dict[Condition, list[Any]] = {condition: [] for condition in tables}
     drawn: dict[Condition, list[Array]] = {condition: [] for condition in tables}
     for fold, draw in draws.items():

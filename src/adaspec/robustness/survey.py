@@ -22,7 +22,6 @@ from adaspec.robustness.measures import ALL, Measures, first_flips, measure
 from adaspec.runtime.engine import n_cores, run_tasks
 from adaspec.runtime.files import complete_folder, write_csv, write_json
 from adaspec.runtime.progress import ClipProgress
-from adaspec.runtime.seeding import generator
 from adaspec.tables.columns import PREDICTED_COLUMNS
 from adaspec.tables.stored import labelled_rows
 
@@ -158,7 +157,7 @@ def survey(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, models: Pat
     if not asked.asks:
         return Survey(pd.DataFrame(), None, [], defended, [])
     names, root = named("robustness.attributes", asked.attributes), Path(config.dataset.root)
-    sampled, trained = (_sampled(clips, folds, role, asked.n_clips, config.seed) for role in ("test", "train"))
+    sampled, trained = (_sampled(clips, folds, role, asked.n_clips) for role in ("test", "train"))
     evaluators = {
         fold: Evaluator(models / f"fold-{fold}", config.train.device, config.train.threads_per_fold) for fold in sampled
     }
@@ -192,17 +191,18 @@ def _answers(
     return tables
 
 
-def _sampled(
-    clips: pd.DataFrame, folds: pd.DataFrame, role: str, number: int | None, seed: int
-) -> dict[int, pd.DataFrame]:
-    """Some clips of a role in each fold, spread over the labels: of each label in turn the next of a random order."""
+def _sampled(clips: pd.DataFrame, folds: pd.DataFrame, role: str, number: int | None) -> dict[int, pd.DataFrame]:
+    """Some clips of a role in each fold, spread over the labels: of each label in turn the next by its bytes' digest.
+
+    They don't depend on the seed, so that runs of several seeds can be compared.
+    """
     columns = [name for name in clips if name in ("path", *PREDICTED_COLUMNS) and name not in ("clip_id", "fold")]
-    used = labelled_rows(clips, folds, columns)
+    used = labelled_rows(clips, folds, [*columns, "digest"])
     found = {}
     for fold, rows in used[used["role"] == role].drop(columns=["role", "weight"]).groupby("fold"):
-        mixed = rows.iloc[generator(seed, "robustness clips", role, int(str(fold))).permutation(len(rows))]
+        mixed = rows.sort_values(["digest", "clip_id"])
         ranked = mixed.assign(turn=mixed.groupby("label").cumcount()).sort_values(["turn", "label"], kind="stable")
-        found[int(str(fold))] = ranked.drop(columns="turn").head(number or len(rows))
+        found[int(str(fold))] = ranked.drop(columns=["turn", "digest"]).head(number or len(rows))
     return found
 
 

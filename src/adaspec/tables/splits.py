@@ -153,16 +153,17 @@ def _carve_validation(
     train = role == "train"
     table = pd.crosstab(group[train], label[train])  # groups x labels, clips
     counts = table.to_numpy()
-    target, chosen = fraction * counts.sum(axis=0), np.zeros(counts.shape[1])
+    total = counts.sum(axis=0)
+    target, chosen = fraction * total, np.zeros(counts.shape[1])
 
     def distance(moved: np.ndarray) -> float:
         return float((moved.sum() - target.sum()) ** 2 + ((moved - target) ** 2).sum())
 
-    names = []
+    names, nearest = [], distance(chosen)
     for index in rng.permutation(len(counts)):
         moved = chosen + counts[index]
-        if distance(moved) < distance(chosen) and (moved < counts.sum(axis=0)).all():
-            chosen = moved
+        if (found := distance(moved)) < nearest and (moved < total).all():
+            chosen, nearest = moved, found
             names.append(table.index[index])
     if not names:
         raise InputError(
