@@ -145,7 +145,7 @@ def test_fit_differs_between_folds_and_seeds(toy: Toy, tmp_path: Path) -> None:
 
 def every_augmentation(config: Config) -> dict[str, Any]:
     """All of them at once, and none of those that are for waveforms where spectrograms are cached."""
-    knobs = {}
+    knobs: dict[str, Any] = {"augment.attributes.names": ("white_noise",)}
     for name in augmentations():
         if not (config.frontend.cached and name in AugmentConfig.of_waveforms):
             knobs[f"augment.{name}"] = other_values(config, f"augment.{name}")[-1 if name == "mix.name" else 0]
@@ -277,6 +277,7 @@ def test_fit_sees_a_clip_of_weight_zero_no_more_than_a_missing_one(fit: Fit, toy
 
 # What must be set for a knob to matter, and values that matter more than those that are found by their types.
 SGD, LEARNED = {"train.optimizer.name": "sgd"}, {"frontend.learn_window": True}
+COPIED = {"augment.attributes.names": ("white_noise",)}
 NEEDED: dict[str, dict[str, Any]] = {
     "train.frontend.lr_multiplier": LEARNED,
     "train.frontend.freeze_epochs": LEARNED,
@@ -288,8 +289,12 @@ NEEDED: dict[str, dict[str, Any]] = {
     "train.loss.focal_gamma": {"train.loss.name": "focal"},
     "train.early_stopping_patience": STOPPING | {"train.early_stopping_patience": None, "train.epochs": 25},
     "augment.noise.color_db": {"augment.noise.snr_db": (0.0, 5.0)},
+    "augment.attributes.copies": COPIED,
+    "augment.attributes.share": COPIED,
+    "augment.attributes.consistency": COPIED | {"augment.mix.name": "none"},
 }
 OTHER: dict[str, Any] = {
+    "augment.attributes.names": ("white_noise",),
     "train.batch_size": 3,
     "train.frontend.freeze_epochs": 1,
     "train.frontend.gradient_clip": 1e-9,
