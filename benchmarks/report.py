@@ -21,6 +21,7 @@ from report_figures import draw_power
 from report_format import made, table
 from report_reliability import PAGE as RELIABILITY
 from report_reliability import reliability
+from report_robustness import robustness
 from report_sections import LAYERS, load, sections
 from report_speaker_aware import speaker_aware
 
@@ -31,6 +32,7 @@ TABLES = {  # page -> record of its marked table
     Path("docs/adaptive-stft.md"): "frontends",
     Path("docs/compare.md"): "compare-power",
     Path("docs/qr.md"): "qr",
+    Path("docs/robustness.md"): "robustness-esc10",
     Path("docs/speaker-aware.md"): "sasv-libri",
 }
 ROUTES = {"closed_form": "closed form", "closed_form, second pass": "closed form, second pass"}
@@ -86,6 +88,7 @@ TABLES_OF: dict[str, Callable[[Record], str]] = {
     "compare-power": compare_power,
     "frontends": layer_rows,
     "qr": qr_rows,
+    "robustness-esc10": lambda record: robustness(record, load("robustness-embedded"), load("robustness-asv-mini")),
     "sasv-libri": lambda record: speaker_aware(record, load("sasv-minila")),
 }
 
