@@ -34,7 +34,7 @@ from adaspec.robustness.gradient import GRADIENT
 
 N_RESAMPLES = 2000
 ASKED = "robustness.attributes"
-SUMMARY, PREDICTIONS, EVALUATED = "summary.json", "predictions.csv", "evaluated.csv"
+SUMMARY, CHANGED, EVALUATED = "summary.json", "predictions.csv", "evaluated.csv"
 CLEAN = "clean"
 Runs = dict[str, list[pd.DataFrame]]  # setting -> predictions of each seed
 
@@ -42,25 +42,24 @@ Runs = dict[str, list[pd.DataFrame]]  # setting -> predictions of each seed
 def run(recipe: str, root: Path, settings: list[str], repository: Path, folder: Path) -> None:
     cost = run_recipe(recipe, root, settings, repository)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (SUMMARY, PREDICTIONS, "changes.csv"):
-        shutil.copyfile(repository / "metrics/robustness" / name, folder / name)
+    found = repository / "metrics/robustness"
+    for name in (SUMMARY, "changes.csv"):
+        shutil.copyfile(found / name, folder / name)
+    # Each version of a clip is one, and is drawn with its clip's group.
+    versions = pd.read_csv(found / CHANGED, dtype=str, keep_default_na=False)
+    versions["clip_id"] += " " + versions["change"] + " " + versions["level"]
+    versions.to_csv(folder / CHANGED, index=False)
     shutil.copyfile(repository / DETAILS / "predictions.csv", folder / EVALUATED)
     (folder / "cost.json").write_text(json.dumps(cost))
     (folder / MADE).write_text(json.dumps({"trained_at": record.head(repository)} | record.environment()))
 
 
 def of(runs: Runs, changes: list[str]) -> Runs:
-    """Predictions of some changes: each version of a clip is one, and is drawn with its clip's group."""
-    kept = {}
-    for name, tables in runs.items():
-        chosen = [table[table["change"].isin(changes)] for table in tables]
-        kept[name] = [
-            table.assign(clip_id=table["clip_id"] + " " + table["change"] + " " + table["level"])
-            .drop(columns=["change", "level", "change_db"])
-            .reset_index(drop=True)
-            for table in chosen
-        ]
-    return kept
+    """Predictions of some changes."""
+    return {
+        name: [table[table["change"].isin(changes)].reset_index(drop=True) for table in tables]
+        for name, tables in runs.items()
+    }
 
 
 def rows_of(runs: Runs) -> tuple[str, list[dict[str, Any]]]:
@@ -123,7 +122,7 @@ def main() -> None:
                 if not any(each.startswith(f"{ASKED}=") for each in arguments.settings):
                     settings.append(f"{ASKED}=[all]")
                 run(recipe, arguments.root.absolute(), settings, repository, folder)
-            runs[name].append(read_predictions(str(folder), PREDICTIONS))
+            runs[name].append(read_predictions(str(folder), CHANGED))
             clean[name].append(read_predictions(str(folder), EVALUATED))
             made.append(json.loads((folder / MADE).read_text()))
             costs[name].append(json.loads((folder / "cost.json").read_text()))
