@@ -8,6 +8,8 @@ from typing import Any
 
 from report_format import code, interval, made, table
 
+from adaspec.attributes import ATTRIBUTES
+
 __all__ = ["robustness"]
 
 Record = dict[str, Any]
@@ -61,11 +63,7 @@ def _measured(record: Record) -> str:
 def _corruption_errors(record: Record, first: str, others: list[str], *, higher_is_better: bool) -> str:
     """Mean over attributes of a setting's error over that of the first."""
     score, parts = record["score"], record["parts"]
-    attributes = [
-        rows
-        for part, rows in parts.items()
-        if part not in TITLES and part not in ("random", "pgd", "transfer", "universal")
-    ]
+    attributes = [rows for part, rows in parts.items() if part in ATTRIBUTES]
     if not attributes:
         return ""
 
@@ -73,5 +71,6 @@ def _corruption_errors(record: Record, first: str, others: list[str], *, higher_
         value: float = next(row[score] for row in rows if row["name"] == name)
         return 1 - value if higher_is_better else value
 
-    means = {name: mean(error(rows, name) / max(error(rows, first), 1e-9) for rows in attributes) for name in others}
+    erring = [rows for rows in attributes if error(rows, first)]
+    means = {name: mean(error(rows, name) / error(rows, first) for rows in erring) for name in others}
     return ", ".join(f"{name} {value:.2f}" for name, value in means.items())

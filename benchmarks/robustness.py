@@ -6,10 +6,11 @@
 RECIPE is the undefended one; each of --defended is another recipe, and each NAME=KEY=VALUE[,KEY=VALUE] is RECIPE with
 other knobs, such as "window=frontend.learn_window=true". Each of them and each seed is one `dvc exp run` in a clone of
 the last commit, with the stage `robustness`. What a setting has over the undefended one is the difference of accuracy
-(of EER in anti-spoofing), with interval as `adaspec compare` has it: groups of test clips and seeds move it, and Holm
-corrects for all settings. It is told of all test clips as they are, of all changes and levels together (an EER of them
-has one threshold), of those that a defence trained on, of those that it did not, and of each. All attributes are asked
-about unless -S, which holds for all settings, says otherwise. Runs that lie in --out are not run again.
+(of EER in anti-spoofing), with interval and p-value as `adaspec compare` has them: groups of test clips, with all their
+versions, and seeds move it, and Holm corrects for all settings. It is told of all test clips as they are, of the mean
+over all changes and levels, over those that a defence trained on, over those that it did not, and of each. All
+attributes are asked about unless -S, which holds for all settings, says otherwise. Runs that lie in --out are not run
+again.
 """
 
 from __future__ import annotations
@@ -18,62 +19,78 @@ import argparse
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import record
 from accuracy import DETAILS, EMBEDDED, SHARED, clone_last_commit, run_recipe
-from learning import KEPT, MADE
+from learning import MADE
 
 from adaspec.attributes import ATTRIBUTES
-from adaspec.experiments.compare import compare
-from adaspec.experiments.compare_table import flat_rows
-from adaspec.experiments.runs import Setting, read_predictions
+from adaspec.experiments.statistics import Paired, holm
+from adaspec.robustness.asked import CLEAN
 from adaspec.robustness.gradient import GRADIENT
+from adaspec.robustness.measures import Resampled, resampled_conditions
 
 N_RESAMPLES = 2000
 ASKED = "robustness.attributes"
 SUMMARY, CHANGED, EVALUATED = "summary.json", "predictions.csv", "evaluated.csv"
-CLEAN = "clean"
-Runs = dict[str, list[pd.DataFrame]]  # setting -> predictions of each seed
 
 
 def run(recipe: str, root: Path, settings: list[str], repository: Path, folder: Path) -> None:
     cost = run_recipe(recipe, root, settings, repository)
     folder.mkdir(parents=True, exist_ok=True)
     found = repository / "metrics/robustness"
-    for name in (SUMMARY, "changes.csv"):
+    for name in (SUMMARY, CHANGED, "changes.csv"):
         shutil.copyfile(found / name, folder / name)
-    # Each version of a clip is one, and is drawn with its clip's group.
-    versions = pd.read_csv(found / CHANGED, dtype=str, keep_default_na=False)
-    versions["clip_id"] += " " + versions["change"] + " " + versions["level"]
-    versions.to_csv(folder / CHANGED, index=False)
     shutil.copyfile(repository / DETAILS / "predictions.csv", folder / EVALUATED)
     (folder / "cost.json").write_text(json.dumps(cost))
     (folder / MADE).write_text(json.dumps({"trained_at": record.head(repository)} | record.environment()))
 
 
-def of(runs: Runs, changes: list[str]) -> Runs:
-    """Predictions of some changes."""
-    return {
-        name: [table[table["change"].isin(changes)].reset_index(drop=True) for table in tables]
-        for name, tables in runs.items()
+class Part(NamedTuple):
+    """Runs of all settings under some conditions: score, setting -> a score of each run, units of each fold."""
+
+    score: str
+    runs: dict[str, list[Resampled]]
+    n_units: list[int]
+
+
+def resampled(runs: dict[str, list[pd.DataFrame]]) -> Callable[[list[str]], Part]:
+    """From names of changes to their mean scores: the same clips in each resample, all versions of one together."""
+    found = {name: [resampled_conditions(table, N_RESAMPLES, 0) for table in tables] for name, tables in runs.items()}
+    first = next(iter(found.values()))[0]
+
+    def of(changes: list[str]) -> Part:
+        means = {
+            name: [Resampled.mean([own for key, own in each.items() if key[0] in changes]) for _, each, _ in several]
+            for name, several in found.items()
+        }
+        return Part(first[0], means, first[2])
+
+    return of
+
+
+def rows_of(part: Part) -> list[dict[str, Any]]:
+    """A row for each setting: its score, and the difference to the first."""
+    stacked = {
+        name: (np.stack([run.values for run in runs], axis=1), np.stack([run.drawn for run in runs], axis=2))
+        for name, runs in part.runs.items()
     }
-
-
-def rows_of(runs: Runs) -> tuple[str, list[dict[str, Any]]]:
-    """The score, and a row for each setting."""
-    settings = [
-        Setting(name, {f"{name}-{number}": table for number, table in enumerate(tables, start=1)})
-        for name, tables in runs.items()
+    (values, drawn), *others = stacked.values()
+    paired = [Paired.of(values, own, drawn, resamples, part.n_units) for own, resamples in others]
+    corrected = holm([each.p_value for each in paired])
+    rows: list[dict[str, Any]] = [
+        {"name": name, part.score: float(own.mean()), "per_seed": own.mean(axis=0).tolist()}
+        for name, (own, _) in stacked.items()
     ]
-    compared = compare(settings, n_resamples=N_RESAMPLES)
-    rows = []
-    for row in flat_rows(compared):
-        told = {"name": row["name"], compared.score: row[compared.score], "per_seed": row["per_run"]}
-        rows.append(told | {key: row[key] for key in KEPT if key in row})
-    return compared.score, rows
+    for row, each, p_holm in zip(rows[1:], paired, corrected, strict=True):
+        row |= {"difference": each.difference, "difference_low": each.low, "difference_high": each.high}
+        row |= {"p_value": each.p_value, "p_holm": p_holm}
+    return rows
 
 
 def parts_of(changes: list[str], defended: list[str]) -> dict[str, list[str]]:
@@ -84,6 +101,11 @@ def parts_of(changes: list[str], defended: list[str]) -> dict[str, list[str]]:
         parts |= {"part of training": [name for name in attributes if name in defended]}
         parts |= {"not part of training": [name for name in attributes if name not in defended]}
     return parts | {name: [name] for name in changes if name in ATTRIBUTES or name in GRADIENT}
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path, keep_default_na=False)
+    return table.astype({name: str for name in map(str, table) if not name.startswith("score_") and name != "level"})
 
 
 def main() -> None:
@@ -105,8 +127,8 @@ def main() -> None:
         name, _, knobs = variant.partition("=")
         asked[name] = (arguments.recipe, knobs.split(","))
     out = arguments.out.absolute()
-    runs: Runs = {name: [] for name in asked}
-    clean: Runs = {name: [] for name in asked}
+    runs: dict[str, list[pd.DataFrame]] = {name: [] for name in asked}
+    clean: dict[str, list[pd.DataFrame]] = {name: [] for name in asked}
     made: list[dict[str, Any]] = []
     costs: dict[str, list[dict[str, float]]] = {name: [] for name in asked}
     defended: set[str] = set()
@@ -122,19 +144,21 @@ def main() -> None:
                 if not any(each.startswith(f"{ASKED}=") for each in arguments.settings):
                     settings.append(f"{ASKED}=[all]")
                 run(recipe, arguments.root.absolute(), settings, repository, folder)
-            runs[name].append(read_predictions(str(folder), CHANGED))
-            clean[name].append(read_predictions(str(folder), EVALUATED))
+            runs[name].append(read_csv(folder / CHANGED))
+            clean[name].append(read_csv(folder / EVALUATED).assign(change=CLEAN, level=0))
             made.append(json.loads((folder / MADE).read_text()))
             costs[name].append(json.loads((folder / "cost.json").read_text()))
             defended |= set(json.loads((folder / SUMMARY).read_text())["defended"])
             print(f"{name} seed {seed}", flush=True)
     changes = list(dict.fromkeys(runs[arguments.recipe][0]["change"]))
     told: dict[str, Any] = {}
-    parts = {part: of(runs, some) for part, some in parts_of(changes, sorted(defended)).items()}
-    for part, some in ({CLEAN: clean} | parts).items():
-        score, told[part] = rows_of(some)
-        print(f"{part}, {score}")
-        for row in told[part]:
+    of_changes, score = resampled(runs), ""
+    parts = {CLEAN: resampled(clean)([CLEAN])}
+    parts |= {part: of_changes(some) for part, some in parts_of(changes, sorted(defended)).items() if some}
+    for name, part in parts.items():
+        score, told[name] = part.score, rows_of(part)
+        print(f"{name}, {score}")
+        for row in told[name]:
             line = f"  {row['name']}: {row[score]:.4f}"
             if "difference" in row:
                 line += f"  {row['difference']:+.4f} ({row['difference_low']:+.4f} to {row['difference_high']:+.4f})"

@@ -103,7 +103,7 @@ SHAPES: dict[str, Callable[[int, int], Samples]] = {
 @given(
     shape=st.sampled_from(sorted(SHAPES)),
     n_samples=st.integers(10, 3000),
-    sample_rate=st.sampled_from([4000, 8000, 11025, 16000, 22050, 37800, 44100, 48000, 96000]),
+    sample_rate=st.sampled_from([4000, 8000, 11025, 16000, 22050, 37800, 44100, 48000, 96000, 384000]),
     level=st.floats(1, 5),
     seed=st.integers(0, 99),
 )

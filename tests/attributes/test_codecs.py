@@ -43,6 +43,16 @@ def band_edge_hz(samples: Samples) -> float:
 
 
 @pytest.mark.parametrize("level", [1, 5])
+@pytest.mark.parametrize("name", ["mp3", "vorbis", "opus"])
+@pytest.mark.parametrize("sample_rate", [1000, 96000, 384000])
+def test_single_sample_is_coded(name: str, sample_rate: int, level: int) -> None:
+    samples = np.array([0.5], dtype=np.float32)
+    changed = change(name, level, Clip(samples, sample_rate, np.random.default_rng(1)))
+    assert changed.shape == (1,)
+    assert np.isfinite(changed).all()
+
+
+@pytest.mark.parametrize("level", [1, 5])
 @pytest.mark.parametrize("sample_rate", [4000, 8000, 11025, 22050, 44100, 96000])
 @pytest.mark.parametrize("name", ["mp3", "vorbis", "opus"])
 def test_codec_delays_nothing_and_keeps_the_end(name: str, sample_rate: int, level: int) -> None:

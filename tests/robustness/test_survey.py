@@ -81,7 +81,7 @@ def test_attack_raises_the_loss_more_than_noise(found: Survey) -> None:
 def test_written_files_are_the_same_bytes_twice(
     evaluated: tuple[Toy, Path, Any], found: Survey, tmp_path: Path
 ) -> None:
-    for name, one in (("first", found), ("second", surveyed(evaluated, **{"engine.workers": 2}))):
+    for name, one in (("first", found), ("second", surveyed(evaluated, **{"engine.workers": 2}))):  # found: one
         one.write(tmp_path / name / "robustness.json", tmp_path / name / "robustness")
     assert differing(tmp_path / "first", tmp_path / "second") == []
     headline = json.loads((tmp_path / "first/robustness.json").read_text())
@@ -117,6 +117,15 @@ def test_nothing_is_done_unless_asked_for(evaluated: tuple[Toy, Path, Any], tmp_
     nothing.write(tmp_path / "robustness.json", tmp_path / "robustness")
     assert json.loads((tmp_path / "robustness.json").read_text()) == {}
     assert [path.name for path in (tmp_path / "robustness").iterdir()] == ["summary.json"]
+
+
+def test_sample_of_one_kind_tells_no_error_rates(evaluated: tuple[Toy, Path, Any]) -> None:
+    toy, models, _ = evaluated
+    labels = {"high": "bonafide", "low": "spoof", "middle": "spoof"}
+    clips = toy.clips.assign(label=toy.clips["label"].map(labels))
+    config = changed(toy.config, **{"robustness.n_clips": 1})
+    with pytest.raises(InputError, match=r"fold 1: its 1 test clips are all \w+, .*raise robustness.n_clips"):
+        survey(clips, toy.folds, config, models)
 
 
 @pytest.mark.parametrize("name", ["white_nois", "all of them"])

@@ -663,6 +663,18 @@ def test_tracking_attaches_files_and_scores_to_the_complete_record_alone(root: P
     assert store.artifacts(store.parent) == ["figures", "index.html", "summary.json"]
 
 
+def test_tracking_attaches_what_an_experiment_made_of_the_models_of_another(root: Path) -> None:
+    train(root)
+    conclude(root)
+    (root / "flips").mkdir()
+    (root / "flips" / "1.flac").write_bytes(b"fLaC")
+    later = record(root, digest="", origin=Origin("c0ffee", "asked-later"))
+    later.attach(outcome_of(root), root / "flips", {"robustness/x": 1})
+    store = Store(root)
+    assert "flips" in store.artifacts(store.parent)
+    assert store.parent.data.metrics["robustness/x"] == 1
+
+
 def test_tracking_opens_its_experiment_as_model_training(root: Path) -> None:
     train(root)
     store = Store(root)

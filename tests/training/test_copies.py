@@ -99,7 +99,7 @@ def test_training_on_copies_gives_the_same_bytes_twice_and_others_than_without(
         (COPIED | {"augment.attributes.consistency": 1.0}, "augment.mix.name puts others in their places"),
         ({"augment.attributes.consistency": 1.0, "augment.mix.name": "none"}, "name some attributes"),
         ({"robustness.attributes": ("all", "mp3")}, "give [all] alone"),
-        ({"robustness.attributes": ("mp3", "mp3")}, "names an attribute twice"),
+        ({"robustness.attributes": ("mp3", "mp3")}, "names something twice"),
         ({"robustness.gradient.snr_db": (20.0,), "frontend.name": "fbank"}, "keeps spectrograms alone"),
     ],
 )

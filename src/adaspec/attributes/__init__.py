@@ -3,7 +3,7 @@
 Each attribute is a function in one of this room's files, and a line in `ATTRIBUTES` with its unit and five severities.
 The clip's level (root mean square over its length) is restored after a change, unless the level is the attribute.
 Where a sample would pass full scale, the whole changed clip is scaled down until it fits: only `clipping` clips.
-All needs numpy, scipy, soundfile and soxr alone.
+Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from collections.abc import Sequence
 
 from adaspec.attributes import arithmetic, codecs, filters, noise, recorder, room, size, tempo
 from adaspec.attributes.contract import N_LEVELS, Attribute, Clip, Samples
+from adaspec.config.types import ALL
 from adaspec.errors import InputError
 from adaspec.runtime.text import did_you_mean, shown
 
 __all__ = ["ATTRIBUTES", "N_LEVELS", "Attribute", "Clip", "Samples", "change", "change_db", "named"]
-
-ALL = "all"
 
 ATTRIBUTES: dict[str, Attribute] = {
     "white_noise": Attribute("dB SNR", (40, 30, 20, 10, 0), noise.white_noise),

@@ -23,7 +23,8 @@ MP3_HZ_PER_KBIT = 700
 MP3_DELAY = 576 + 529  # samples of LAME and of any decoder, where a frame has no room for the tag that tells them
 OPUS_HZ = (8000, 12000, 16000, 24000, 48000)
 OPUS_KBIT_S = (6, 256)
-VORBIS_LOWEST_HZ = 8000
+VORBIS_HZ = (8000, 192_000)  # lowest and highest: above 200 kHz libvorbis ends the process
+SHORTEST = 4096  # samples that are encoded; silence follows shorter clips, of which encoders write nothing
 BLOCK = 2**15  # samples that are written at once: libvorbis copies its first ones to the stack, however many there are
 
 
@@ -47,7 +48,7 @@ def vorbis(clip: Clip, quality: float) -> Samples:
     The quality is that of `oggenc -q`, from 10 down to 0, or 1 less a tenth of it as libsndfile's `compression_level`;
     libsndfile offers none below 0. At 44.1 kHz and one channel, 0 is nominally 48 kbit/s.
     """
-    return _coded(clip, max(VORBIS_LOWEST_HZ, clip.sample_rate), "OGG", "VORBIS", 1 - quality / 10)
+    return _coded(clip, min(max(VORBIS_HZ[0], clip.sample_rate), VORBIS_HZ[1]), "OGG", "VORBIS", 1 - quality / 10)
 
 
 def opus(clip: Clip, kbit_s: float) -> Samples:
@@ -72,6 +73,7 @@ def _coded(
     clip: Clip, rate: int, container: str, codec: str, compression_level: float, bitrate_mode: str | None = None
 ) -> Samples:
     samples = soxr.resample(clip.samples, clip.sample_rate, rate) if rate != clip.sample_rate else clip.samples
+    n_samples, samples = len(samples), of_length(samples, max(len(samples), SHORTEST))
     file = io.BytesIO()
     with soundfile.SoundFile(
         file,
@@ -89,7 +91,7 @@ def _coded(
     decoded, _ = soundfile.read(file, dtype="float32")
     if container == "MP3" and len(decoded) > len(samples):
         decoded = decoded[MP3_DELAY:]
-    decoded = of_length(decoded, len(samples))
+    decoded = of_length(decoded, n_samples)
     if rate != clip.sample_rate:
         decoded = soxr.resample(decoded, rate, clip.sample_rate)
     return of_length(decoded, len(clip.samples))

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from adaspec.config.types import Count, Fraction, NonNegative, Positive, Real, Section, Switch, Text
+from adaspec.config.types import Count, Fraction, Names, NonNegative, Positive, Real, Section, Switch
 
 __all__ = ["AttributesConfig", "AugmentConfig", "MixConfig", "NoiseConfig"]
 
@@ -42,12 +42,13 @@ class MixConfig(Section):
 class AttributesConfig(Section):
     """Copies of training clips with changed attributes, made once, as a defence; see docs/robustness.md."""
 
-    names: tuple[Text, ...]
+    names: Names
     """Attributes that are changed, such as white_noise and mp3; `all` = every one; empty = none."""
     copies: Count
     """Changed copies of each clip, each with an attribute and a level of its own."""
     share: Annotated[Real, Field(gt=0, le=1)]
-    """Share of training windows that are taken from a copy, drawn anew each epoch."""
+    """Share of training windows that are taken from a copy, drawn anew each epoch; with consistency, where each comes
+    with its clip or a copy of it, it is a half whatever stands here."""
     consistency: NonNegative
     """Weight in the loss of how much the model disagrees about a clip and a changed copy of it (Jensen-Shannon
     divergence), with twice as many windows in a batch; 0 = none. Not with clips that are mixed or re-synthesised."""

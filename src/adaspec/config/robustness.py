@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from adaspec.config.types import Count, Real, Section, Text
+from adaspec.config.types import Count, Names, Real, Section
 
 __all__ = ["GradientConfig", "RobustnessConfig"]
 
@@ -23,20 +23,11 @@ class GradientConfig(Section):
 class RobustnessConfig(Section):
     """Changed test clips, which the models of their folds are asked about: off unless attributes are named."""
 
-    attributes: tuple[Text, ...]
+    attributes: Names
     """Names of attributes that are changed, such as white_noise and mp3; `all` = every one; empty = none."""
     n_clips: Count | None
     """Test clips of each fold, spread over the classes; null = all."""
     gradient: GradientConfig
-
-    @field_validator("attributes")
-    @classmethod
-    def _check_attributes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(names)) < len(names):
-            raise ValueError(f"{list(names)} names an attribute twice; name each once")
-        if "all" in names and len(names) > 1:
-            raise ValueError(f"{list(names)} names all attributes and single ones; give [all] alone, or names")
-        return names
 
     @property
     def asks(self) -> bool:

@@ -9,8 +9,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from adaspec.runtime.text import is_printable
 
 __all__ = [
+    "ALL",
     "Count",
     "Fraction",
+    "Names",
     "NonNegative",
     "Positive",
     "Probability",
@@ -21,6 +23,7 @@ __all__ = [
     "Text",
 ]
 
+ALL = "all"  # in place of names: every one
 MOST = 2**31 - 1  # of a count: what every library takes for an index
 
 
@@ -28,6 +31,14 @@ def _printable(text: str) -> str:
     if not is_printable(text):
         raise ValueError(f"{text[:100]!r} holds a control character or an end of a line; leave it out")
     return text
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"{list(names)} names something twice; name each once")
+    if ALL in names and len(names) > 1:
+        raise ValueError(f"{list(names)} names all and single ones; give [{ALL}] alone, or names")
+    return names
 
 
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -39,6 +50,7 @@ Switch = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(ge=1, le=MOST, strict=True)]
 Seed = Annotated[int, Field(ge=0, le=MOST, strict=True)]
 Text = Annotated[str, Field(min_length=1, max_length=4096, strict=True), AfterValidator(_printable)]
+Names = Annotated[tuple[Text, ...], AfterValidator(_distinct)]
 
 
 class Section(BaseModel):

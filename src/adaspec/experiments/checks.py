@@ -43,7 +43,7 @@ def check_knobs(config: Config) -> None:
 
 def _check_model(config: Config) -> None:
     for knob, names in {
-        "augment.attributes.names": config.augment.attributes.names,
+        "augment.attributes.names": config.augment.attributes.names if config.augment.enabled else (),
         "robustness.attributes": config.robustness.attributes,
     }.items():
         if names:

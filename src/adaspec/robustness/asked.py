@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -93,8 +94,9 @@ def changed(
         return waveforms[position]
     # Drawn for a clip and an attribute, not for a level: so levels of one clip differ in severity alone.
     rng = generator(seed, "robustness", clip_id, name)
-    others = [*waveforms[:position], *waveforms[position + 1 :]]
-    return change(name, level, Clip(waveforms[position], sample_rate, rng, others))
+    within = [np.clip(waveform, -1, 1) for waveform in waveforms]  # as the store has them
+    clip = within.pop(position)
+    return change(name, level, Clip(clip, sample_rate, rng, within))
 
 
 def recordings(paths: Sequence[Path], sample_rate: int) -> Iterator[Waveform]:

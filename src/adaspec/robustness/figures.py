@@ -79,7 +79,7 @@ def draw_gradient(conditions: pd.DataFrame, score: str, path: Path) -> None:
     """Draw the score against the signal-to-noise ratio of attacks, with random noise beside them."""
     figure = Figure(figsize=(5.2, 3.6), layout="constrained")
     axes = figure.add_subplot()
-    for name in GRADIENT:
+    for name in [name for name in GRADIENT if (conditions["change"] == name).any()]:
         own = conditions[conditions["change"] == name].sort_values("level")
         axes.fill_between(-own["change_db"], own["ci_low"], own["ci_high"], alpha=0.15, linewidth=0)
         axes.plot(-own["change_db"], own[score], marker="o", markersize=3, label=name.replace("_", " "))

@@ -92,9 +92,14 @@ def attack_fold(
     model, evaluated = evaluator.load()
     other = None if surrogate is None else surrogate.load()[0]
     windows = _Windows(model, rows, root, evaluated.overlap)
+    seen = _Windows(model, trained, root, 0.0)
+    batches = [
+        (waveforms, cross_entropy_of(model, seen.targets[positions].to(model.device))) for positions, waveforms in seen
+    ]
+    fold = int(rows["fold"].iloc[0])
     tables = []
-    for level, ratio in enumerate(sorted(snr_db, reverse=True), start=1):
-        for name, attack in _attacks(model, other, trained, root, ratio, n_steps, seed).items():
+    for level, ratio in enumerate(sorted({*snr_db}, reverse=True), start=1):
+        for name, attack in _attacks(model, other, batches, ratio, n_steps, (seed, fold)).items():
             scores = _scores(windows, attack, evaluated)
             about = rows.assign(change=name, level=level, change_db=-float(ratio))
             tables.append(decided(about, scores, model.labels, evaluated))
@@ -104,24 +109,19 @@ def attack_fold(
 def _attacks(
     model: AudioClassifier,
     other: AudioClassifier | None,
-    trained: pd.DataFrame,
-    root: Path,
+    batches: Sequence[tuple[Tensor, Objective]],
     snr_db: float,
     n_steps: int,
-    seed: int,
+    keys: tuple[int, int],
 ) -> dict[str, Attack]:
     def drawn(name: str) -> torch.Generator:
-        return torch.Generator().manual_seed(torch_seed(seed, "robustness", name))
+        return torch.Generator().manual_seed(torch_seed(*keys, "robustness", name))
 
     def ascend(attacked: AudioClassifier, rng: torch.Generator) -> Attack:
         return lambda waveforms, classes: pgd(cross_entropy_of(attacked, classes), waveforms, snr_db, n_steps, rng)
 
-    random, learned = drawn(NOISE), drawn(UNIVERSAL)
-    seen = _Windows(model, trained, root, 0.0)
-    batches: list[tuple[Tensor, Objective]] = [
-        (waveforms, cross_entropy_of(model, seen.targets[positions].to(model.device))) for positions, waveforms in seen
-    ]
-    everywhere = universal(batches, snr_db, n_steps, learned)
+    random = drawn(NOISE)
+    everywhere = universal(batches, snr_db, n_steps, drawn(UNIVERSAL))
     attacks: dict[str, Attack] = {
         NOISE: lambda waveforms, _: noise(waveforms, snr_db, random),
         PGD: ascend(model, drawn(PGD)),
@@ -149,7 +149,7 @@ def alarms(predictions: pd.DataFrame) -> list[str]:
     for _, rows in predictions[predictions["change"].isin([NOISE, PGD])].groupby("level"):
         loss = -np.log(np.maximum(own_scores(rows), SMALLEST))
         losses = rows.assign(loss=loss).pivot(index=["fold", "clip_id"], columns="change", values="loss")
-        told = alarm(*(torch.from_numpy(losses[name].to_numpy()) for name in (PGD, NOISE)))
+        told = alarm(*(torch.tensor(losses[name].to_numpy(np.float64)) for name in (PGD, NOISE)))
         if told:
             ratio = -float(rows["change_db"].iloc[0])
             lines.append(f"at {ratio:g} dB {told}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from adaspec.runtime.seeding import generator
 from adaspec.tables.columns import labels_of, score_column
 from adaspec.tables.predictions import own_scores
 
-__all__ = ["ALL", "Measures", "first_flips", "measure"]
+__all__ = ["ALL", "Measures", "Resampled", "first_flips", "measure", "resampled_conditions"]
 
 ALL = "all"  # the mean over attributes
 WORST = -1  # in place of a level: where each clip has the one that does it most harm
@@ -48,17 +48,35 @@ class Measures(NamedTuple):
     changes: pd.DataFrame
 
 
-class _Resampled(NamedTuple):
-    """A score, mean over folds: of the clips, and in each resample."""
+class Resampled(NamedTuple):
+    """A score of some clips.
 
-    value: float
+    Attributes
+    ----------
+    values : ndarray of shape (n_folds,)
+    drawn : ndarray of shape (n_resamples, n_folds)
+        In each resample of a fold's clips.
+    """
+
+    values: Array
     drawn: Array
 
-    def cells(self, name: str, clean: _Resampled) -> dict[str, float]:
+    @classmethod
+    def mean(cls, several: Sequence[Resampled]) -> Resampled:
+        """The mean over conditions."""
+        return cls(*(np.mean(parts, axis=0) for parts in zip(*several, strict=True)))
+
+    @property
+    def value(self) -> float:
+        """The mean over folds."""
+        return float(self.values.mean())
+
+    def cells(self, name: str, clean: Resampled) -> dict[str, float]:
         """Cells of a table."""
-        low, high = interval(self.drawn)
+        drawn, before = self.drawn.mean(axis=1), clean.drawn.mean(axis=1)
+        low, high = interval(drawn)
         found = {name: self.value, "ci_low": low, "ci_high": high, "difference": self.value - clean.value}
-        found["difference_low"], found["difference_high"] = paired_interval(self.drawn, clean.drawn)
+        found["difference_low"], found["difference_high"] = paired_interval(drawn, before)
         return {key: round(value, DECIMALS) for key, value in found.items()}
 
 
@@ -73,42 +91,42 @@ def measure(predictions: pd.DataFrame, n_resamples: int, seed: int) -> Measures:
     seed : int
     """
     labels = labels_of(predictions)
-    score = next(iter(predicted_scores(labels)))
     names = [name for name in predictions["change"].unique() if name != CLEAN]
     worst = [_worst(predictions[predictions["change"] == name]).assign(level=WORST) for name in names]
-    tables = _tables(pd.concat([predictions, *worst]))
-    found = _resampled(tables, score, n_resamples, seed)
+    score, found, _ = resampled_conditions(pd.concat([predictions, *worst]), n_resamples, seed)
     clean = found[CLEAN, 0]
-    of_clean = tables[CLEAN, 0].set_index(["fold", "clip_id"])["predicted"]
+    of_clean = predictions[predictions["change"] == CLEAN].set_index(["fold", "clip_id"])["predicted"]
 
     def flip_rate(rows: pd.DataFrame) -> float:
         before = of_clean.loc[pd.MultiIndex.from_frame(rows[["fold", "clip_id"]])].to_numpy()
         return round(float((rows["predicted"].to_numpy() != before).mean()), DECIMALS)
 
     rows = []
-    for condition in predictions[list(CONDITION)].drop_duplicates().itertuples(index=False, name=None):
-        own = tables[condition]
-        row = dict(zip(CONDITION, condition, strict=True)) | {"n_clips": len(own)}
-        row["change_db"] = round(float(own["change_db"].median()), 2)
-        row |= found[condition].cells(score, clean)
-        rows.append(row | {"flip_rate": flip_rate(own)} | _calibration(own, labels))
-    of_changes = [{"change": CLEAN} | clean.cells(score, clean) | {"flip_rate": 0.0, "worst_level": clean.value}]
-    means = {name: _mean([found[key] for key in found if key[0] == name and key[1] != WORST]) for name in names}
+    for condition, own in _conditions(predictions):
+        about = dict(zip(CONDITION, condition, strict=True)) | {"n_clips": len(own)}
+        about["change_db"] = round(float(own["change_db"].median()), 2)
+        scores = found[condition].cells(score, clean) | {"flip_rate": flip_rate(own)}
+        rows.append(about | scores | _calibration(own, labels))
+    of_changes: list[dict[str, Any]] = [
+        {"change": CLEAN} | clean.cells(score, clean) | {"flip_rate": 0.0, "worst_level": clean.value}
+    ]
+    levels = {name: [own for key, own in found.items() if key[0] == name and key[1] != WORST] for name in names}
+    means = {name: Resampled.mean(own) for name, own in levels.items()}
     for name, mean in means.items():
-        row = {"change": name} | mean.cells(score, clean)
+        row: dict[str, Any] = {"change": name} | mean.cells(score, clean)
         row["flip_rate"] = flip_rate(predictions[predictions["change"] == name])
         of_changes.append(row | {"worst_level": found[name, WORST].value})
     if attributes := [name for name in names if name in ATTRIBUTES]:
-        row = {"change": ALL} | _mean([means[name] for name in attributes]).cells(score, clean)
+        row = {"change": ALL} | Resampled.mean([means[name] for name in attributes]).cells(score, clean)
         row["flip_rate"] = flip_rate(predictions[predictions["change"].isin(attributes)])
         of_changes.append(row | {"worst_level": float(np.mean([found[name, WORST].value for name in attributes]))})
     return Measures(score, pd.DataFrame(rows), pd.DataFrame(of_changes).round({"worst_level": DECIMALS}))
 
 
-def _tables(predictions: pd.DataFrame) -> dict[Condition, pd.DataFrame]:
-    ordered = predictions.sort_values(["fold", "clip_id"], kind="stable")
-    groups: Any = ordered.groupby(list(CONDITION), sort=False)
-    return {(name, int(level)): rows for (name, level), rows in groups}
+def _conditions(predictions: pd.DataFrame) -> Iterator[tuple[Condition, pd.DataFrame]]:
+    """Each change and level with its rows, in the order of the first."""
+    groups: Any = predictions.groupby(list(CONDITION), sort=False)
+    return (((str(name), int(level)), rows) for (name, level), rows in groups)
 
 
 def _worst(rows: pd.DataFrame) -> pd.DataFrame:
@@ -118,31 +136,49 @@ def _worst(rows: pd.DataFrame) -> pd.DataFrame:
     return ranked.drop_duplicates(["fold", "clip_id"]).drop(columns=["right", "own"])
 
 
-def _resampled(
-    tables: Mapping[Condition, pd.DataFrame], score: str, n_resamples: int, seed: int
-) -> dict[Condition, _Resampled]:
-    """The score of every condition; the same units are drawn for all of them."""
-    folds = {str(fold): rows for fold, rows in tables[CLEAN, 0].groupby("fold")}
+def resampled_conditions(
+    predictions: pd.DataFrame, n_resamples: int, seed: int
+) -> tuple[str, dict[Condition, Resampled], list[int]]:
+    """The task's first score of every change and level, of the same clips in each resample.
+
+    What is drawn are groups of clips; in anti-spoofing speakers, or clips of each label where speakers are few: of a
+    sample, an attack may have a single clip. All versions of a clip are drawn together.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        `change` and `level`, and what `scored_predictions` takes; every clip in every condition.
+    n_resamples : int
+    seed : int
+
+    Returns
+    -------
+    str
+        The score.
+    dict
+        (change, level) -> Resampled.
+    list of int
+        Units that are drawn from, of each fold.
+    """
+    score = next(iter(predicted_scores(labels_of(predictions))))
+    ordered = predictions.sort_values(["fold", "clip_id"], kind="stable")
+    tables = dict(_conditions(ordered))
+    clean = tables[CLEAN, 0].drop(columns="attack", errors="ignore")
+    folds = {str(fold): rows for fold, rows in clean.groupby("fold")}
     draws = predicted_draws(folds, lambda fold: generator(seed, "robustness bootstrap", fold))
-    values: dict[Condition, list[Any]] = {condition: [] for condition in tables}
+    values: dict[Condition, list[Array]] = {condition: [] for condition in tables}
     drawn: dict[Condition, list[Array]] = {condition: [] for condition in tables}
     for fold, draw in draws.items():
         several = [scored_predictions(rows[rows["fold"].astype(str) == fold], score) for rows in tables.values()]
-        for condition, scored, resampled in zip(
-            tables, several, resampled_values(several, draw, n_resamples), strict=True
-        ):
-            values[condition].append(float(scored.values()[score]))
-            drawn[condition].append(resampled[score])
-    return {
-        condition: _Resampled(float(np.mean(values[condition])), np.mean(drawn[condition], axis=0))
+        resampled = resampled_values(several, draw, n_resamples)
+        for condition, scored, own in zip(tables, several, resampled, strict=True):
+            values[condition].append(scored.values()[score])
+            drawn[condition].append(own[score])
+    found = {
+        condition: Resampled(np.array(values[condition], dtype=np.float64), np.stack(drawn[condition], axis=1))
         for condition in tables
     }
-
-
-def _mean(several: list[_Resampled]) -> _Resampled:
-    return _Resampled(
-        float(np.mean([each.value for each in several])), np.mean([each.drawn for each in several], axis=0)
-    )
+    return score, found, [len(pd.unique(np.asarray(draw.units))) for draw in draws.values()]
 
 
 def _calibration(rows: pd.DataFrame, labels: list[str]) -> dict[str, float]:

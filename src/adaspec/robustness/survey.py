@@ -13,22 +13,25 @@ import soundfile
 
 from adaspec.attributes import ATTRIBUTES, named
 from adaspec.config import Config
+from adaspec.errors import InputError
 from adaspec.evaluation.figures import FIGURES
 from adaspec.evaluation.summary import Summary
 from adaspec.robustness.asked import CLEAN, Evaluator, ask_chunk, changed, recordings
 from adaspec.robustness.figures import draw_curves, draw_gradient, draw_map
 from adaspec.robustness.gradient import GRADIENT, alarms, attack_fold
 from adaspec.robustness.measures import ALL, Measures, first_flips, measure
-from adaspec.runtime.engine import n_cores, run_tasks
+from adaspec.runtime.engine import n_cores, run_tasks, torch_device
 from adaspec.runtime.files import complete_folder, write_csv, write_json
 from adaspec.runtime.progress import ClipProgress
 from adaspec.tables.columns import PREDICTED_COLUMNS
+from adaspec.tables.labels import of_spoofing
 from adaspec.tables.stored import labelled_rows
 
 __all__ = ["Survey", "survey"]
 
 CHUNK = 10  # clips of a task
 N_FLIPS = 8  # that are kept to be heard
+N_TRAINED = 100  # training clips of a fold that a universal perturbation is made of
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class Survey:
         Attributes that training changed, too.
     alarms : list of str
         What speaks against believing the attacks.
+    asked : dict
+        The section `robustness`.
     """
 
     predictions: pd.DataFrame
@@ -70,6 +75,7 @@ class Survey:
     flips: list[Flip]
     defended: list[str]
     alarms: list[str]
+    asked: dict[str, Any]
 
     def headline(self) -> Summary:
         """The few numbers that tell runs apart: the mean over changes, and where each clip has its worst level."""
@@ -96,6 +102,7 @@ class Survey:
         """What tables do not tell."""
         return {
             "alarms": self.alarms,
+            "asked": self.asked,
             "defended": self.defended,
             "score": None if self.measures is None else self.measures.score,
         }
@@ -153,11 +160,15 @@ def survey(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, models: Pat
         change.
     """
     asked = config.robustness
+    section = asked.model_dump(mode="json")
     defended = named("augment.attributes.names", config.augment.attributes.names)
     if not asked.asks:
-        return Survey(pd.DataFrame(), None, [], defended, [])
+        return Survey(pd.DataFrame(), None, [], defended, [], section)
     names, root = named("robustness.attributes", asked.attributes), Path(config.dataset.root)
-    sampled, trained = (_sampled(clips, folds, role, asked.n_clips) for role in ("test", "train"))
+    sampled, trained = (
+        _sampled(clips, folds, role, number) for role, number in (("test", asked.n_clips), ("train", N_TRAINED))
+    )
+    _check_labels(sampled)
     evaluators = {
         fold: Evaluator(models / f"fold-{fold}", config.train.device, config.train.threads_per_fold) for fold in sampled
     }
@@ -167,7 +178,9 @@ def survey(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, models: Pat
         for start in range(0, len(rows), CHUNK)
     ]
     n_clips = sum(map(len, sampled.values()))
-    n_parallel = max(1, n_cores() // config.train.threads_per_fold)
+    n_parallel = max(1, (config.engine.workers or n_cores()) // config.train.threads_per_fold)
+    if torch_device(config.train.device) == "cuda":  # which one process at a time has to itself
+        n_parallel = 1
     asking = [(evaluators[fold], rows, root, names, config.seed) for fold, rows in chunks]
     tables = _answers("changing", n_clips, ask_chunk, asking, n_parallel)
     if asked.gradient.snr_db:
@@ -177,7 +190,8 @@ def survey(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, models: Pat
         tables += _answers("attacking", n_clips, attack_fold, attacks, n_parallel)
     predictions = pd.concat(tables, ignore_index=True)
     measures = measure(predictions, config.evaluate.n_bootstrap, config.seed)
-    return Survey(predictions, measures, list(_flips(predictions, chunks, root, config)), defended, alarms(predictions))
+    flips = list(_flips(predictions, chunks, root, config))
+    return Survey(predictions, measures, flips, defended, alarms(predictions), section)
 
 
 def _answers(
@@ -204,6 +218,17 @@ def _sampled(clips: pd.DataFrame, folds: pd.DataFrame, role: str, number: int | 
         ranked = mixed.assign(turn=mixed.groupby("label").cumcount()).sort_values(["turn", "label"], kind="stable")
         found[int(str(fold))] = ranked.drop(columns=["turn", "digest"]).head(number or len(rows))
     return found
+
+
+def _check_labels(sampled: dict[int, pd.DataFrame]) -> None:
+    """Refuse a fold of one kind alone where the error rates of detectors need both."""
+    for fold, rows in sampled.items():
+        labels = set(rows["label"])
+        if of_spoofing(labels) and len(labels) < 2:
+            raise InputError(
+                f"fold {fold}: its {len(rows)} test clips are all {labels.pop()}, and error rates need both kinds; "
+                "raise robustness.n_clips, or set it to null"
+            )
 
 
 def _surrogates(evaluators: dict[int, Evaluator]) -> dict[int, Evaluator]:

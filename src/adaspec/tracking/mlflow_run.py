@@ -158,7 +158,8 @@ class MlflowRun(MlflowStore):
     @never_in_the_way
     def attach(self, outcome: Outcome, artifact: Path, scores: Mapping[str, float]) -> None:
         """Keep a file or folder that was made since, and scores, with the complete record of this outcome, if any."""
-        parent = self._complete_parent(outcome)
+        # An experiment that trained nothing has no record of its own: what it made is of the models of another.
+        parent = self._complete_parent(outcome, self.origin.experiment) or self._complete_parent(outcome, "")
         if parent is not None and parent.info.lifecycle_stage == "active":
             self._keep(parent.info.run_id, artifact)
             for name, value in scores.items():
@@ -173,14 +174,14 @@ class MlflowRun(MlflowStore):
             The store cannot be read.
         """
         try:
-            return self._complete_parent(outcome) is not None
+            return self._complete_parent(outcome, self.origin.experiment) is not None
         except Exception as error:  # noqa: BLE001 - of many kinds
             raise InputError(f"MLflow's store cannot be read ({type(error).__name__}: {one_line(error)})") from None
 
-    def _complete_parent(self, outcome: Outcome) -> Run | None:
-        """The latest finished parent with these knobs and scores, and a run for each fold."""
+    def _complete_parent(self, outcome: Outcome, name: str) -> Run | None:
+        """The latest finished parent with these knobs and scores, and all folds' runs; of an experiment if named."""
         params = {key: str(value) for key, value in deciding(self.config).items()}
-        metrics, name = _summary_metrics(outcome), self.origin.experiment
+        metrics = _summary_metrics(outcome)
         for run in self.search(f"attributes.status = 'FINISHED' and params.seed = '{params['seed']}'"):
             alike = params.items() <= run.data.params.items() and metrics.items() <= run.data.metrics.items()
             if alike and name in ("", run.data.tags.get(EXPERIMENT)):

@@ -47,7 +47,7 @@ def changed_copies(
     copies: dict[str, list[Tensor]] = {}
     for clip_id in clip_ids:
         rng, own = generator(*keys, "attributes", clip_id), waveform(clip_id)
-        others = [waveform(clip_ids[index]) for index in rng.integers(len(clip_ids), size=N_OTHERS)]
+        others = [waveform(other) for other in rng.choice(clip_ids, N_OTHERS) if other != clip_id]
         copies[clip_id] = []
         for name in rng.choice(names, n_copies):
             level = float(rng.uniform(1, N_LEVELS))
