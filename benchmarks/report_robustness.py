@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 from report_format import code, interval, made, table
@@ -21,17 +21,8 @@ TITLES = {
 }
 
 
-def robustness(esc10: Record, embedded: Record, asv_mini: Record) -> str:
-    """The marked part, from three records of benchmarks/robustness.py."""
-    parts = {
-        "### Environmental sound: ESC-10": esc10,
-        "### Adversarial training and learned front ends: the embedded set": embedded,
-        "### Anti-spoofing: minila": asv_mini,
-    }
-    return "\n".join(f"{title}\n\n{_measured(record)}" for title, record in parts.items())
-
-
-def _measured(record: Record) -> str:
+def robustness(record: Record) -> str:
+    """The marked part, from a record of benchmarks/robustness.py."""
     first, *others = (row["name"] for row in record["parts"]["clean"])
     score = record["score"]
     head = ["", first, *(part for name in others for part in (name, "difference", "95 % interval"))]
@@ -45,7 +36,7 @@ def _measured(record: Record) -> str:
                 ends = [row["difference_low"], row["difference_high"]]
                 cells += [f"{row['difference']:+z.3f}", interval(ends, "+z.3f")]
         rows.append(cells)
-    costs = ", ".join(f"{name} {mean(values):.0f}" for name, values in record["cpu_s"].items())
+    costs = ", ".join(f"{name} {median(values):.0f}" for name, values in record["cpu_s"].items())
     told = [
         f"{score.upper() if score == 'eer' else score.capitalize()}, mean over folds and {len(record['seeds'])} seeds; intervals are paired."
     ]
@@ -56,7 +47,7 @@ def _measured(record: Record) -> str:
         told.append(
             f"Mean corruption error relative to {first} ([Hendrycks and Dietterich 2019](https://arxiv.org/abs/1903.12261)): {ratios}."
         )
-    told.append(f"CPU seconds of a run, this survey included: {costs}.")
+    told.append(f"CPU seconds of a run, the survey included (median): {costs}.")
     return f"{code(record['command'])}\n\n{table(head, rows)}\n{' '.join(told)}\n\n{made(record)}\n"
 
 
