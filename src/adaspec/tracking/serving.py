@@ -36,7 +36,7 @@ EXAMPLE = {"path": "/data/recording.wav"}
 # What classifying imports, of what pyproject.toml lists; MLflow adds itself.
 LONGEST_REQUEST_S = 3600.0  # of all its recordings together: a request of some kB may hold days of silence
 REQUIREMENTS = (
-    *("joblib", "numpy", "pandas", "pyarrow", "pydantic", "pyyaml", "safetensors", "scipy", "soundfile", "soxr"),
+    *("joblib", "numpy", "pandas", "pydantic", "pyyaml", "safetensors", "scipy", "soundfile", "soxr"),
     *("filelock", "timm", "torch", "torchaudio"),
 )
 
