@@ -53,7 +53,7 @@ def _purpose(path: Path) -> str:
 
 
 def _paths() -> list[Path]:
-    paths = sorted(FOLDER.glob("*.yaml"))
+    paths = sorted(FOLDER.glob("*.yaml"), key=lambda path: path.stem)  # a recipe before those that extend its name
     if not paths or not PARAMS.is_file():
         raise InputError(f"{Path.cwd()} lacks {PARAMS} or {FOLDER}/*.yaml; run from the root of the repository")
     return paths
