@@ -4,6 +4,10 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.timeout(600)  # as of the other pipelines
+
 PAGE = Path(__file__).parents[2] / "docs/tour.md"
 VERDICT = re.compile(r"better|worse|equal|not enough data", re.IGNORECASE)
 
