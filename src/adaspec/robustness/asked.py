@@ -24,7 +24,17 @@ from adaspec.runtime.engine import torch_device
 from adaspec.runtime.seeding import generator
 from adaspec.tables.columns import PREDICTED_COLUMNS, score_column
 
-__all__ = ["CLEAN", "CONDITION", "LEVELS", "Evaluator", "ask_chunk", "changed", "decided", "recordings"]
+__all__ = [
+    "CLEAN",
+    "CONDITION",
+    "LEVELS",
+    "Evaluator",
+    "ask_chunk",
+    "changed",
+    "decided",
+    "recordings",
+    "within_full_scale",
+]
 
 CLEAN = "clean"  # the change of level 0
 CONDITION = ("change", "level")
@@ -67,7 +77,8 @@ class Evaluator:
 class _Versions:
     """Versions of one clip out of some, made as they are asked for; `Clips` for `score_clips`."""
 
-    waveforms: Sequence[Waveform]
+    waveform: Waveform
+    clips: Sequence[Waveform]  # all of them, within full scale
     position: int
     clip_id: str
     contract: Contract
@@ -80,23 +91,28 @@ class _Versions:
     def tensor(self, clip_id: str) -> Tensor:
         """What the feature store would hold of the version CHANGE/LEVEL."""
         name, level = clip_id.rsplit("/", 1)
-        rate, clip = self.contract["sample_rate"], self.waveforms[self.position]
-        found = changed(self.waveforms, self.position, self.clip_id, rate, name, int(level), self.seed)
-        self.sizes[clip_id] = change_db(name, clip, found) if name != CLEAN else float("-inf")
+        if name == CLEAN:
+            found, self.sizes[clip_id] = self.waveform, float("-inf")
+        else:
+            rate = self.contract["sample_rate"]
+            found = changed(self.clips, self.position, self.clip_id, rate, name, int(level), self.seed)
+            self.sizes[clip_id] = change_db(name, self.waveform, found)
         return self.representation.encode(steps_of(to_int16(trim_silence(found, self.contract["trim_db"]))))[:]
 
 
 def changed(
-    waveforms: Sequence[Waveform], position: int, clip_id: str, sample_rate: int, name: str, level: int, seed: int
+    clips: Sequence[Waveform], position: int, clip_id: str, sample_rate: int, name: str, level: int, seed: int
 ) -> Waveform:
-    """One of some clips with an attribute changed, the others being what babble is made of; as it is if `CLEAN`."""
-    if name == CLEAN:
-        return waveforms[position]
+    """One of some clips, which are `within_full_scale`, with an attribute changed; babble is made of the others."""
     # Drawn for a clip and an attribute, not for a level: so levels of one clip differ in severity alone.
     rng = generator(seed, "robustness", clip_id, name)
-    within = [np.clip(waveform, -1, 1) for waveform in waveforms]  # as the store has them
-    clip = within.pop(position)
-    return change(name, level, Clip(clip, sample_rate, rng, within))
+    others = [*clips[:position], *clips[position + 1 :]]
+    return change(name, level, Clip(clips[position], sample_rate, rng, others))
+
+
+def within_full_scale(waveforms: Sequence[Waveform]) -> list[Waveform]:
+    """Waveforms cut off at +-1, as the store has them."""
+    return [np.clip(waveform, -1, 1) for waveform in waveforms]
 
 
 def recordings(paths: Sequence[Path], sample_rate: int) -> Iterator[Waveform]:
@@ -137,10 +153,11 @@ def ask_chunk(evaluator: Evaluator, rows: pd.DataFrame, root: Path, names: Seque
     model, evaluated = evaluator.load()
     contract = feature_contract(model.config)
     waveforms = list(recordings([root / path for path in rows["path"]], contract["sample_rate"]))
+    clips = within_full_scale(waveforms)
     keys = [(CLEAN, 0), *((name, level) for name in names for level in LEVELS)]
     tables = []
     for position, row in enumerate(rows.to_dict("records")):
-        versions = _Versions(waveforms, position, row["clip_id"], contract, seed)
+        versions = _Versions(waveforms[position], clips, position, row["clip_id"], contract, seed)
         clip_ids = [f"{name}/{level}" for name, level in keys]
         scores = score_clips(model, clip_ids, versions, evaluated.vote, evaluated.overlap)
         found = pd.DataFrame(keys, columns=list(CONDITION)).assign(change_db=[versions.sizes[key] for key in clip_ids])

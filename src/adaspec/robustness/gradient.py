@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ __all__ = ["GRADIENT", "alarms", "attack_fold"]
 NOISE, PGD, TRANSFER, UNIVERSAL = GRADIENT = ("random", "pgd", "transfer", "universal")
 SMALLEST = 1e-12  # of a probability whose logarithm is taken
 Attack = Callable[[Tensor, Tensor], Tensor]  # windows and their classes -> changed windows
+Key = tuple[str, int, float]  # name, level and signal-to-noise ratio of an attack
 
 
 @dataclass
@@ -96,13 +97,16 @@ def attack_fold(
     batches = [
         (waveforms, cross_entropy_of(model, seen.targets[positions].to(model.device))) for positions, waveforms in seen
     ]
-    fold = int(rows["fold"].iloc[0])
+    keys = (seed, int(rows["fold"].iloc[0]))
+    attacks = {
+        (name, level, ratio): attack
+        for level, ratio in enumerate(sorted({*snr_db}, reverse=True), start=1)
+        for name, attack in _attacks(model, other, batches, ratio, n_steps, keys).items()
+    }
     tables = []
-    for level, ratio in enumerate(sorted({*snr_db}, reverse=True), start=1):
-        for name, attack in _attacks(model, other, batches, ratio, n_steps, (seed, fold)).items():
-            scores = _scores(windows, attack, evaluated)
-            about = rows.assign(change=name, level=level, change_db=-float(ratio))
-            tables.append(decided(about, scores, model.labels, evaluated))
+    for (name, level, ratio), scores in _scores(windows, attacks, evaluated).items():
+        about = rows.assign(change=name, level=level, change_db=-float(ratio))
+        tables.append(decided(about, scores, model.labels, evaluated))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -132,15 +136,19 @@ def _attacks(
     return {name: attacks[name] for name in GRADIENT if name in attacks}
 
 
-def _scores(windows: _Windows, attack: Attack, evaluated: Evaluated) -> Tensor:
+def _scores(windows: _Windows, attacks: Mapping[Key, Attack], evaluated: Evaluated) -> dict[Key, Tensor]:
+    """Scores of all clips after each attack; every recording is read once."""
     model = windows.model
-    seen, changed = [], []
+    seen: list[Tensor] = []
+    found: dict[Key, list[Tensor]] = {key: [] for key in attacks}
     for positions, waveforms in windows:
-        found = attack(waveforms, windows.targets[positions].to(model.device))
         seen.append(positions)
-        changed.append((torch.from_numpy(to_int16(found.detach().cpu().numpy())), None))
-    scores = window_probabilities(model, changed, windows.representation)
-    return vote(scores, torch.cat(seen), len(windows.rows), evaluated.vote)
+        for key, attack in attacks.items():
+            changed = attack(waveforms, windows.targets[positions].to(model.device))
+            stored = torch.from_numpy(to_int16(changed.detach().cpu().numpy()))
+            found[key].append(window_probabilities(model, [(stored, None)], windows.representation))
+    where = torch.cat(seen)
+    return {key: vote(torch.cat(own), where, len(windows.rows), evaluated.vote) for key, own in found.items()}
 
 
 def alarms(predictions: pd.DataFrame) -> list[str]:

@@ -16,7 +16,7 @@ from adaspec.config import Config
 from adaspec.errors import InputError
 from adaspec.evaluation.figures import FIGURES
 from adaspec.evaluation.summary import Summary
-from adaspec.robustness.asked import CLEAN, Evaluator, ask_chunk, changed, recordings
+from adaspec.robustness.asked import CLEAN, Evaluator, ask_chunk, changed, recordings, within_full_scale
 from adaspec.robustness.figures import draw_curves, draw_gradient, draw_map
 from adaspec.robustness.gradient import GRADIENT, alarms, attack_fold
 from adaspec.robustness.measures import ALL, Measures, first_flips, measure
@@ -156,8 +156,8 @@ def survey(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, models: Pat
     Raises
     ------
     InputError
-        A recording is gone or cannot be read, a model was not evaluated, or it sees no waveforms that an attack could
-        change.
+        An attribute is not known, a recording is gone or cannot be read, a model was not evaluated, or a fold of speech
+        has one kind alone.
     """
     asked = config.robustness
     section = asked.model_dump(mode="json")
@@ -246,7 +246,7 @@ def _flips(
     of_attributes = predictions[predictions["change"].isin([CLEAN, *ATTRIBUTES])]
     for row in first_flips(of_attributes, N_FLIPS).to_dict("records"):
         [chunk] = [rows for fold, rows in chunks if fold == row["fold"] and (rows["clip_id"] == row["clip_id"]).any()]
-        waveforms = list(recordings([root / path for path in chunk["path"]], rate))
+        own = within_full_scale(list(recordings([root / path for path in chunk["path"]], rate)))
         position = int((chunk["clip_id"] == row["clip_id"]).argmax())
         how = (row["change"], row["level"], config.seed)
-        yield Flip(row, changed(waveforms, position, row["clip_id"], rate, *how), rate)
+        yield Flip(row, changed(own, position, row["clip_id"], rate, *how), rate)
