@@ -17,6 +17,7 @@ from adaspec.tables.columns import FOLD_COLUMNS
 from adaspec.tables.labels import OFFICIAL_ROLE, ROLES
 from adaspec.tables.leakage import check_leakage
 from adaspec.tables.stored import labelled_rows, trial_rows
+from adaspec.tables.stratified import assign_folds, carve_groups, label_counts
 
 __all__ = ["describe_folds", "make_folds"]
 
@@ -128,14 +129,10 @@ def _group_kfold(
             f"{group.nunique()} groups (sets of identical files count as one) are fewer than split.n_folds={n_folds}; "
             "lower n_folds"
         )
-    from sklearn.model_selection import StratifiedGroupKFold  # here, as it takes a second to import
-
-    splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    splits = splitter.split(clips, clips["label"], group)
-    return [
-        (index, _roles(part.index.isin(clips.index[test])).where(part, ""))
-        for index, (_, test) in enumerate(splits, start=1)
-    ]
+    in_groups, names = label_counts(group, clips["label"])
+    tested_in = pd.Series(assign_folds(in_groups, n_folds, seed), index=names)
+    fold = group.map(tested_in).reindex(part.index)
+    return [(index + 1, _roles(fold == index).where(part, "")) for index in range(n_folds)]
 
 
 def _roles(is_test: pd.Series | np.ndarray) -> pd.Series:
@@ -145,38 +142,22 @@ def _roles(is_test: pd.Series | np.ndarray) -> pd.Series:
 def _carve_validation(
     label: pd.Series, group: pd.Series, role: pd.Series, fraction: float, rng: np.random.Generator
 ) -> pd.Series:
-    """Move whole groups of the training part to validation, about `fraction` of the clips in all and of each label.
-
-    Groups come in random order; one is moved if that brings the counts nearer to their targets and leaves every label
-    in training. (Scikit-learn's splitters either stratify or take a fraction, not both with groups.)
-    """
+    """Move whole groups of the training part to validation, about `fraction` of the clips in all and of each label."""
     train = role == "train"
-    table = pd.crosstab(group[train], label[train])  # groups x labels, clips
-    counts = table.to_numpy()
-    total = counts.sum(axis=0)
-    target, chosen = fraction * total, np.zeros(counts.shape[1])
-
-    def distance(moved: np.ndarray) -> float:
-        return float((moved.sum() - target.sum()) ** 2 + ((moved - target) ** 2).sum())
-
-    names, nearest = [], distance(chosen)
-    for index in rng.permutation(len(counts)):
-        moved = chosen + counts[index]
-        if (found := distance(moved)) < nearest and (moved < total).all():
-            chosen, nearest = moved, found
-            names.append(table.index[index])
-    if not names:
+    counts, names = label_counts(group[train], label[train])
+    moved = names[carve_groups(counts, fraction, rng)]
+    if moved.empty:
         raise InputError(
-            f"split.validation_fraction={fraction} cannot be carved: there are {len(counts)} groups, and every label "
+            f"split.validation_fraction={fraction} cannot be carved: there are {len(names)} groups, and every label "
             "must stay in training; give more groups, another fraction, or set it to 0"
         )
-    return role.mask(train & group.isin(names), "validation")
+    return role.mask(train & group.isin(moved), "validation")
 
 
 def _check_classes(label: pd.Series, role: pd.Series, fold: int) -> None:
     """Every fold must train and test on every class, or its scores mean something else than its neighbours'."""
     for needed in ("train", "test"):
-        missing = sorted(set(label) - set(label[role == needed]))
+        missing = sorted({*label.unique()} - {*label[role == needed].unique()})
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
             raise InputError(
