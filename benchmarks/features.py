@@ -51,11 +51,12 @@ def list_clips(folder: Path) -> pd.DataFrame:
     return pd.DataFrame({"clip_id": relative, "path": relative, "digest": digests})
 
 
-def configure(folder: Path, frontend: str) -> Config:
+def configure(folder: Path, frontend: str, workers: int) -> Config:
     config = load_config(ROOT / "params.yaml")
     return config.model_copy(
         update={
             "dataset": config.dataset.model_copy(update={"root": str(folder)}),
+            "engine": config.engine.model_copy(update={"workers": workers}),
             "frontend": config.frontend.model_copy(update={"name": frontend}),
         }
     )
@@ -67,18 +68,18 @@ def seconds_of(job: object) -> float:
     return time.perf_counter() - started
 
 
-def largest_worker_mib(clips: pd.DataFrame, config: Config, workers: int) -> float:
+def largest_worker_mib(clips: pd.DataFrame, config: Config) -> float:
     """Peak memory of a worker of this process, whose workers have ended."""
     with tempfile.TemporaryDirectory() as folder:
-        extract(clips, config, Path(folder) / "features", workers)
+        extract(clips, config, Path(folder) / "features")
     get_reusable_executor().shutdown(wait=True)
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
 
 
-def measured_apart(clips: pd.DataFrame, config: Config, workers: int) -> float:
+def measured_apart(clips: pd.DataFrame, config: Config) -> float:
     """`largest_worker_mib` in a fresh process, so that earlier workers do not count."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(largest_worker_mib, clips, config, workers).result()
+        return pool.submit(largest_worker_mib, clips, config).result()
 
 
 def main() -> None:
@@ -89,7 +90,8 @@ def main() -> None:
     parser.add_argument("--record", type=record.check_name, metavar="NAME")
     arguments = parser.parse_args()
     clips = list_clips(arguments.folder)
-    waveforms, workers = configure(arguments.folder, "stft"), arguments.workers
+    workers = arguments.workers
+    waveforms = configure(arguments.folder, "stft", workers)
     rate = waveforms.audio.sample_rate
     assert rate is not None
     size = waveforms.features.clips_per_shard
@@ -97,11 +99,11 @@ def main() -> None:
     chunks = [paths[start : start + size] for start in range(0, len(paths), size)]
 
     def decode_all() -> None:
-        list(run_tasks(decode_only, ((chunk, rate) for chunk in chunks), workers))
+        list(run_tasks(decode_only, ((chunk, rate) for chunk in chunks), wanted=workers))
 
     def extract_all() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            extract(clips, waveforms, Path(folder) / "features", workers)
+            extract(clips, waveforms, Path(folder) / "features")
 
     decode_all()  # starts the workers and fills the page cache
     extract_all()
@@ -115,7 +117,7 @@ def main() -> None:
     thrice = pd.concat(
         [clips.assign(clip_id=[f"{clip_id}-{turn}" for clip_id in clips["clip_id"]]) for turn in range(3)]
     )
-    once_mib, thrice_mib = (measured_apart(table, waveforms, workers) for table in (clips, thrice))
+    once_mib, thrice_mib = (measured_apart(table, waveforms) for table in (clips, thrice))
     print(f"peak memory of a worker: {once_mib:.0f} MiB, with three times the clips {thrice_mib:.0f} MiB")
     if arguments.record:
         measured = {

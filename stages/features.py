@@ -10,7 +10,6 @@ from adaspec.config import load_config
 from adaspec.config.resolve import resolve_audio
 from adaspec.features.extract import extract
 from adaspec.runtime.console import stage_command
-from adaspec.runtime.engine import n_cores
 from adaspec.tables import read_clips
 
 
@@ -18,7 +17,7 @@ def features(clips_csv: Path, folder: Path) -> None:
     clips = read_clips(clips_csv)
     config = load_config(Path("params.yaml"))
     config = config.model_copy(update={"audio": resolve_audio(config.audio, clips)})
-    extract(clips, config, folder, config.engine.workers or n_cores())
+    extract(clips, config, folder)
 
 
 if __name__ == "__main__":

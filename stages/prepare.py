@@ -13,7 +13,6 @@ from adaspec.config import load_config
 from adaspec.datasets import read_asv_scores, read_dataset, read_verification_trials
 from adaspec.datasets.clips import examine_clips
 from adaspec.runtime.console import stage_command
-from adaspec.runtime.engine import n_cores
 from adaspec.runtime.files import write_csv
 from adaspec.tables import ENROLMENT, trial_rows
 
@@ -23,8 +22,8 @@ def prepare(clips_csv: Path, skipped_csv: Path, asv_scores_csv: Path, verificati
     dataset = config.dataset
     table = read_dataset(dataset)
     asv_scores = read_asv_scores(dataset)
-    n_workers = config.engine.workers or n_cores()
-    clips, skipped = examine_clips(table, Path(dataset.root), dataset.on_bad_clip, dataset.on_missing, n_workers)
+    choices = (dataset.on_bad_clip, dataset.on_missing)
+    clips, skipped = examine_clips(table, Path(dataset.root), *choices, config.engine.workers, config.engine)
     verification_trials = read_verification_trials(dataset, table, clips)
     write_csv(clips_csv, clips)
     write_csv(skipped_csv, skipped)

@@ -109,7 +109,7 @@ def make_toy(
     table = write_tones(folder / "raw", n_per_label, seconds=seconds)
     clips, _ = examine_clips(table, folder / "raw", "fail", "fail", 1)
     config = resolve(small_config(folder / "raw", **knobs), clips)
-    extract(clips, config, folder / "features", 1)
+    extract(clips, config, folder / "features")
     return Toy(clips, make_folds(clips, config.split, config.seed), config, folder / "features")
 
 

@@ -58,7 +58,10 @@ def test_params_of_the_repository_are_valid(params: dict[str, Any]) -> None:
         ("train.epoch", "train.epoch: unknown key; did you mean epochs?"),
         ("frontend.fixed.fbank.n_mel", "frontend.fixed.fbank.n_mel: unknown key; did you mean n_mels?"),
         ("features.clip_per_shard", "features.clip_per_shard: unknown key; did you mean clips_per_shard?"),
-        ("engine.zzz", "engine.zzz: unknown key; known keys: workers, parallel_folds, checkpoint_interval_s"),
+        (
+            "engine.zzz",
+            "engine.zzz: unknown key; known keys: backend, address, workers, parallel_folds, checkpoint_interval_s",
+        ),
     ],
 )
 def test_config_refuses_unknown_keys_and_names_the_nearest(
@@ -66,6 +69,16 @@ def test_config_refuses_unknown_keys_and_names_the_nearest(
 ) -> None:
     put(params, key, 1)
     assert problems(tmp_path, params) == [line]
+
+
+@pytest.mark.parametrize("address", ["auto", "ray://head:10001", "a b:1", "10.0.0.1", "10.0.0.1:x"])
+def test_config_refuses_addresses_that_are_none(params: dict[str, Any], tmp_path: Path, address: str) -> None:
+    for fine in (None, "10.0.0.1:6379", "head.local:1", "[::1]:6379"):
+        put(params, "engine.address", fine)
+        Config.model_validate(params)
+    put(params, "engine.address", address)
+    (line,) = problems(tmp_path, params)
+    assert line.startswith(f"engine.address: '{address}' is not host:port, such as 10.0.0.1:6379")
 
 
 @pytest.mark.parametrize("key", ["functions", "float", "a[b]", "train.int", "train.str", "train.epochs[0]"])

@@ -28,7 +28,7 @@ def recordings(toy: Toy, place: Path) -> None:
 
 
 def features(toy: Toy, place: Path) -> None:
-    extract(toy.clips, toy.config, place, 1)
+    extract(toy.clips, toy.config, place)
 
 
 def table(toy: Toy, place: Path) -> None:

@@ -45,7 +45,7 @@ def work(folder, number):
 if __name__ == "__main__":
     if sys.argv[2] == "forked":
         load_for_workers("colorsys")
-    list(run_tasks(work, [(sys.argv[1], 1), (sys.argv[1], 2)], 3))
+    list(run_tasks(work, [(sys.argv[1], 1), (sys.argv[1], 2)], wanted=3))
 """
 
 

@@ -104,7 +104,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     clips, _ = examine_clips(table, root / "raw", "fail", "fail", 1)
     trials = read_verification_trials(config.dataset, table, clips)
     config = resolve(config, clips)
-    extract(clips, config, root / "features", 1)
+    extract(clips, config, root / "features")
     found = Made(root, config, clips, make_folds(clips, config.split, config.seed), trials)
     speakers = found.embed("speakers")
     rows = found.folds.merge(clips[["clip_id", "label", "speaker"]], on="clip_id").drop(columns="fold")

@@ -92,7 +92,7 @@ def learned(toy: Toy, **knobs: Any) -> set[str]:
 
 def sample_rate(toy: Toy, folder: Path) -> None:
     config = changed(toy.config, **{"audio.sample_rate": 4000})
-    extract(toy.clips, config, folder, 1)
+    extract(toy.clips, config, folder)
     clip_id = toy.clips["clip_id"][0]
     halved = len(FeatureStore(folder, feature_contract(config)).tensor(clip_id))
     whole = len(FeatureStore(toy.features, feature_contract(toy.config)).tensor(clip_id))
@@ -171,7 +171,7 @@ def batch_size(toy: Toy, folder: Path) -> None:
 
 def num_workers(toy: Toy, folder: Path) -> None:
     for n_workers in (1, 2):
-        extract(toy.clips, toy.config, folder / str(n_workers), n_workers)
+        extract(toy.clips, changed(toy.config, **{"engine.workers": n_workers}), folder / str(n_workers))
     one, two = ({path.name: path.read_bytes() for path in (folder / n).iterdir()} for n in ("1", "2"))
     assert one == two
 

@@ -57,9 +57,20 @@ class TrackingConfig(Section):
 class EngineConfig(Section):
     """How work is spread: decides time, never results."""
 
+    backend: Literal["local", "ray"]
+    """Where folds, shards and other tasks run: in processes of this machine, or on a Ray cluster (docs/scale.md)."""
+    address: Text | None
+    """host:port of a running Ray; null = RAY_ADDRESS, one that runs on this machine, or else one of its own."""
     workers: Count | None
     """Processes for decoding; null = one per core."""
     parallel_folds: Count | None
-    """Folds that are trained at a time; null = as many as fill the cores in every round."""
+    """Folds that are trained at a time; null = one per GPU, or else as many as fill the cores in every round."""
     checkpoint_interval_s: NonNegative
     """Least time between two checkpoints of a fold, s; checkpoints are written at the end of an epoch."""
+
+    @field_validator("address")
+    @classmethod
+    def _check_address(cls, address: str | None) -> str | None:
+        if address is not None and not re.fullmatch(r"([^\s:/\[\]]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}", address):
+            raise ValueError(f"{address!r} is not host:port, such as 10.0.0.1:6379; `ray start --head` prints it")
+        return address

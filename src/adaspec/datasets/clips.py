@@ -14,7 +14,7 @@ from adaspec.audio import BadClipError, clip_digest, open_recording, recording_o
 from adaspec.datasets.labels import check_copies
 from adaspec.datasets.verification import check_uses
 from adaspec.errors import InputError
-from adaspec.runtime.engine import run_tasks
+from adaspec.runtime.engine import LOCAL, Engine, run_tasks
 from adaspec.runtime.progress import ClipProgress
 from adaspec.tables import CLIP_COLUMNS, ENROLMENT, trial_rows
 
@@ -38,7 +38,12 @@ class _Finding(NamedTuple):
 
 
 def examine_clips(
-    table: pd.DataFrame, root: Path, on_bad_clip: Choice, on_missing: Choice, n_workers: int
+    table: pd.DataFrame,
+    root: Path,
+    on_bad_clip: Choice,
+    on_missing: Choice,
+    n_workers: int | None,
+    engine: Engine = LOCAL,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Open every clip, and complete the table.
 
@@ -53,8 +58,10 @@ def examine_clips(
         Digital silence, and bytes that are not read, are allowed with a warning.
     on_missing : {"fail", "skip"}
         What a clip that is not there leads to.
-    n_workers : int
-        Processes.
+    n_workers : int or None
+        Processes; None: as many as there are cores for.
+    engine : Engine
+        Where they run.
 
     Returns
     -------
@@ -78,7 +85,7 @@ def examine_clips(
     chunks = [list(table["path"][i : i + CHUNK]) for i in range(0, len(table), CHUNK)]
     findings: list[_Finding] = []
     with ClipProgress("reading", len(table)) as progress:
-        for found in run_tasks(_examine_chunk, ((root, chunk) for chunk in chunks), n_workers):
+        for found in run_tasks(_examine_chunk, ((root, chunk) for chunk in chunks), engine, wanted=n_workers):
             findings += found
             progress.advance(len(found))
     measured = table.assign(**{name: [getattr(found, name) for found in findings] for name in _Finding._fields})

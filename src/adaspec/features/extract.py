@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 N_NAMED = 5  # clips that saturate; the rest are counted
 
 
-def extract(clips: pd.DataFrame, config: Config, folder: Path, n_workers: int) -> None:
+def extract(clips: pd.DataFrame, config: Config, folder: Path) -> None:
     """Fill a feature store.
 
     Parameters
@@ -39,11 +39,10 @@ def extract(clips: pd.DataFrame, config: Config, folder: Path, n_workers: int) -
     clips : DataFrame
         clips.csv.
     config : Config
-        Resolved; says what is stored and where the recordings lie.
+        Resolved; says what is stored, where the recordings lie, and how many processes there are (`engine`): memory is
+        that of one long clip, or of short ones of 16 million samples, in each.
     folder : Path
         Written whole, or not at all.
-    n_workers : int
-        Processes; memory is that of one long clip, or of short ones of 16 million samples, in each.
 
     Raises
     ------
@@ -63,7 +62,7 @@ def extract(clips: pd.DataFrame, config: Config, folder: Path, n_workers: int) -
             (rows[start : start + n_shard], Path(config.dataset.root), contract, partial / f"{index:05d}.arrow")
             for index, start in enumerate(range(0, len(rows), n_shard))
         )
-        for n_clips, loud in run_tasks(_extract_shard, tasks, n_workers):
+        for n_clips, loud in run_tasks(_extract_shard, tasks, config.engine, wanted=config.engine.workers):
             progress.advance(n_clips)
             saturated += loud
     if saturated:

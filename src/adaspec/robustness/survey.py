@@ -20,7 +20,7 @@ from adaspec.robustness.asked import CLEAN, Evaluator, ask_chunk, changed, recor
 from adaspec.robustness.figures import draw_curves, draw_gradient, draw_map
 from adaspec.robustness.gradient import GRADIENT, alarms, attack_fold
 from adaspec.robustness.measures import ALL, Measures, first_flips, measure
-from adaspec.runtime.engine import n_cores, run_tasks, torch_device
+from adaspec.runtime.engine import Needs, run_tasks
 from adaspec.runtime.files import complete_folder, write_csv, write_json
 from adaspec.runtime.progress import ClipProgress
 from adaspec.tables.columns import PREDICTED_COLUMNS
@@ -179,16 +179,13 @@ def survey(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, models: Pat
         for start in range(0, len(rows), CHUNK)
     ]
     n_clips = sum(map(len, sampled.values()))
-    n_parallel = max(1, (config.engine.workers or n_cores()) // config.train.threads_per_fold)
-    if torch_device(config.train.device) == "cuda":  # which one process at a time has to itself
-        n_parallel = 1
     asking = [(evaluators[fold], rows, root, names, config.seed) for fold, rows in chunks]
-    tables = _answers("changing", n_clips, ask_chunk, asking, n_parallel)
+    tables = _answers("changing", n_clips, ask_chunk, asking, config)
     if asked.gradient.snr_db:
         others = _surrogates(evaluators)
         how = (root, asked.gradient.snr_db, asked.gradient.n_steps, config.seed)
         attacks = [(evaluators[fold], others.get(fold), rows, trained[fold], *how) for fold, rows in sampled.items()]
-        tables += _answers("attacking", n_clips, attack_fold, attacks, n_parallel)
+        tables += _answers("attacking", n_clips, attack_fold, attacks, config)
     predictions = pd.concat(tables, ignore_index=True)
     measures = measure(predictions, config.evaluate.n_bootstrap, config.seed)
     flips = list(_flips(predictions, chunks, root, config))
@@ -196,11 +193,12 @@ def survey(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, models: Pat
 
 
 def _answers(
-    verb: str, n_clips: int, function: Callable[..., pd.DataFrame], tasks: list[tuple[Any, ...]], n_parallel: int
+    verb: str, n_clips: int, function: Callable[..., pd.DataFrame], tasks: list[tuple[Any, ...]], config: Config
 ) -> list[pd.DataFrame]:
-    tables = []
+    tables, needs = [], Needs(config.train.threads_per_fold, gpu=config.train.device == "auto")
+    wanted = config.engine.workers and max(1, config.engine.workers // needs.threads)
     with ClipProgress(verb, n_clips) as progress:
-        for found in run_tasks(function, tasks, n_parallel):
+        for found in run_tasks(function, tasks, config.engine, needs, wanted=wanted):
             progress.advance(found["clip_id"].nunique())
             tables.append(found)
     return tables

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from adaspec.config import Config
-from adaspec.runtime.engine import folds_at_a_time, load_for_workers, run_tasks
+from adaspec.runtime.engine import Needs, load_for_workers, run_tasks, tasks_at_a_time
 from adaspec.runtime.files import DIGESTS, complete_folder, is_sealed
 from adaspec.runtime.workspace import checkpoint_folder, lock_file, only_one
 from adaspec.tables import training_rows
@@ -62,8 +62,10 @@ def cross_validate(
         not fit, or a loss is not finite.
     """
     rows = training_rows(clips, folds)
-    n_parallel = folds_at_a_time(rows["fold"].nunique(), config.engine.parallel_folds, config.train.threads_per_fold)
-    if n_parallel > 1:
+    n_parallel = tasks_at_a_time(
+        config.engine, _needs(config), wanted=config.engine.parallel_folds, n_tasks=rows["fold"].nunique()
+    )
+    if n_parallel > 1 and config.engine.backend == "local":
         muon = ["timm.optim.muon"] if config.train.optimizer.name == "muon" else []
         load_for_workers(__name__, "adaspec.training.fit", *muon)  # while this process loads what it needs itself
     labels = sorted(clips["label"].unique())
@@ -141,8 +143,13 @@ def _train_open_folds(
         if not (folder / FINISHED).exists()
     )
     with run, FoldMonitor(folders, config.train.epochs, run.log_epochs):
-        for _ in run_tasks(_fit_fold, tasks, n_parallel):
+        wanted, n_folds = config.engine.parallel_folds, len(folders)
+        for _ in run_tasks(_fit_fold, tasks, config.engine, _needs(config), wanted=wanted, n_tasks=n_folds):
             pass
+
+
+def _needs(config: Config) -> Needs:
+    return Needs(config.train.threads_per_fold, gpu=config.train.device == "auto")
 
 
 def _fit_fold(speakers: Path | None, *task: Any) -> None:
