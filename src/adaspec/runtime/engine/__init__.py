@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
-from adaspec.runtime.engine import local
+from adaspec.runtime.engine import local, ray_cluster
 from adaspec.runtime.engine.devices import Needs, keep_freed_memory, n_cores, torch_device
 from adaspec.runtime.engine.local import load_for_workers
 
@@ -60,7 +60,8 @@ def tasks_at_a_time(
         As of `run_tasks`.
     """
     if wanted is None:
-        wanted = local.places(needs, n_tasks)
+        on_ray = engine.backend == "ray"
+        wanted = ray_cluster.places(needs, engine.address) if on_ray else local.places(needs, n_tasks)
     return wanted if n_tasks is None else max(1, min(wanted, n_tasks))
 
 
@@ -100,4 +101,7 @@ def run_tasks(
     InputError
         A worker was killed.
     """
-    yield from local.run(function, tasks, needs, tasks_at_a_time(engine, needs, wanted=wanted, n_tasks=n_tasks))
+    if engine.backend == "ray":
+        yield from ray_cluster.run(function, tasks, needs, wanted, engine.address)
+    else:
+        yield from local.run(function, tasks, needs, tasks_at_a_time(engine, needs, wanted=wanted, n_tasks=n_tasks))
