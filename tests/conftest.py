@@ -26,6 +26,7 @@ EARLY = (
     "training/test_fit.py",
     "pipeline/test_pipeline_ablation.py",
     "pipeline/test_pipeline_tuning.py",
+    "runtime/test_ray_cluster.py",
     "frontends/test_export.py",
     "experiments/test_tuning.py",
     "experiments/test_compare.py",

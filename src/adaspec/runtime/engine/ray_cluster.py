@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -61,7 +62,7 @@ def run(
     options = {"num_cpus": n_cpus, "num_gpus": n_gpus, "max_retries": RETRIES, "scheduling_strategy": "SPREAD"}
     call = ray.remote(**options)(remote.call)
     n_ahead = wanted or max(AHEAD, 2 * places(needs, address))
-    left, surroundings = iter(tasks), (str(Path.cwd()), _environment())
+    left, surroundings = iter(tasks), (str(Path.cwd()), _environment(), list(map(os.path.abspath, sys.path)))
     pending: dict[Any, int] = {}
     found: dict[int, Result] = {}
     n_begun = n_given = 0

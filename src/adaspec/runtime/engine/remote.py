@@ -7,7 +7,7 @@ from typing import Any
 __all__ = ["call"]
 
 
-def call(pickled: bytes, folder: str, environment: dict[str, str]) -> tuple[Any, Exception | None]:
+def call(pickled: bytes, folder: str, environment: dict[str, str], modules: list[str]) -> tuple[Any, Exception | None]:
     """Call a function in the driver's folder, with its variables and modules.
 
     Parameters
@@ -17,7 +17,9 @@ def call(pickled: bytes, folder: str, environment: dict[str, str]) -> tuple[Any,
     folder : str
         Working directory of the driver, absolute.
     environment : dict of str to str
-        Variables that the driver has set; PYTHONPATH is absolute.
+        Variables that the driver has set.
+    modules : list of str
+        Absolute folders in which the driver finds modules, and the worker is to look first.
 
     Returns
     -------
@@ -35,10 +37,8 @@ def call(pickled: bytes, folder: str, environment: dict[str, str]) -> tuple[Any,
     except OSError as error:
         where = f"{folder} on the node {socket.gethostname()}"
         return None, OSError(error.errno, "all nodes need the repository under the same path", where)
-    for name, value in environment.items():
-        os.environ[name] = value
-    paths = environment.get("PYTHONPATH", "").split(os.pathsep)
-    sys.path[:0] = [path for path in paths if path and path not in sys.path]
+    os.environ.update(environment)
+    sys.path[:] = dict.fromkeys([*modules, *sys.path])
     try:
         function, task = pickle.loads(pickled)
         return function(*task), None
