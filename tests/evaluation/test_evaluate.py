@@ -199,9 +199,14 @@ def test_curves_are_the_mean_of_the_histories(trained: Trained, metrics: Path) -
         assert curves.loc[epoch, "train_loss"] == pytest.approx(np.mean(losses), rel=1e-6)
 
 
-def test_evaluate_twice_gives_the_same_bytes(trained: Trained, written: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("n_parallel", [1, 2])
+def test_evaluate_again_gives_the_same_bytes_however_many_folds_are_scored_at_a_time(
+    trained: Trained, written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_parallel: int
+) -> None:
     toy, models = trained
-    evaluate(toy.clips, toy.folds, toy.config, toy.features, models).write(tmp_path)
+    monkeypatch.setattr(evaluation_module, "MANY", 1)
+    config = changed(toy.config, **{"engine.parallel_folds": n_parallel})
+    evaluate(toy.clips, toy.folds, config, toy.features, models).write(tmp_path)
     assert differing(written, tmp_path) == []
 
 

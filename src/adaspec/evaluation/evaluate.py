@@ -18,12 +18,11 @@ from adaspec.evaluation.speaking import Speaking
 from adaspec.evaluation.trials.decision import COHORT
 from adaspec.features.representation import feature_contract
 from adaspec.features.store import FeatureStore
-from adaspec.models.classifier import AudioClassifier
 from adaspec.models.evaluated import Evaluated, decide
 from adaspec.models.history import read_history
 from adaspec.models.saved import SPEAKER, load, save_evaluated
 from adaspec.models.scoring import score_clips
-from adaspec.runtime.engine import torch_device
+from adaspec.runtime.engine import Needs, run_tasks, torch_device
 from adaspec.runtime.files import complete_folder, write_csv, write_json
 from adaspec.speakers.network import copy_network, has_network
 from adaspec.speakers.vectors import Vectors, write_vectors
@@ -33,6 +32,8 @@ from adaspec.tables.stored import labelled_rows
 from adaspec.tasks import task_name
 
 __all__ = ["Evaluation", "evaluate"]
+
+MANY = 10_000  # clips, from which on it pays to start processes that score folds side by side
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ def evaluate(
     clips, folds : DataFrame
         clips.csv and folds.csv.
     config : Config
-        Of which `evaluate`, `seed`, `train.device` and `train.threads_per_fold` count; all else the models know.
+        Of which `engine`, `evaluate`, `seed`, `train.device` and `train.threads_per_fold` count; the models know the
+        rest.
     features, models : Path
         Outputs of the stages `features` and `train`.
     speakers : Path, optional
@@ -135,7 +137,8 @@ def evaluate(
     of_clips = clips.rename(columns={"speaker": "spoken_by"}).drop(columns=["fold", "subset"])
     described = tried.merge(of_clips, on="clip_id", how="left")
     of_folds = [speaking[fold].trials(described, used[used["fold"] == fold]).assign(fold=fold) for fold in trained]
-    scored, trials = _scored(rows, pd.concat(of_folds), trained, speaking, config, features)
+    folders, n_claimed = {fold: models / f"fold-{fold}" for fold in trained}, next(iter(trained.values())).n_claimed
+    scored, trials = _scored(rows, pd.concat(of_folds), folders, n_claimed, speaking, config, features)
     thresholds = report.thresholds(scored)
     for fold, rows in scored.groupby("fold"):
         probabilities = rows[[score_column(label) for label in labels]].to_numpy()
@@ -156,7 +159,8 @@ def evaluate(
 def _scored(
     rows: pd.DataFrame,
     trials: pd.DataFrame,
-    trained: dict[int, AudioClassifier],
+    models: dict[int, Path],
+    n_claimed: int,
     speaking: dict[int, Speaking],
     config: Config,
     features: Path,
@@ -165,26 +169,37 @@ def _scored(
 
     Trials also get the score of speaker verification, `asv_score`.
     """
+    # Each recording once, or once for each speaker whom it is claimed to be of.
+    key, voting = ["clip_id", "speaker"] if n_claimed else ["clip_id"], config.evaluate
+    asked, owned, tried, tasks = [], [], [], []
+    for fold, folder in models.items():
+        own, who = rows[rows["fold"] == fold].reset_index(drop=True), speaking[fold]
+        owned.append(who.asked(own) if n_claimed else own)
+        tried.append(trials[trials["fold"] == fold].reset_index(drop=True))
+        asked.append(pd.concat([owned[-1][key], tried[-1][key]]).drop_duplicates(ignore_index=True))
+        claimed = who.claimed(asked[-1]["speaker"]) if n_claimed else None
+        tasks.append((folder, list(asked[-1]["clip_id"]), claimed, config, features))
+    few = config.engine.backend == "local" and sum(map(len, asked)) < MANY
+    needs = Needs(config.train.threads_per_fold, gpu=config.train.device == "auto")
+    wanted = 1 if few else config.engine.parallel_folds
     tables, of_trials = [], []
-    for fold, model in trained.items():
-        own = rows[rows["fold"] == fold].reset_index(drop=True)
-        tried = trials[trials["fold"] == fold].reset_index(drop=True)
-        # As many threads as in training: their number decides the last bits, and so the bytes of predictions.csv.
-        torch.set_num_threads(config.train.threads_per_fold)
-        store = FeatureStore(features, feature_contract(model.config))
-        model.to(torch_device(config.train.device))
-        voting, who = config.evaluate, speaking[fold]
-        own = who.asked(own) if model.n_claimed else own
-        # Each recording once, or once for each speaker whom it is claimed to be of.
-        key = ["clip_id", "speaker"] if model.n_claimed else ["clip_id"]
-        asked = pd.concat([own[key], tried[key]]).drop_duplicates(ignore_index=True)
-        claimed = who.claimed(asked["speaker"]) if model.n_claimed else None
-        scores = score_clips(model, list(asked["clip_id"]), store, voting.vote, voting.overlap, claimed).numpy()
-        model.to("cpu")
-        columns = [score_column(label) for label in model.labels]
-        answers = pd.concat([asked, pd.DataFrame(scores, columns=columns)], axis=1)
+    scored = run_tasks(_score_fold, tasks, config.engine, needs, wanted=wanted, n_tasks=len(tasks))
+    for scores, each, own, trial, who in zip(scored, asked, owned, tried, speaking.values(), strict=True):
+        answers = pd.concat([each, scores], axis=1)
         tables.append(own.merge(answers, on=key, how="left"))
-        if len(tried):
-            answered = tried.merge(answers, on=key, how="left")
-            of_trials.append(answered.assign(asv_score=who.verify(tried, voting.cohort)))
+        if len(trial):
+            answered = trial.merge(answers, on=key, how="left")
+            of_trials.append(answered.assign(asv_score=who.verify(trial, voting.cohort)))
     return pd.concat(tables, ignore_index=True), pd.concat(of_trials, ignore_index=True) if of_trials else trials
+
+
+def _score_fold(
+    folder: Path, clip_ids: list[str], claimed: torch.Tensor | None, config: Config, features: Path
+) -> pd.DataFrame:
+    """What a fold's model says of clips, `score_LABEL`."""
+    # As many threads as in training: their number decides the last bits, and so the bytes of predictions.csv.
+    torch.set_num_threads(config.train.threads_per_fold)
+    model = load(folder).to(torch_device(config.train.device))
+    store = FeatureStore(features, feature_contract(model.config))
+    scores = score_clips(model, clip_ids, store, config.evaluate.vote, config.evaluate.overlap, claimed)
+    return pd.DataFrame(scores.numpy(), columns=[score_column(label) for label in model.labels])
