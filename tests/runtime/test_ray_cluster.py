@@ -13,13 +13,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import optuna
 import psutil
 import pytest
+import yaml
 from toydata import changed, differing, make_toy
 
 from adaspec.errors import InputError, SettingError
+from adaspec.experiments import tuning
 from adaspec.features.extract import extract
 from adaspec.runtime.engine import Needs, run_tasks, tasks_at_a_time
+from adaspec.runtime.files import write_csv
 from adaspec.tracking import TRACKERS
 from adaspec.training.crossvalidate import cross_validate
 
@@ -78,6 +82,7 @@ def test_tasks_run_on_both_nodes_in_the_folder_and_with_the_modules_of_their_dri
     }
     assert list(run_tasks(own_module.double, [(1,), (2,)], engine)) == [2, 4]
     assert list(run_tasks(own_module.double, [], engine)) == []
+    assert list(run_tasks(own_module.double, [(1,), (2,), (3,)], engine, wanted=1)) == [2, 4, 6]
     assert capfd.readouterr() == ("", "")
 
 
@@ -190,6 +195,28 @@ def test_an_address_where_nothing_answers_is_told_in_one_line(monkeypatch: pytes
         InputError, match=r"needs Ray, which is not installed; run \"pip install 'adaspec\[cluster\]'\""
     ):
         list(run_tasks(_refuse, [(1,)], nowhere))
+
+
+def test_workers_on_both_nodes_share_a_study(
+    engine: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    knobs = {"train.epochs": 2, "tracking.tracker": "none", "engine.backend": "ray", "engine.address": engine.address}
+    toy = make_toy(tmp_path / "data", {"high": 6, "low": 6}, **knobs, **{"engine.parallel_folds": None})
+    write_csv(tmp_path / "data" / "clips.csv", toy.clips)
+    write_csv(tmp_path / "data" / "folds.csv", toy.folds)
+    content = toy.config.model_dump(mode="json")
+    content["tune"] |= {"space": [{"knob": "backbone.dropout", "low": 0.0, "high": 0.5}]}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    monkeypatch.chdir(tmp_path)
+    for name in ("DVC_ROOT", "ADASPEC_STORAGE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tuning, "update_data", lambda root: None)
+    table = tuning.tune(4, "s")
+    assert table.startswith("study s: 4 trials, ")
+    trials = optuna.load_study(study_name="s", storage="sqlite:///.adaspec/studies.db").get_trials()
+    assert len({trial.user_attrs["worker"] for trial in trials}) == 2
+    told = capfd.readouterr().err.splitlines()
+    assert sorted(line.split()[1] for line in told if line.startswith("trial ")) == ["0", "1", "2", "3"]
 
 
 def test_a_killed_node_costs_its_tasks_time_and_no_byte(

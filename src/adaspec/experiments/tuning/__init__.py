@@ -14,9 +14,10 @@ import sqlalchemy.exc
 from adaspec.config import Config, flatten, load_config
 from adaspec.errors import InputError
 from adaspec.experiments.recipes import leftover_knobs, recipe_command
+from adaspec.experiments.tuning.cluster import work_on_cluster
 from adaspec.experiments.tuning.space import check_space
-from adaspec.experiments.tuning.study import best_first, finished_trials, knobs_of, open_study
-from adaspec.experiments.tuning.worker import STATES, update_data, work
+from adaspec.experiments.tuning.study import STATES, best_first, finished_trials, knobs_of, open_study
+from adaspec.experiments.tuning.worker import update_data, work
 from adaspec.runtime.text import one_line
 from adaspec.runtime.workspace import repository_root
 
@@ -62,7 +63,10 @@ def tune(n_trials: int, name: str | None = None, url: str | None = None) -> str:
             log.info("study %s: %s of %s trials are done", study.study_name, len(finished_trials(trials)), n_trials)
             if len(finished_trials(trials)) < n_trials:
                 update_data(root)
-                work(study, config, root, n_trials)
+                if config.engine.backend == "ray":
+                    work_on_cluster(study, config, root, url, n_trials)
+                else:
+                    work(study, config, root, n_trials)
             return _report(study, config)
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         reason = one_line(error.__cause__ or error)

@@ -21,13 +21,25 @@ from adaspec.config import Config, flatten
 from adaspec.config.knobs import deciding, training_stages
 from adaspec.errors import InputError
 from adaspec.experiments.tuning.space import holds, stored, value_of
+from adaspec.runtime.progress import format_seconds
 from adaspec.runtime.seeding import generator
 from adaspec.runtime.text import one_line
 from adaspec.runtime.workspace import lock_file, state_folder
 
-__all__ = ["HEARTBEAT_S", "best_first", "finished_trials", "knobs_of", "open_study", "run_again", "standing_trials"]
+__all__ = [
+    "HEARTBEAT_S",
+    "STATES",
+    "best_first",
+    "finished_trials",
+    "knobs_of",
+    "open_study",
+    "run_again",
+    "standing_trials",
+    "trial_line",
+]
 
 HEARTBEAT_S, GRACE_S = 10, 30  # a worker on another machine that was silent for so long is taken for dead
+STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
 def open_study(config: Config, root: Path, name: str | None, url: str | None) -> optuna.Study:
@@ -169,3 +181,18 @@ def best_first(study: optuna.Study, objective: str) -> list[FrozenTrial]:
 def knobs_of(config: Config, trial: FrozenTrial) -> dict[str, Any]:
     """What a trial gave the knobs that are searched."""
     return {each.knob: value_of(each, trial.params[each.knob]) for each in config.tune.space}
+
+
+def trial_line(config: Config, trial: FrozenTrial) -> str:
+    """A finished trial for the eye: its number, state, value, knobs, time and, where it failed, why."""
+    value = f"{trial.value:.4f}" if trial.state == TrialState.COMPLETE else ""
+    known = {
+        each.knob: value_of(each, trial.params[each.knob]) for each in config.tune.space if each.knob in trial.params
+    }
+    cells = [f"trial {trial.number:>3}", f"{STATES[trial.state]:8}", value]
+    cells.append(" ".join(f"{key}={json.dumps(knob)}" for key, knob in known.items()))
+    cells += [
+        format_seconds(trial.duration.total_seconds()) if trial.duration else "",
+        trial.user_attrs.get("error", ""),
+    ]
+    return "  ".join(cell for cell in cells if cell)

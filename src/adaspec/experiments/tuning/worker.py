@@ -6,7 +6,6 @@ missing heartbeat) and run again with the same values.
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 import statistics
@@ -27,10 +26,18 @@ from adaspec.experiments.repository import reproduce
 from adaspec.experiments.tuning.presence import Stopped, has_ended, presence, stopped_by_signals
 from adaspec.experiments.tuning.report import Report, counted_value
 from adaspec.experiments.tuning.space import suggest, with_knobs
-from adaspec.experiments.tuning.study import GRACE_S, best_first, finished_trials, knobs_of, run_again, standing_trials
+from adaspec.experiments.tuning.study import (
+    GRACE_S,
+    STATES,
+    best_first,
+    finished_trials,
+    knobs_of,
+    run_again,
+    standing_trials,
+    trial_line,
+)
 from adaspec.features.representation import feature_contract
 from adaspec.features.store import FeatureStore
-from adaspec.runtime.progress import format_seconds
 from adaspec.runtime.text import one_line
 from adaspec.runtime.workspace import lock_file, only_one, state_folder
 from adaspec.tables import read_clips, read_folds, training_rows
@@ -39,14 +46,13 @@ from adaspec.tracking import TRACKERS
 from adaspec.training.crossvalidate import check_training
 from adaspec.training.fit import fit_fold
 
-__all__ = ["STATES", "update_data", "work"]
+__all__ = ["update_data", "work"]
 
 log = logging.getLogger(__name__)
 
 CLIPS, FOLDS, FEATURES = Path("data/clips.csv"), Path("data/folds.csv"), Path("data/features")
 SPEAKERS = Path("data/speakers")
 POLL_S = 1.0
-STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
 class SurplusError(Exception):
@@ -185,7 +191,6 @@ class Worker:
             )
 
     def _run_one(self) -> None:
-        began = time.monotonic()
         self.knobs = {}
         try:
             self.study.optimize(self._run, n_trials=1, catch=(Exception,))
@@ -200,16 +205,13 @@ class Worker:
                 raise
             log.info("another worker took trial %s for lost, and it is run again", self.number)
             return
-        self._tell(self.study.get_trials(deepcopy=False)[self.number], time.monotonic() - began)
+        self._tell(self.study.get_trials(deepcopy=False)[self.number])
 
-    def _tell(self, trial: FrozenTrial, seconds: float) -> None:
+    def _tell(self, trial: FrozenTrial) -> None:
         if trial.state == TrialState.FAIL and "error" not in trial.user_attrs:
             return  # superfluous
         told, value = trial.user_attrs.get("error", ""), trial.value if trial.state == TrialState.COMPLETE else None
-        cells = [f"trial {trial.number:>3}", f"{STATES[trial.state]:8}", "" if value is None else f"{value:.4f}"]
-        cells += [" ".join(f"{key}={json.dumps(knob)}" for key, knob in self.knobs.items())]
-        cells += [format_seconds(seconds), told]
-        log.info("%s", "  ".join(cell for cell in cells if cell))
+        log.info("%s", trial_line(self.config, trial))
         self.record.end_trial(trial.number, STATES[trial.state], value, told)
 
     def _run(self, trial: optuna.Trial) -> float:

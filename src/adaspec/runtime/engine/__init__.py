@@ -17,6 +17,7 @@ __all__ = [
     "LOCAL",
     "Engine",
     "Needs",
+    "Where",
     "keep_freed_memory",
     "load_for_workers",
     "n_cores",
@@ -40,12 +41,14 @@ class Engine(Protocol):
         """Of the cluster, host:port; None: RAY_ADDRESS, a Ray that runs on this machine, or one of its own."""
 
 
-class _Local(NamedTuple):
+class Where(NamedTuple):
+    """An engine for those who have no params.yaml."""
+
     backend: Literal["local", "ray"]
     address: str | None
 
 
-LOCAL: Engine = _Local("local", None)
+LOCAL = Where("local", None)
 ONE_THREAD = Needs()
 
 

@@ -68,14 +68,14 @@ def run(
     n_begun = n_given = 0
     try:
         while True:
+            while n_given in found:
+                yield found.pop(n_given)
+                n_given += 1
             while len(pending) < n_ahead and len(found) < n_ahead:
                 if (task := next(left, None)) is None:
                     break
                 pending[call.remote(ray.cloudpickle.dumps((function, task)), *surroundings)] = n_begun
                 n_begun += 1
-            while n_given in found:
-                yield found.pop(n_given)
-                n_given += 1
             if not pending:
                 return
             for done in ray.wait(list(pending), num_returns=1)[0]:
