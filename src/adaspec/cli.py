@@ -196,20 +196,29 @@ def predict(
         list[Path] | None,
         typer.Option(help="A recording of the claimed speaker, or a folder of such; for models that ask who it is."),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes, for many recordings; by default 1, with --address as many as fit."),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="A running Ray cluster whose nodes do it; see docs/scale.md."),
+    ] = None,
 ) -> None:
     """Classify recordings of any rate, channels and length; those that cannot be read are reported and skipped."""
-    from adaspec.models.predictor import Predictor, find_models
+    from adaspec.models.many import CLASSIFIED, Models, load_models, predictions
+    from adaspec.models.predictor import find_models
     from adaspec.models.printing import Writer
     from adaspec.models.recordings import each_recording, find_audio
+    from adaspec.runtime.engine import LOCAL, Where
 
     with command_line():
         files = find_audio(recordings)
-        predictor = Predictor(find_models(model), vote=voting, overlap=overlap)
-        if enrolment:
-            predictor.enrol(enrolment)
-        predictor.claimed()
-        with Writer(form, predictor.labels, windows=windows) as writer:
-            for path, prediction in each_recording(files, predictor.predict, "classified"):
+        models = Models(tuple(find_models(model)), voting, overlap, tuple(enrolment or ()))
+        engine, n_parallel = (Where("ray", address), workers) if address else (LOCAL, workers or 1)
+        found = predictions(models, files, engine, n_parallel)
+        with Writer(form, load_models(models).labels, windows=windows) as writer:
+            for path, prediction in each_recording(files, found, CLASSIFIED):
                 writer.write(path, prediction)
 
 

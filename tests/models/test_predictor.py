@@ -185,6 +185,17 @@ def test_command_goes_on_after_broken_files_and_says_so(trained: Trained, tmp_pa
     assert last == "error: 2 of 3 files could not be classified"
 
 
+def test_command_prints_the_same_from_two_processes(trained: Trained, tmp_path: Path) -> None:
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    soundfile.write(tmp_path / "silent.wav", np.zeros(4000), RATE)
+    files = [*recordings(trained)[:3], tmp_path / "broken.wav", tmp_path / "silent.wav", *recordings(trained)[3:]]
+    arguments = (trained[1] / "models", *files, "--format", "csv", "--windows")
+    one, two = run(*arguments), run(*arguments, "--workers", 2)
+    assert one == two
+    assert one[0] == 1
+    assert len(one[2].splitlines()) == 3
+
+
 def test_command_warns_of_silence_and_survives_whatever_a_file_does(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

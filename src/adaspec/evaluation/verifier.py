@@ -17,7 +17,7 @@ from adaspec.evaluation.trials.decision import COHORT, Decision
 from adaspec.models.enrolment import network_of, read_enrolment, vector_of, waveform_of
 from adaspec.models.evaluated import log_odds
 from adaspec.models.predictor import Predictor
-from adaspec.models.recordings import each_recording, find_audio
+from adaspec.models.recordings import each_recording, find_audio, outcome
 from adaspec.models.saved import SPEAKER
 from adaspec.runtime.console import show
 from adaspec.runtime.text import visible
@@ -116,7 +116,8 @@ def verify_files(verifier: Verifier, paths: Sequence[Path], *, as_json: bool) ->
     InputError
         Some could not be decided on; the others were.
     """
-    for path, verdict in each_recording(find_audio(paths), verifier.verify, "decided on"):
+    files, done = find_audio(paths), "decided on"
+    for path, verdict in each_recording(files, (outcome(path, verifier.verify, done) for path in files), done):
         name, told = visible(str(path)), asdict(verdict)
         if as_json:
             show(json.dumps({"path": name, **{key: value for key, value in told.items() if key != "notes"}}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
@@ -11,7 +11,7 @@ from adaspec.audio import AUDIO_SUFFIXES, BadClipError, open_recording
 from adaspec.errors import InputError
 from adaspec.runtime.text import one_line
 
-__all__ = ["each_recording", "find_audio"]
+__all__ = ["each_recording", "find_audio", "outcome"]
 
 log = logging.getLogger(__name__)
 
@@ -53,16 +53,27 @@ def find_audio(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def each_recording(files: Sequence[Path], use: Callable[[BinaryIO], Found], done: str) -> Iterator[tuple[Path, Found]]:
-    """What comes of each file; one that cannot be used is told, as are notes, and the others go on.
+def outcome(path: Path, use: Callable[[BinaryIO], Found], done: str) -> Found | str:
+    """What comes of a file, or why it cannot be used, as `each_recording` tells it."""
+    try:
+        with open_recording(path) as recording:
+            return use(recording)
+    except BadClipError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - whatever one file does, the others are used
+        return f"cannot be {done} ({type(error).__name__}: {one_line(error)})"
+
+
+def each_recording(files: Sequence[Path], outcomes: Iterable[Found | str], done: str) -> Iterator[tuple[Path, Found]]:
+    """What came of each file; one that cannot be used is told, as are notes, and the others go on.
 
     Parameters
     ----------
     files : sequence of Path
-    use : callable
-        From an open file to what is found of it.
+    outcomes : iterable
+        Of each file, from `outcome`.
     done : str
-        What `use` does to files, for messages: a participle, such as "classified".
+        What is done to files, for messages: a participle, such as "classified".
 
     Raises
     ------
@@ -70,17 +81,10 @@ def each_recording(files: Sequence[Path], use: Callable[[BinaryIO], Found], done
         At the end, where some could not be used.
     """
     n_failed = 0
-    for path in files:
-        try:
-            with open_recording(path) as recording:
-                found = use(recording)
-        except BadClipError as error:
+    for path, found in zip(files, outcomes, strict=True):
+        if isinstance(found, str):
             n_failed += 1
-            log.error("%s: %s", path, error)
-            continue
-        except Exception as error:  # noqa: BLE001 - whatever one file does, the others are used
-            n_failed += 1
-            log.error("%s: cannot be %s (%s: %s)", path, done, type(error).__name__, one_line(error))
+            log.error("%s: %s", path, found)
             continue
         for note in found.notes:
             log.warning("%s %s", path, note)
