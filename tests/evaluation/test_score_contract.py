@@ -24,12 +24,12 @@ N_CLASSES = 2
 
 def verification(is_target: np.ndarray, scores: np.ndarray) -> Scored[Verification]:
     """Trials of which every one that is no target is both a nontarget and a spoof."""
-    kinds = {"target": is_target, "nontarget": ~is_target, "spoof, any": ~is_target}
+    kinds = {"target": is_target, "nontarget": ~is_target, "spoof": ~is_target}
     ranking, components = ranked(scores, kinds)
     costs = speaker_aware.COSTS["default"]
     return Scored(
         components,
-        lambda summed: Verification(Accepted(ranking, summed), ("any",), costs),
+        lambda summed: Verification(Accepted(ranking, summed), costs),
         speaker_aware.SCORES,
     )
 

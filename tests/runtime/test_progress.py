@@ -41,6 +41,16 @@ def test_progress_writes_a_line_per_interval_to_a_log(
     assert lines[2].startswith("extracting: 30 clips in ")
 
 
+@pytest.mark.parametrize(("after_s", "n_lines"), [(60.0, 0), (0.0, 1)])
+def test_progress_says_nothing_of_what_is_soon_done(
+    after_s: float, n_lines: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ClipProgress("resampling", 20, "resamples", after_s) as progress:
+        progress.advance(20)
+    lines = capsys.readouterr().err.splitlines()
+    assert [re.sub(r"\d+", "N", line) for line in lines] == ["resampling: N resamples in Ns, N resamples/s"] * n_lines
+
+
 def test_progress_does_not_claim_to_have_finished_after_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     def fail() -> None:
         with ClipProgress("reading", 50) as progress:

@@ -18,8 +18,8 @@ def grouped_clips(draw: st.DrawFn) -> Rows:
     kinds = draw(st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=6), min_size=1, max_size=4))
     chosen = draw(st.lists(st.integers(0, len(kinds) - 1), min_size=12, max_size=60))
     rows = [(index, label) for index, kind in enumerate(chosen) for label in kinds[kind]]
-    # two labels at least, each of a clip at least
-    return [*rows, (len(chosen), 0), (len(chosen), 1)]
+    # two labels at least, one of them with as many clips as there are folds at most
+    return [*rows, *[(len(chosen), 0)] * 11, (len(chosen), 1)]
 
 
 def counts_of(rows: Rows) -> tuple[pd.Series, pd.Series]:

@@ -16,10 +16,12 @@ import numpy as np
 import pandas as pd
 
 from adaspec.evaluation.scores.contract import Array, Scored
+from adaspec.runtime.progress import ClipProgress
 
 __all__ = ["Draw", "drawn_by_speaker", "resampled_counts", "resampled_means", "resampled_values", "trial_draw"]
 
 FEW_SPEAKERS = 10  # fewer are too few to resample
+SOON_S = 3.0  # what is resampled sooner shows no progress
 CHUNK = 2**22  # numbers at a time: clips times resamples, components times resamples
 
 
@@ -72,21 +74,25 @@ def trial_draw(trials: pd.DataFrame, rng: np.random.Generator, *, by_speaker: bo
 def resampled_counts(draw: Draw, n_resamples: int) -> Iterator[Array]:
     """How often each clip counts: (some resamples, n_clips) at a time, until there are enough."""
     units = np.asarray(draw.units)
-    strata = np.zeros(len(units)) if draw.strata is None else np.asarray(draw.strata)
-    members = [np.flatnonzero(strata == stratum) for stratum in sorted(set(strata.tolist()))]
-    codes = [pd.factorize(units[clips])[0] for clips in members]
+    strata, names = pd.factorize(np.zeros(len(units)) if draw.strata is None else np.asarray(draw.strata), sort=True)
+    members = [np.flatnonzero(strata == stratum) for stratum in range(len(names))]
+    drawn_at = np.empty(len(units), np.int64)  # of each clip, its unit's place among those of all strata
+    n_units: list[int] = []
+    for clips in members:
+        codes, names = pd.factorize(units[clips])
+        drawn_at[clips] = sum(n_units) + codes
+        n_units.append(len(names))
     size = max(1, CHUNK // len(units))
     for start in range(0, n_resamples, size):
         n_now = min(size, n_resamples - start)
-        counts = np.empty((len(units), n_now))  # in this order in memory, as sparse components multiply it
-        for clips, code in zip(members, codes, strict=True):
-            n_units = code.max() + 1
-            drawn = draw.rng.integers(0, n_units, (n_now, n_units))
-            drawn *= n_now
-            drawn += np.arange(n_now)[:, None]
-            of_units = np.bincount(drawn.ravel(), minlength=n_units * n_now).reshape(n_units, n_now)
-            counts[clips] = of_units[code]
-        yield counts.T
+        of_units = np.empty((n_now, sum(n_units)), np.int32)
+        begin = 0
+        for n in n_units:
+            drawn = draw.rng.integers(0, n, (n_now, n))
+            drawn += n * np.arange(n_now)[:, None]
+            of_units[:, begin : begin + n] = np.bincount(drawn.ravel(), minlength=n_now * n).reshape(n_now, n)
+            begin += n
+        yield np.take(of_units, drawn_at, axis=1)
 
 
 def resampled_means(folds: Sequence[tuple[Scored[Any], Draw]], n_resamples: int) -> dict[str, Array]:
@@ -131,10 +137,12 @@ def resampled_values(several: Sequence[Scored[Any]], draw: Draw, n_resamples: in
         For each of `several`: score -> (n_resamples, ...).
     """
     parts: list[dict[str, list[Array]]] = [{name: [] for name in scored.scores} for scored in several]
-    for counts in resampled_counts(draw, n_resamples):
-        for scored, own in zip(several, parts, strict=True):
-            n_pieces = -(-len(counts) * scored.width // CHUNK)
-            for some in np.array_split(counts, min(max(n_pieces, 1), len(counts))):
-                for name, values in scored.values(some).items():
-                    own[name].append(values)
+    with ClipProgress("resampling", n_resamples, "resamples", SOON_S) as progress:
+        for counts in resampled_counts(draw, n_resamples):
+            for scored, own in zip(several, parts, strict=True):
+                n_pieces = -(-len(counts) * scored.width // CHUNK)
+                for some in np.array_split(counts, min(max(n_pieces, 1), len(counts))):
+                    for name, values in scored.values(some).items():
+                        own[name].append(values)
+            progress.advance(len(counts))
     return [{name: np.concatenate(chunks) for name, chunks in own.items()} for own in parts]

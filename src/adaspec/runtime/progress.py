@@ -33,7 +33,7 @@ def format_seconds(seconds: float) -> str:
 
 
 class ClipProgress:
-    """A bar with clips/s and remaining time on a terminal; a line every ten seconds elsewhere.
+    """A bar with clips/s and remaining time on a terminal; a line every ten seconds, and one at the end, elsewhere.
 
     Parameters
     ----------
@@ -41,16 +41,21 @@ class ClipProgress:
         What is done to the clips, such as "reading".
     total : int
         Number of clips.
+    unit : str
+        What is counted, where it is not clips.
+    after_s : float
+        Nothing is shown of what takes no longer, in seconds.
     """
 
-    def __init__(self, verb: str, total: int) -> None:
-        self.verb, self.total, self.done = verb, total, 0
+    def __init__(self, verb: str, total: int, unit: str = "clips", after_s: float = 0.0) -> None:
+        self.verb, self.total, self.unit, self.after_s = verb, total, unit, after_s
+        self.done = 0
         self.started = self.logged = time.monotonic()
         self.bar = Progress(
             TextColumn(verb),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("clips  {task.fields[rate]} clips/s  ETA"),
+            TextColumn(f"{unit}  {{task.fields[rate]}} {unit}/s  ETA"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             disable=not stderr_is_terminal(),
@@ -58,28 +63,33 @@ class ClipProgress:
         self.task = self.bar.add_task(verb, total=total, rate="-")
 
     def __enter__(self) -> Self:
-        self.bar.start()
+        self._show()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.bar.stop()
-        if kind is None and self.bar.disable:
-            seconds = time.monotonic() - self.started
-            told = f"{self.verb}: {self.total} clips in {format_seconds(seconds)}, {self._rate()} clips/s"
+        seconds = time.monotonic() - self.started
+        if kind is None and self.bar.disable and seconds >= self.after_s:
+            told = f"{self.verb}: {self.total} {self.unit} in {format_seconds(seconds)}, {self._rate()} {self.unit}/s"
             log.info("%s", told)
 
     def advance(self, n_clips: int) -> None:
         """Count `n_clips` more as done."""
         self.done += n_clips
+        self._show()
         self.bar.update(self.task, advance=n_clips, rate=self._rate())
         now = time.monotonic()
         if self.bar.disable and now - self.logged >= LOG_INTERVAL_S and self.done < self.total:
             self.logged = now
             remaining_s = (now - self.started) / self.done * (self.total - self.done)
-            told = f"{self.verb}: {self.done}/{self.total} clips, {self._rate()} clips/s"
+            told = f"{self.verb}: {self.done}/{self.total} {self.unit}, {self._rate()} {self.unit}/s"
             log.info("%s, ETA %s", told, format_seconds(remaining_s))
+
+    def _show(self) -> None:
+        if not self.bar.live.is_started and time.monotonic() - self.started >= self.after_s:
+            self.bar.start()
 
     def _rate(self) -> str:
         return f"{self.done / max(time.monotonic() - self.started, 1e-9):.0f}"

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-__all__ = ["Array", "Score", "Scored", "one_hot"]
+__all__ = ["Array", "Score", "Scored", "Selection", "one_hot"]
 
 Array = npt.NDArray[Any]
 T = TypeVar("T")
@@ -46,12 +46,40 @@ class Score(Generic[T]):
 
 
 @dataclass(frozen=True)
+class Selection:
+    """A component with a column for each of some clips, to which that clip alone adds one.
+
+    What `counts @` the matrix takes is only the clips' counts in another order.
+
+    Attributes
+    ----------
+    clips : ndarray of int of shape (n_columns,)
+    n_clips : int
+        All of them.
+    """
+
+    clips: Array
+    n_clips: int
+
+    __array_ufunc__ = None  # so that NumPy leaves the product to us
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_clips, n_columns)."""
+        return self.n_clips, len(self.clips)
+
+    def __rmatmul__(self, counts: Array) -> Array:
+        """Sums of (..., n_clips) counts: (..., n_columns)."""
+        return np.take(counts, self.clips, axis=-1)
+
+
+@dataclass(frozen=True)
 class Scored(Generic[T]):
     """Clips with all that their scores need.
 
     Attributes
     ----------
-    components : mapping of str to sparse or dense array of shape (n_clips, k)
+    components : mapping of str to sparse or dense array, or Selection, of shape (n_clips, k)
         What each clip adds, by name.
     prepare : callable
         Sums by name, (..., k) each -> what the scores are computed from, once for all of them; NaN where the clips that
@@ -59,7 +87,7 @@ class Scored(Generic[T]):
     scores : mapping of str to Score
     """
 
-    components: Mapping[str, csr_array | Array]
+    components: Mapping[str, csr_array | Array | Selection]
     prepare: Callable[[Mapping[str, Array]], T]
     scores: Mapping[str, Score[T]]
 
@@ -81,7 +109,7 @@ class Scored(Generic[T]):
             How often each clip counts; a row each for many resamples at once. By default once.
         """
         if counts is None:
-            counts = np.ones(next(iter(self.components.values())).shape[0])
+            counts = np.ones(next(iter(self.components.values())).shape[0], np.int32)
         return {name: np.asarray(counts @ part) for name, part in self.components.items()}
 
     def values(self, counts: Array | None = None) -> dict[str, Array]:

@@ -9,7 +9,14 @@ from typing import Literal
 import numpy as np
 
 from adaspec.evaluation.scores.contract import Array, Score, Scored
-from adaspec.evaluation.scores.error_curve import BONAFIDE_KIND, SPOOFED_KIND, Accepted, ErrorCurve, ranked
+from adaspec.evaluation.scores.error_curve import (
+    BONAFIDE_KIND,
+    SPOOFED_KIND,
+    Accepted,
+    ErrorCurve,
+    attack_masks,
+    ranked,
+)
 from adaspec.evaluation.scores.likelihood import dcf
 from adaspec.evaluation.scores.tandem import AsvErrors, tandem_cost
 
@@ -24,7 +31,7 @@ class Detection:
     ----------
     accepted : Accepted
     attacks : tuple of str
-        Those of the spoofed trials.
+        Those of the spoofed trials, where they are told.
     asv : AsvErrors or None
     """
 
@@ -34,16 +41,16 @@ class Detection:
 
     def corners(self) -> ErrorCurve:
         """Errors where a cost of both can be least."""
-        points = self.accepted.corners(BONAFIDE_KIND)
-        return self.accepted.curve(BONAFIDE_KIND, list(map(_kind, self.attacks)), points)
+        return self.accepted.corner_curve(BONAFIDE_KIND, [SPOOFED_KIND])
 
     def eer(self, attacks: Sequence[str]) -> Array:
         """Equal error rate against spoofed trials of some attacks."""
-        return self.accepted.eer(BONAFIDE_KIND, list(map(_kind, attacks)))
+        together = {*attacks} == {*self.attacks}  # counted together, which saves adding them up
+        return self.accepted.eer(BONAFIDE_KIND, [SPOOFED_KIND] if together else [*map(_kind, attacks)])
 
     def auc(self) -> Array:
         """Area under the ROC."""
-        return self.accepted.auc(BONAFIDE_KIND, list(map(_kind, self.attacks)))
+        return self.accepted.auc(BONAFIDE_KIND, [SPOOFED_KIND])
 
 
 def _kind(attack: str) -> str:
@@ -52,7 +59,7 @@ def _kind(attack: str) -> str:
 
 def _min_dcf(detection: Detection) -> Array:
     curve = detection.corners()
-    return dcf(curve.p_miss, curve.p_fa).min(axis=-1)
+    return np.asarray(dcf(curve.p_miss, curve.p_fa).min(axis=-1))
 
 
 def _min_tandem_cost(formulation: Literal["2019", "2021"]) -> Callable[[Detection], Array]:
@@ -129,7 +136,7 @@ def detected(
     is_bonafide : ndarray of bool of shape (n_trials,)
     asv : AsvErrors, optional
     attacks : ndarray of str of shape (n_trials,), optional
-        Of spoofed trials; by default all are of one.
+        Of spoofed trials, which `eer_of` needs.
     further : mapping of str to Score, optional
         Of `eer_of`.
 
@@ -139,13 +146,12 @@ def detected(
         There are no bona fide trials, or no spoofed ones, or a score is not finite.
     """
     is_bonafide = np.asarray(is_bonafide, dtype=bool)
-    attacks = np.full(len(is_bonafide), "any") if attacks is None else np.asarray(attacks, dtype=object)
-    names = tuple(sorted({*attacks[~is_bonafide]})) or ("any",)
-    of_attacks = {_kind(name): ~is_bonafide & (attacks == name) for name in names}
-    ranking, components = ranked(scores, {BONAFIDE_KIND: is_bonafide, **of_attacks})
+    of_attacks = attack_masks(attacks, ~is_bonafide)
+    kinds = {BONAFIDE_KIND: is_bonafide, SPOOFED_KIND: ~is_bonafide}
+    ranking, components = ranked(scores, kinds | {_kind(name): mask for name, mask in of_attacks.items()})
 
     def prepare(summed: Mapping[str, Array]) -> Detection:
-        return Detection(Accepted(ranking, summed), names, asv)
+        return Detection(Accepted(ranking, summed), tuple(of_attacks), asv)
 
     return Scored(components, prepare, SCORES | ({} if asv is None else TANDEM_SCORES) | dict(further or {}))
 

@@ -2,20 +2,29 @@
 
 Trials are accepted where score >= threshold, those with equal scores together. One kind should be accepted: the share
 of it that is not is `p_miss`. The others should not: the share of them that is accepted is `p_fa`. The components are
-counts of trials of each kind at each score that occurs in it, from the highest down.
+trials of each kind, from the highest score down.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.sparse import csr_array
+import pandas as pd
 
-from adaspec.evaluation.scores.contract import Array
+from adaspec.evaluation.scores.contract import Array, Selection
 
-__all__ = ["BONAFIDE_KIND", "SPOOFED_KIND", "Accepted", "ErrorCurve", "Ranking", "error_curve", "ranked"]
+__all__ = [
+    "BONAFIDE_KIND",
+    "SPOOFED_KIND",
+    "Accepted",
+    "ErrorCurve",
+    "Ranking",
+    "attack_masks",
+    "error_curve",
+    "ranked",
+]
 
 BONAFIDE_KIND, SPOOFED_KIND = "bona fide", "spoofed"  # where there are only two
 
@@ -85,11 +94,21 @@ class Ranking:
     thresholds : ndarray of shape (n_points,)
         The first accepts nothing; each further one is a score that occurs.
     positions : mapping of str to ndarray of shape (n_points,)
-        Kind -> how many of the scores that occur in it are accepted.
+        Kind -> how many of its trials are accepted.
     """
 
     thresholds: Array
     positions: Mapping[str, Array]
+    _corners: dict[str, Array] = field(default_factory=dict)
+
+    def corners(self, kind: str) -> Array:
+        """Indices of the thresholds at which trials of a kind begin to be accepted, and that of the first.
+
+        Between them it only grows what of the others is accepted: costs of both errors are least at one of them.
+        """
+        if kind not in self._corners:
+            self._corners[kind] = np.flatnonzero(np.diff(self.positions[kind], prepend=-1))
+        return self._corners[kind]
 
 
 class Accepted:
@@ -98,16 +117,17 @@ class Accepted:
     Parameters
     ----------
     ranking : Ranking
-    summed : mapping of str to ndarray of shape (..., n_scores)
-        Kind -> components, summed over trials.
+    summed : mapping of str to ndarray of shape (..., n_trials)
+        Kind -> how often each of its trials counts, from the highest score down.
     """
 
     def __init__(self, ranking: Ranking, summed: Mapping[str, Array]) -> None:
         self.ranking = ranking
-        self._counts: dict[str, Array] = {}  # accepted trials: (..., n_scores + 1)
+        self._at_corners: dict[tuple[str, ...], tuple[Array, Array]] = {}
+        self._counts: dict[str, Array] = {}  # of the first of its trials: (..., n_trials + 1)
         for kind, counts in summed.items():
-            self._counts[kind] = np.zeros((*counts.shape[:-1], counts.shape[-1] + 1))
-            np.cumsum(counts, axis=-1, out=self._counts[kind][..., 1:])
+            self._counts[kind] = np.zeros((*counts.shape[:-1], counts.shape[-1] + 1), counts.dtype)
+            np.cumsum(counts, axis=-1, dtype=counts.dtype, out=self._counts[kind][..., 1:])
 
     def share(self, kinds: Sequence[str], points: Array) -> Array:
         """Accepted share of some kinds together.
@@ -126,14 +146,14 @@ class Accepted:
         accepted, totals = [], []
         for kind in kinds:
             counts, columns = self._counts[kind], self.ranking.positions[kind][points]
-            accepted.append(counts[..., columns] if points.ndim == 1 else np.take_along_axis(counts, columns, -1))
+            accepted.append(np.take(counts, columns, axis=-1) if points.ndim == 1 else _each(counts, columns))
             totals.append(counts[..., -1:])
         total = np.asarray(sum(totals))
         return np.asarray(sum(accepted) / np.where(total > 0, total, np.nan))
 
     def counts(self, kind: str) -> Array:
         """Number of accepted trials of a kind at each threshold: (..., n_points)."""
-        return np.asarray(self._counts[kind][..., self.ranking.positions[kind]])
+        return np.take(self._counts[kind], self.ranking.positions[kind], axis=-1)
 
     def eer(self, kind: str, others: Sequence[str]) -> Array:
         """Equal error rate of one kind against others: (...)."""
@@ -145,27 +165,37 @@ class Accepted:
 
     def auc(self, kind: str, others: Sequence[str]) -> Array:
         """Area under the ROC: the chance that a trial of a kind scores higher than another, ties half: (...)."""
-        points = self.corners(kind)
-        higher, equal = self.share(others, points[1:] - 1), self.share(others, points[1:])
-        hits = np.diff(self.share([kind], points), axis=-1)
-        return np.asarray((hits * (1 - (higher + equal) / 2)).sum(axis=-1))
+        own, equal = self.at_corners(kind, others)
+        higher = self.share(others, self.ranking.corners(kind)[1:] - 1)
+        return np.asarray((np.diff(own, axis=-1) * (1 - (higher + equal[..., 1:]) / 2)).sum(axis=-1))
 
-    def corners(self, kind: str) -> Array:
-        """Indices of the thresholds at which trials of a kind begin to be accepted, and that of the first.
+    def at_corners(self, kind: str, others: Sequence[str]) -> tuple[Array, Array]:
+        """Accepted shares of a kind and of others at the corners of the kind, (..., n_corners) each; found once."""
+        key = (kind, *others)
+        if key not in self._at_corners:
+            points = self.ranking.corners(kind)
+            self._at_corners[key] = self.share([kind], points), self.share(others, points)
+        return self._at_corners[key]
 
-        Between them it only grows what of the others is accepted: costs of both errors are least at one of them.
-        """
-        return np.flatnonzero(np.diff(self.ranking.positions[kind], prepend=-1))
+    def curve(self, kind: str, others: Sequence[str]) -> ErrorCurve:
+        """Errors of one kind against others at all points."""
+        points = np.arange(len(self.ranking.thresholds))
+        return ErrorCurve(self.ranking.thresholds, self.share(others, points), 1 - self.share([kind], points))
 
-    def curve(self, kind: str, others: Sequence[str], points: Array | None = None) -> ErrorCurve:
-        """Errors of one kind against others, at all points or at some, given as (n,) indices."""
-        if points is None:
-            points = np.arange(len(self.ranking.thresholds))
-        p_miss = 1 - self.share([kind], points)
-        return ErrorCurve(self.ranking.thresholds[points], self.share(others, points), p_miss)
+    def corner_curve(self, kind: str, others: Sequence[str]) -> ErrorCurve:
+        """Errors of one kind against others at the corners of the kind."""
+        own, p_fa = self.at_corners(kind, others)
+        return ErrorCurve(self.ranking.thresholds[self.ranking.corners(kind)], p_fa, 1 - own)
 
 
-def ranked(scores: Array, kinds: Mapping[str, Array]) -> tuple[Ranking, dict[str, csr_array]]:
+def _each(counts: Array, columns: Array) -> Array:
+    """Of (..., n_columns) counts, those in columns of each row: (..., n)."""
+    rows = counts.reshape(-1, counts.shape[-1])
+    taken = rows[np.arange(len(rows))[:, None], columns.reshape(len(rows), -1)]
+    return np.asarray(taken.reshape(columns.shape))
+
+
+def ranked(scores: Array, kinds: Mapping[str, Array]) -> tuple[Ranking, dict[str, Selection]]:
     """Rank trials.
 
     Parameters
@@ -173,13 +203,13 @@ def ranked(scores: Array, kinds: Mapping[str, Array]) -> tuple[Ranking, dict[str
     scores : ndarray of shape (n_trials,)
         Finite; higher means more genuine.
     kinds : mapping of str to ndarray of bool of shape (n_trials,)
-        Kind -> which trials are of it. A trial is of one kind at most.
+        Kind -> which trials are of it.
 
     Returns
     -------
     ranking : Ranking
-    components : dict of str to csr_array of shape (n_trials, n_scores)
-        Kind -> a count of the trial itself, at its score among those of the kind.
+    components : dict of str to Selection
+        Kind -> its trials, from the highest score down.
 
     Raises
     ------
@@ -196,14 +226,25 @@ def ranked(scores: Array, kinds: Mapping[str, Array]) -> tuple[Ranking, dict[str
     lowered = np.unique(-scores[np.concatenate(list(members.values()))])
     positions, components = {}, {}
     for kind, trials in members.items():
-        own, codes = np.unique(-scores[trials], return_inverse=True)
-        rows = np.zeros(len(scores) + 1, dtype=np.int64)
-        rows[trials + 1] = 1
-        shape = (len(scores), len(own))
-        components[kind] = csr_array((np.ones(len(trials)), codes, np.cumsum(rows)), shape=shape)
-        positions[kind] = np.append(0, np.searchsorted(own, lowered, side="right"))
+        falling = trials[np.argsort(-scores[trials], kind="stable")]
+        components[kind] = Selection(falling, len(scores))
+        positions[kind] = np.append(0, np.searchsorted(-scores[falling], lowered, side="right"))
     thresholds = np.append(np.nextafter(-lowered[0], np.inf), -lowered)
     return Ranking(thresholds, positions), components
+
+
+def attack_masks(attacks: Array | None, is_spoof: Array) -> dict[str, Array]:
+    """Attack -> which trials are spoofed by it, in the order of their names; none where no attacks are told.
+
+    Parameters
+    ----------
+    attacks : ndarray of str of shape (n_trials,) or None
+    is_spoof : ndarray of bool of shape (n_trials,)
+    """
+    if attacks is None:
+        return {}
+    codes, names = pd.factorize(pd.Series(attacks).where(is_spoof), sort=True)
+    return {str(name): codes == code for code, name in enumerate(names)}
 
 
 def error_curve(scores: Array, is_bonafide: Array) -> ErrorCurve:
@@ -222,5 +263,5 @@ def error_curve(scores: Array, is_bonafide: Array) -> ErrorCurve:
     """
     is_bonafide = np.asarray(is_bonafide, dtype=bool)
     ranking, components = ranked(scores, {BONAFIDE_KIND: is_bonafide, SPOOFED_KIND: ~is_bonafide})
-    accepted = Accepted(ranking, {kind: part.sum(axis=0) for kind, part in components.items()})
+    accepted = Accepted(ranking, {kind: np.ones(len(scores), np.int32) @ part for kind, part in components.items()})
     return accepted.curve(BONAFIDE_KIND, [SPOOFED_KIND])

@@ -6,13 +6,13 @@ speaker). A higher score means more target.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from adaspec.evaluation.scores.contract import Array, Score, Scored
-from adaspec.evaluation.scores.error_curve import Accepted, ranked
+from adaspec.evaluation.scores.error_curve import Accepted, attack_masks, ranked
 
 __all__ = [
     "COSTS",
@@ -69,29 +69,23 @@ class Verification:
     Attributes
     ----------
     accepted : Accepted
-    attacks : tuple of str
-        Those of the spoofed trials.
     costs : SpeakerCosts
     """
 
     accepted: Accepted
-    attacks: tuple[str, ...]
     costs: SpeakerCosts
 
     def sv_eer(self) -> Array:
         """Equal error rate of targets against nontargets."""
         return self.accepted.eer(TARGET, [NONTARGET])
 
-    def spf_eer(self, attacks: Sequence[str] | None = None) -> Array:
-        """Equal error rate of targets against spoofs, of all attacks or of some."""
-        return self.accepted.eer(TARGET, self._spoofs(attacks))
+    def spf_eer(self, attack: str | None = None) -> Array:
+        """Equal error rate of targets against spoofs, of all attacks or of one."""
+        return self.accepted.eer(TARGET, [SPOOF if attack is None else _kind(attack)])
 
     def sasv_eer(self) -> Array:
         """Equal error rate of targets against all others."""
-        return self.accepted.eer(TARGET, [NONTARGET, *self._spoofs()])
-
-    def _spoofs(self, attacks: Sequence[str] | None = None) -> list[str]:
-        return list(map(_kind, self.attacks if attacks is None else attacks))
+        return self.accepted.eer(TARGET, [NONTARGET, SPOOF])
 
     def a_dcf(self) -> Array:
         """Least detection cost, 1 for the better of accepting and rejecting everything.
@@ -102,9 +96,8 @@ class Verification:
         verification", Odyssey 2024, eq. 1 and 2, https://arxiv.org/abs/2403.01355
         """
         miss, nontarget, spoof = self.costs.weights
-        points = self.accepted.corners(TARGET)
-        kinds = ([TARGET], [NONTARGET], self._spoofs())
-        p_target, p_nontarget, p_spoof = (self.accepted.share(each, points) for each in kinds)
+        p_target, p_nontarget = self.accepted.at_corners(TARGET, [NONTARGET])
+        _, p_spoof = self.accepted.at_corners(TARGET, [SPOOF])
         cost = miss * (1 - p_target) + nontarget * p_nontarget + spoof * p_spoof
         return np.asarray(cost.min(axis=-1) / min(miss, nontarget + spoof))
 
@@ -123,7 +116,7 @@ SCORES: dict[str, Score[Verification]] = {
 
 def spf_eer_of(attack: str) -> Score[Verification]:
     """The SPF-EER against one attack alone, beside `SCORES` of the same trials."""
-    return Score(lambda found: found.spf_eer([attack]), perfect=0)
+    return Score(lambda found: found.spf_eer(attack), perfect=0)
 
 
 def verified(
@@ -143,7 +136,7 @@ def verified(
         Of `KINDS`.
     costs : SpeakerCosts
     attacks : ndarray of str of shape (n_trials,), optional
-        Of spoofed trials; by default all are of one.
+        Of spoofed trials, which `spf_eer_of` needs.
     further : mapping of str to Score, optional
         Of `spf_eer_of`.
 
@@ -158,13 +151,12 @@ def verified(
     https://arxiv.org/abs/2203.14732
     """
     kinds = np.asarray(kinds, dtype=object)
-    attacks = np.full(len(kinds), "any") if attacks is None else np.asarray(attacks, dtype=object)
-    names = tuple(sorted({*attacks[kinds == SPOOF]})) or ("any",)
-    masks = {kind: kinds == kind for kind in (TARGET, NONTARGET)}
-    ranking, components = ranked(scores, masks | {_kind(name): (kinds == SPOOF) & (attacks == name) for name in names})
+    masks = {kind: kinds == kind for kind in KINDS}
+    of_attacks = {_kind(name): mask for name, mask in attack_masks(attacks, masks[SPOOF]).items()}
+    ranking, components = ranked(scores, masks | of_attacks)
 
     def prepare(summed: Mapping[str, Array]) -> Verification:
-        return Verification(Accepted(ranking, summed), names, costs)
+        return Verification(Accepted(ranking, summed), costs)
 
     return Scored(components, prepare, SCORES | dict(further or {}))
 
@@ -229,4 +221,4 @@ def t_eer(asv_scores: Array, cm_scores: Array, kinds: Array) -> float:
 
 def _accepted(scores: Array, kinds: Mapping[str, Array]) -> Accepted:
     ranking, components = ranked(scores, kinds)
-    return Accepted(ranking, {kind: part.sum(axis=0) for kind, part in components.items()})
+    return Accepted(ranking, {kind: np.ones(len(scores), np.int32) @ part for kind, part in components.items()})

@@ -91,7 +91,6 @@ class TrialScores:
         n_bootstrap: int,
         seed: int,
     ) -> None:
-        trials = trials.assign(file=_file_names(trials))
         self.asv, self.seed, self.n_bootstrap = asv, seed, n_bootstrap
         self.test = {int(str(fold)): rows for fold, rows in trials[trials["role"] == "test"].groupby("fold")}
         self.validation = trials[trials["role"] == "validation"]
@@ -99,7 +98,7 @@ class TrialScores:
         curves = validation_curves(trials)
         self.thresholds = {fold: curves[fold].eer_threshold() if fold in curves else 0.0 for fold in self.test}
         self.seen = None if seen is None else seen | {name for name, same in SAME_SYSTEM.items() if same in seen}
-        self.groups = self._groups(sorted({*trials.loc[trials["label"] == SPOOF, "attack"]}))
+        self.groups = self._groups(sorted(trials.loc[trials["label"] == SPOOF, "attack"].unique()))
         self.folds = {fold: self._scores(fold, curves.get(fold)) for fold in self.test}
         self.resampled = {fold: self._resampled(rows) for fold, rows in self.test.items()}
         own = set(map(group_key, self.groups))
@@ -133,7 +132,7 @@ class TrialScores:
 
     def _resampled(self, rows: pd.DataFrame) -> dict[str, Array]:
         """Scores of the error curve, and the EER of each group of attacks, in every resample of these trials."""
-        occurring = set(rows["attack"])
+        occurring = set(rows["attack"].unique())
         groups = {name: [attack for attack in attacks if attack in occurring] for name, attacks in self.groups.items()}
         further = {group_key(name): eer_of(attacks) for name, attacks in groups.items() if attacks}
         rng = generator(self.seed, "bootstrap trials", str(rows["fold"].iloc[0]))
@@ -142,9 +141,11 @@ class TrialScores:
 
     def write(self, folder: Path) -> None:
         """Write the score files: of test trials and, where there are any, of validation trials."""
-        write_scores(folder / "scores.txt", pd.concat(self.test.values()))
-        if len(self.validation):
-            write_scores(folder / "scores_validation.txt", self.validation)
+        trials = pd.concat([*self.test.values(), self.validation])
+        trials = trials.assign(file=_file_names(trials))
+        for role, name in (("test", "scores.txt"), ("validation", "scores_validation.txt")):
+            if (rows := trials[trials["role"] == role]).size:
+                write_scores(folder / name, rows)
 
 
 def _file_names(trials: pd.DataFrame) -> pd.Series:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from adaspec.errors import InputError
-from adaspec.evaluation.bootstrap import drawn_by_speaker, resampled_means, trial_draw
+from adaspec.evaluation.bootstrap import drawn_by_speaker, resampled_values, trial_draw
 from adaspec.evaluation.scores.contract import Array, Scored
 from adaspec.evaluation.scores.detection import detected, stepped
 from adaspec.evaluation.scores.likelihood import likelihoods
@@ -154,9 +154,7 @@ def report(
     name = list(scores)[-1]
     kinds, attacks = trials["label"].to_numpy(), trials["attack"].to_numpy()
     by_speaker = drawn_by_speaker([trials])
-    systems = {
-        key: _scored(values, trials, costs, n_bootstrap, by_speaker=by_speaker) for key, values in scores.items()
-    }
+    systems = _scored(scores, trials, costs, n_bootstrap, by_speaker=by_speaker)
     names = sorted({*attacks[kinds == SPOOF]})
     two = SCORE not in trials
     return SpeakerAwareReport(
@@ -209,17 +207,18 @@ def attack_key(attack: str) -> str:
 
 
 def _scored(
-    scores: Array, trials: pd.DataFrame, costs: str, n_bootstrap: int, *, by_speaker: bool
-) -> dict[str, dict[str, float]]:
-    """Score, or `attack_key` of an attack -> value, ci_low, ci_high."""
-    scored = verified_trials(scores, trials, costs)
+    systems: Mapping[str, Array], trials: pd.DataFrame, costs: str, n_bootstrap: int, *, by_speaker: bool
+) -> dict[str, dict[str, dict[str, float]]]:
+    """System -> score, or `attack_key` of an attack -> value, ci_low, ci_high; all in the same resamples."""
+    several = [verified_trials(scores, trials, costs) for scores in systems.values()]
     draw = trial_draw(trials, generator(0, "bootstrap trials"), by_speaker=by_speaker)
-    means = resampled_means([(scored, draw)], n_bootstrap)
-    values = {}
-    for name, value in scored.values().items():
-        low, high = interval(means[name])
-        values[name] = {"value": float(value), "ci_low": low, "ci_high": high}
-    return values
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for system, scored, resampled in zip(systems, several, resampled_values(several, draw, n_bootstrap), strict=True):
+        found[system] = {}
+        for name, value in scored.values().items():
+            low, high = interval(resampled[name])
+            found[system][name] = {"value": float(value), "ci_low": low, "ci_high": high}
+    return found
 
 
 def _countermeasure(scores: Array, is_bonafide: Array) -> dict[str, float]:
