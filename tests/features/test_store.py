@@ -1,3 +1,4 @@
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,7 +29,7 @@ features = hnp.arrays(np.float16, st.tuples(st.integers(1, 12), st.just(N_MELS))
 def write_shards(folder: Path, contract: dict[str, Any], shards: Iterable[Iterable[Any]]) -> dict[str, Any]:
     written = {}
     for index, shard in enumerate(shards):
-        clips = [(f"clip-{index}-{row}", values) for row, values in enumerate(shard)]
+        clips = [(f"clip-{index:03d}-{row}", values) for row, values in enumerate(shard)]
         write_shard(folder / f"{index:05d}.arrow", contract, clips)
         written |= dict(clips)
     return written
@@ -105,6 +106,23 @@ def test_store_clip_outlives_the_store(tmp_path: Path) -> None:
     view = store["a"]
     del store
     np.testing.assert_array_equal(view, values)
+
+
+def test_store_of_many_shards_holds_no_file_open(tmp_path: Path) -> None:
+    written = write_shards(tmp_path, WAVEFORM, [[np.full(3, index, np.int16)] for index in range(100)])
+    before = len(os.listdir("/proc/self/fd"))
+    store = FeatureStore(tmp_path, WAVEFORM)
+    views = [store[clip_id] for clip_id in written]
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert [int(view[0]) for view in views] == list(range(100))
+
+
+@pytest.mark.parametrize("shards", [["ba"], ["aa"], ["ac", "b"], ["b", "a"], ["ab", "bc"]])
+def test_store_clips_out_of_order_are_refused(tmp_path: Path, shards: list[str]) -> None:
+    for index, clip_ids in enumerate(shards):
+        write_shard(tmp_path / f"{index}.arrow", WAVEFORM, [(clip_id, np.ones(3, np.int16)) for clip_id in clip_ids])
+    with pytest.raises(InputError, match=r"is damaged \(.*; run 'dvc repro features', which makes it again"):
+        FeatureStore(tmp_path, WAVEFORM)
 
 
 def test_store_unknown_clip_is_not_contained(tmp_path: Path) -> None:

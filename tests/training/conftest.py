@@ -38,6 +38,7 @@ def toy_speech(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 def fit(toy: Toy, tmp_path: Path) -> Fit:
     """Train fold 1 of the toy data set; returns the bytes of the weights and the history."""
     from adaspec.training.fit import fit_fold
+    from adaspec.training.spectrograms import cache_spectrograms
 
     n_fitted = 0
 
@@ -45,7 +46,9 @@ def fit(toy: Toy, tmp_path: Path) -> Fit:
         nonlocal n_fitted
         n_fitted += 1
         folder = tmp_path / f"fit-{n_fitted}"
-        fit_fold(1, data.rows(), data.labels, config, data.features, folder, folder / "finished")
+        stores = cache_spectrograms(config, data.labels, [1], data.features, folder)
+        task = (1, data.rows(), data.labels, config, data.features, folder, folder / "finished")
+        fit_fold(*task, spectrograms=stores.get(1))
         return (folder / "finished" / "model.safetensors").read_bytes(), read_history(folder / "finished")
 
     return fitted

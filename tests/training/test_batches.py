@@ -51,9 +51,7 @@ def loader_of(
     *,
     even_labels: bool = False,
 ) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
-    clips = {clip_id: [store.tensor(clip_id)] for clip_id in train["clip_id"]}
-    settings = (LABELS, n_window, pad, batch_size, keys)
-    return train_batches(clips, train, *settings, representation=store.representation, even_labels=even_labels)
+    return train_batches(store, train, LABELS, n_window, pad, batch_size, keys, even_labels=even_labels)
 
 
 Drawn = list[tuple[int, int, int]]  # clip, start, target

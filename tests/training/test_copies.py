@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from toydata import Fit, Toy, changed, small_config
 
 from adaspec.features.representation import Waveform
-from adaspec.training.augment.copies import changed_copies
+from adaspec.training.augment.copies import Copies, changed_copies, copy_name
 from adaspec.training.batches import train_batches
 from adaspec.training.consistency import disagreement
 
@@ -19,33 +19,43 @@ COPIED = {"augment.attributes.names": ("white_noise", "speed"), "augment.attribu
 N_CLIPS, N_COPIES, RATE = 40, 3, 8000
 
 
-def clips() -> dict[str, torch.Tensor]:
+class Kept(dict[str, torch.Tensor]):
+    """Waveforms in memory."""
+
+    representation = Waveform()
+    tensor = dict.__getitem__
+
+
+def clips() -> Kept:
     rng = np.random.default_rng(1)
-    return {f"c{number}": torch.from_numpy((3000 * rng.standard_normal(4000)).astype(np.int16)) for number in range(6)}
+    noise = (3000 * rng.standard_normal((6, 4000))).astype(np.int16)
+    return Kept({f"c{number}": torch.from_numpy(samples) for number, samples in enumerate(noise)})
 
 
 def test_copies_are_those_of_their_seed_and_fold() -> None:
     first, again, other = (
-        changed_copies(clips(), ["white_noise", "low_pass"], 2, RATE, None, keys) for keys in ((1, 1), (1, 1), (1, 2))
+        dict(changed_copies(clips(), clips(), ["white_noise", "low_pass"], 2, RATE, None, keys))
+        for keys in ((1, 1), (1, 1), (1, 2))
     )
-    for clip_id, clip in clips().items():
-        assert len(first[clip_id]) == 2
-        for copy, same, different in zip(first[clip_id], again[clip_id], other[clip_id], strict=True):
-            assert copy.dtype == torch.int16
-            assert torch.equal(copy, same)
-            assert not torch.equal(copy, different)
-            assert not torch.equal(copy, clip)
+    assert list(first) == [copy_name(clip_id, number) for clip_id in clips() for number in range(2)]
+    assert list(first) == sorted(first)
+    for name, copy in first.items():
+        assert copy.dtype == torch.int16
+        assert torch.equal(copy, again[name])
+        assert not torch.equal(copy, other[name])
+        assert not torch.equal(copy, clips()[name.partition("\0")[0]])
 
 
 def drawn(share: float, *, paired: bool = False, epoch: int = 0) -> torch.Tensor:
     """First samples of a batch of all clips; copy v of clip k holds 10 k + v throughout."""
-    entries = {
-        f"c{k:02d}": [torch.full((100,), 10 * k + version, dtype=torch.int16) for version in range(1 + N_COPIES)]
-        for k in range(N_CLIPS)
-    }
-    train = pd.DataFrame({"clip_id": list(entries), "label": "x", "weight": 1})
+    kept, copied = Kept(), Kept()
+    for k in range(N_CLIPS):
+        kept[f"c{k:02d}"] = torch.full((100,), 10 * k, dtype=torch.int16)
+        for version in range(1, 1 + N_COPIES):
+            copied[copy_name(f"c{k:02d}", version - 1)] = torch.full((100,), 10 * k + version, dtype=torch.int16)
+    train = pd.DataFrame({"clip_id": list(kept), "label": "x", "weight": 1})
     settings = (["x"], 20, "repeat", N_CLIPS, (1, 1))
-    loader = train_batches(entries, train, *settings, representation=Waveform(), share=share, paired=paired)
+    loader = train_batches(kept, train, *settings, copies=Copies(copied, N_COPIES, share), paired=paired)
     loader.sampler.set_epoch(epoch)
     [(windows, targets, _)] = loader
     assert len(windows) == len(targets) == N_CLIPS * (1 + paired)

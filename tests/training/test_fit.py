@@ -27,8 +27,9 @@ from adaspec.models.saved import load
 from adaspec.models.scoring import score_clips
 from adaspec.tables.splits import make_folds
 from adaspec.tasks import build_task
-from adaspec.training.fit import _training_data, _validation_data, fit_fold, lightning_precision
+from adaspec.training.fit import _training_data, _training_store, _validation_data, fit_fold, lightning_precision
 from adaspec.training.module import FoldModule
+from adaspec.training.spectrograms import cache_spectrograms
 
 NO_AUGMENT = {"augment.gain_db": 0.0, "augment.time_shift": 0.0, "augment.mix.name": "none"}
 EASY = NO_AUGMENT | {"train.epochs": 30, "train.loss.label_smoothing": 0.0}
@@ -349,7 +350,9 @@ def test_fit_on_cached_spectrograms_learns_as_on_waveforms(fit: Fit, toy: Toy) -
 
 def test_validation_on_cached_spectrograms_is_that_on_waveforms(toy: Toy, tmp_path: Path) -> None:
     config = changed(toy.config, **(EASY | {"frontend.cached": True, "train.epochs": 2}))
-    fit_fold(1, toy.rows(), toy.labels, config, toy.features, tmp_path, tmp_path / "finished")
+    [spectrograms] = cache_spectrograms(config, toy.labels, [1], toy.features, tmp_path).values()
+    task = (1, toy.rows(), toy.labels, config, toy.features, tmp_path, tmp_path / "finished")
+    fit_fold(*task, spectrograms=spectrograms)
     logged = read_history(tmp_path / "finished")[-1]["validation_loss"]
     assert logged == pytest.approx(validation_loss(tmp_path / "finished", toy), rel=1e-5)
 
@@ -364,16 +367,23 @@ def classifier(toy: Toy, **knobs: Any) -> tuple[AudioClassifier, Config, Feature
 THREE_CACHED = {"frontend.cached": True, "frontend.n_transforms": 3, "frontend.window_ratio": 0.5}
 
 
-def test_cached_windows_are_the_spectrograms_of_the_clips(toy: Toy) -> None:
+def read_in_training(
+    toy: Toy, model: AudioClassifier, config: Config, store: FeatureStore, folder: Path
+) -> FeatureStore:
+    spectrograms = cache_spectrograms(config, toy.labels, [1], toy.features, folder)
+    return _training_store(store, spectrograms.get(1), model, config)
+
+
+def test_cached_windows_are_the_spectrograms_of_the_clips(toy: Toy, tmp_path: Path) -> None:
     """Each is a stretch of its own clip's frames, across the end where that comes first, within 0.07 dB."""
     model, config, store = classifier(toy, **THREE_CACHED)
     rows = toy.rows().query("role == 'train'")
     found = []
     with torch.no_grad():
-        data = _training_data(store, rows, model, config, 1)
-        assert isinstance(data.representation, LogSpectrogram)
-        for windows, targets, _ in data.batches:
-            for spectrogram, target in zip(data.representation.decode(windows), targets, strict=True):
+        read = read_in_training(toy, model, config, store, tmp_path)
+        assert isinstance(read.representation, LogSpectrogram)
+        for windows, targets, _ in _training_data(read, rows, model, config, 1):
+            for spectrogram, target in zip(read.representation.decode(windows), targets, strict=True):
                 assert spectrogram.shape == (3, 16, model.n_frames)
                 distances = {}
                 for clip_id in rows["clip_id"][rows["label"] == toy.labels[target]]:
@@ -390,13 +400,15 @@ def test_cached_windows_are_the_spectrograms_of_the_clips(toy: Toy) -> None:
 
 @pytest.mark.parametrize("kind", ["waveform", "cached", "fbank"])
 @pytest.mark.parametrize("stretch", [0.0, 0.25, 0.9])
-def test_windows_are_as_long_as_the_fastest_playing_needs(toy: Toy, toy_fbank: Toy, kind: str, stretch: float) -> None:
+def test_windows_are_as_long_as_the_fastest_playing_needs(
+    toy: Toy, toy_fbank: Toy, tmp_path: Path, kind: str, stretch: float
+) -> None:
     data = toy_fbank if kind == "fbank" else toy
     model, config, store = classifier(data, **{"frontend.cached": kind == "cached", "augment.time_stretch": stretch})
     rows = data.rows().query("role == 'train'")
-    training = _training_data(store, rows, model, config, 1)
-    windows, *_ = next(iter(training.batches))
-    n_frames = model.spectrogram(windows, training.representation).shape[3]
+    read = read_in_training(data, model, config, store, tmp_path)
+    windows, *_ = next(iter(_training_data(read, rows, model, config, 1)))
+    n_frames = model.spectrogram(windows, read.representation).shape[3]
     if stretch == 0:
         assert n_frames == model.n_frames
     else:
@@ -407,7 +419,7 @@ def test_windows_are_as_long_as_the_fastest_playing_needs(toy: Toy, toy_fbank: T
 @pytest.mark.parametrize("pad", ["repeat", "zeros"])
 @pytest.mark.parametrize("window_s", [0.1, 0.4])  # shorter and longer than all clips
 def test_validation_on_cached_spectrograms_equals_that_on_waveforms_exactly(
-    toy: Toy, further: dict[str, Any], pad: str, window_s: float
+    toy: Toy, tmp_path: Path, further: dict[str, Any], pad: str, window_s: float
 ) -> None:
     rows = toy.rows().query("role == 'validation'")
     targets = torch.tensor([toy.labels.index(label) for label in rows["label"]])
@@ -415,7 +427,7 @@ def test_validation_on_cached_spectrograms_equals_that_on_waveforms_exactly(
     for cached in (False, True):
         knobs = {"frontend.cached": cached, "features.window.pad": pad, "features.window.length_s": window_s}
         model, config, store = classifier(toy, **further, **knobs)
-        validation = _validation_data(store, rows, model, config)
+        validation = _validation_data(store, rows, model, config, tmp_path)
         assert validation.representation.domain == ("spectrogram" if cached else "waveform")
         module = FoldModule(
             model,

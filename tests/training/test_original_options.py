@@ -163,7 +163,7 @@ def batch_size(toy: Toy, folder: Path) -> None:
     train = rows[rows["role"] == "train"]
     for largest in (2, 5):
         config = changed(toy.config, **{"train.batch_size": largest})
-        sizes = [len(labels) for _, labels, _ in _training_data(store, train, model(toy), config, 1).batches]
+        sizes = [len(labels) for _, labels, _ in _training_data(store, train, model(toy), config, 1)]
         assert sum(sizes) == len(train)
         assert len(sizes) == math.ceil(len(train) / largest)
         assert max(sizes) <= largest

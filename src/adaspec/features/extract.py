@@ -55,7 +55,7 @@ def extract(clips: pd.DataFrame, config: Config, folder: Path) -> None:
 
         check_frontend(config.frontend, config.audio.sample_rate)
     n_shard = config.features.clips_per_shard
-    rows = list(clips[["clip_id", "path", "digest"]].itertuples(index=False, name=None))
+    rows = sorted(clips[["clip_id", "path", "digest"]].itertuples(index=False, name=None))  # as the store has them
     saturated: list[str] = []
     with complete_folder(folder) as partial, ClipProgress("extracting", len(rows)) as progress:
         tasks = (

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from adaspec.config import BackboneConfig, Config, ModelConfig
 from adaspec.errors import InputError
-from adaspec.frontends import all_arguments
+from adaspec.frontends import Frontend, all_arguments, build_frontend
 from adaspec.frontends.arguments import arguments
 from adaspec.models.classifier import AudioClassifier
 from adaspec.models.saved import DESCRIPTION, WEIGHTS, load, read_description
 
-__all__ = ["check_start", "models_digest", "start_from"]
+__all__ = ["check_start", "models_digest", "start_from", "starting_frontend"]
 
 ONLY_IN_TRAINING = ("patch_dropout", "pretrained", "weights", "freeze")  # of backbones
 
@@ -91,9 +93,36 @@ def start_from(model: AudioClassifier, start: str, fold: int) -> None:
         As `check_start`.
     """
     folder = _folder(start) / f"fold-{fold}"
-    trained = _fitting(folder, model.config, model.labels)
+    _take_weights(model, _fitting(folder, model.config, model.labels), folder)
+
+
+def starting_frontend(config: Config, labels: list[str], fold: int) -> Frontend:
+    """The front end that a fold begins to train with.
+
+    Parameters
+    ----------
+    config : Config
+        Resolved.
+    labels : list of str
+        All classes.
+    fold : int
+
+    Raises
+    ------
+    InputError
+        As `check_start`.
+    """
+    assert config.audio.sample_rate is not None  # resolved
+    frontend = build_frontend(config.frontend, config.audio.sample_rate)
+    if config.train.start is not None:
+        folder = _folder(config.train.start) / f"fold-{fold}"
+        _take_weights(frontend, _fitting(folder, config, labels).frontend, folder)
+    return frontend
+
+
+def _take_weights(module: nn.Module, trained: nn.Module, folder: Path) -> None:
     try:
-        model.load_state_dict(trained.state_dict())
+        module.load_state_dict(trained.state_dict())
     except RuntimeError as error:
         reason = " ".join(str(error).split()).partition(": ")[2]
         raise InputError(f"params.yaml train.start: {folder} does not fit what is to be trained: {reason}") from None

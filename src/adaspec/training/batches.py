@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from adaspec.features.representation import Representation
-from adaspec.features.windows import Pad, cut, random_start
+from adaspec.features.windows import Clips, Pad, cut, random_start
+from adaspec.runtime.ahead import ahead
 from adaspec.runtime.seeding import generator
+from adaspec.training.augment.copies import Copies
 
 __all__ = ["train_batches"]
 
+N_AHEAD = 2  # batches that are cut while the network is at work on another
 Batch = tuple[int, np.ndarray, np.ndarray]  # epoch, entries, and which of the epoch's random numbers each takes
 
 
@@ -48,38 +51,36 @@ class _EpochBatches(Sampler[Batch]):
 
 
 class _RandomWindows(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Takes a whole batch at a time, so that nothing is collated item by item."""
+    """Takes a whole batch at a time, so that nothing is collated item by item; clips are read when they are due."""
 
     def __init__(
         self,
-        clips: list[Sequence[Tensor]],
+        clips: Clips,
+        copies: Copies | None,
+        clip_ids: pd.Series,
         targets: Tensor,
         claims: Tensor,
         n_window: int,
         pad: Pad,
         keys: tuple[int, int],
-        representation: Representation,
-        share: float,
         paired: bool,
     ) -> None:
-        self.clips, self.targets, self.claims = clips, targets, claims
-        self.n_window, self.pad, self.keys = n_window, pad, keys
-        self.representation, self.share, self.paired = representation, share, paired
-        self.epoch, self.draws, self.copies = -1, np.empty(0), np.empty(0)
+        self.clips, self.copies, self.clip_ids = clips, copies, clip_ids.array
+        self.targets, self.claims = targets, claims
+        self.n_window, self.pad, self.keys, self.paired = n_window, pad, keys, paired
+        self.epoch, self.draws, self.versions = -1, np.empty(0), np.empty(0)
 
     def __getitem__(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         epoch, entries, draws = batch
         if epoch != self.epoch:
-            self.epoch, self.draws = epoch, generator(*self.keys, epoch, "window").random(len(self.clips))
-            self.copies = generator(*self.keys, epoch, "copy").random(len(self.clips))
+            self.epoch, self.draws = epoch, generator(*self.keys, epoch, "window").random(len(self.clip_ids))
+            self.versions = generator(*self.keys, epoch, "copy").random(len(self.clip_ids))
         windows, partners = [], []
-        for entry, draw, copy in zip(entries, self.draws[draws], self.copies[draws], strict=True):
-            clip, *copies = self.clips[entry]
-            partner = clip
-            if copies and copy < self.share:
-                clip = copies[int(copy / self.share * len(copies))]
-            elif copies:
-                partner = copies[int((copy - self.share) / (1 - self.share) * len(copies))]
+        for entry, draw, version in zip(entries, self.draws[draws], self.versions[draws], strict=True):
+            clip_id = self.clip_ids[entry]
+            clip = partner = self.clips.tensor(clip_id)
+            if self.copies is not None:
+                clip, partner = self.copies.drawn(clip_id, clip, version)
             windows.append(self._window(clip, draw))
             if self.paired:
                 partners.append(self._window(partner, draw))
@@ -88,11 +89,18 @@ class _RandomWindows(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
     def _window(self, clip: Tensor, draw: float) -> Tensor:
         start = random_start(len(clip), self.n_window, self.pad, draw)
-        return cut(clip, start, self.n_window, self.pad, self.representation)
+        return cut(clip, start, self.n_window, self.pad, self.clips.representation)
+
+
+class _Ahead(DataLoader[tuple[Tensor, Tensor, Tensor]]):
+    """Cuts the next batches while one is in use, so that nobody waits for a disk."""
+
+    def __iter__(self) -> Any:
+        return ahead(super().__iter__(), N_AHEAD)
 
 
 def train_batches(
-    clips: Mapping[str, Sequence[Tensor]],
+    clips: Clips,
     train: pd.DataFrame,
     labels: list[str],
     n_window: int,
@@ -100,8 +108,7 @@ def train_batches(
     batch_size: int,
     keys: tuple[int, int],
     *,
-    representation: Representation,
-    share: float = 1.0,
+    copies: Copies | None = None,
     paired: bool = False,
     even_labels: bool = False,
     claims: Tensor | None = None,
@@ -110,8 +117,8 @@ def train_batches(
 
     Parameters
     ----------
-    clips : mapping of str to sequence of Tensor
-        By `clip_id` each clip and its changed copies, in memory, mapped or on a GPU, where windows are then cut.
+    clips : Clips
+        Such as a `FeatureStore`.
     train : DataFrame
         `clip_id`, `label`, `weight` (times per epoch).
     labels : list of str
@@ -121,10 +128,8 @@ def train_batches(
     batch_size : int
         Largest number of clips per batch.
     keys : (seed, fold)
-    representation : Representation
-        What the clips are.
-    share : float
-        Of windows that are taken from a copy, where there are any.
+    copies : Copies, optional
+        Changed copies of the clips, which some windows are taken from.
     paired : bool
         Let a partner for each window follow, in the same order: of the clip where the window is of a copy, else of a
         copy, at the same part of its length.
@@ -135,14 +140,12 @@ def train_batches(
     """
     rows = np.repeat(np.arange(len(train)), train["weight"])
     repeated = train.iloc[rows]
-    entries = [clips[clip_id] for clip_id in repeated["clip_id"]]
-    targets = torch.tensor([labels.index(label) for label in repeated["label"]])
+    targets = torch.from_numpy(pd.Index(labels).get_indexer(pd.Index(repeated["label"])))
     claims = torch.zeros(len(train), 0) if claims is None else claims
     own = claims[torch.from_numpy(rows)]
-    windows = _RandomWindows(entries, targets, own, n_window, pad, keys, representation, share, paired)
+    windows = _RandomWindows(clips, copies, repeated["clip_id"], targets, own, n_window, pad, keys, paired)
     chances = None
     if even_labels:
         chances = (1 / torch.bincount(targets)[targets]).double().numpy()
         chances /= chances.sum()
-    sampler = _EpochBatches(len(repeated), batch_size, keys, chances)
-    return DataLoader(windows, batch_size=None, sampler=sampler)
+    return _Ahead(windows, batch_size=None, sampler=_EpochBatches(len(repeated), batch_size, keys, chances))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,13 @@ def cross_validate(
     digest = training_digest(config, clips, folds)
     checkpoints = checkpoint_folder(root, digest)
     with only_one(lock_file(root, digest)):
-        _train_open_folds(rows, labels, config, n_parallel, features, checkpoints, open_run(digest), speakers)
+        # Imported here: torch takes seconds to load.
+        from adaspec.training.spectrograms import cache_spectrograms
+
+        spectrograms = cache_spectrograms(config, labels, sorted(rows["fold"].unique()), features, checkpoints)
+        _train_open_folds(
+            rows, labels, config, n_parallel, features, checkpoints, open_run(digest), spectrograms, speakers
+        )
         with complete_folder(models) as partial:
             for fold in sorted(rows["fold"].unique()):
                 kept = checkpoints / f"fold-{fold}" / FINISHED
@@ -117,6 +123,7 @@ def _train_open_folds(
     features: Path,
     checkpoints: Path,
     run: RunTracker,
+    spectrograms: Mapping[int, Path],
     speakers: Path | None,
 ) -> None:
     folders = {fold: checkpoints / f"fold-{fold}" for fold in sorted(rows["fold"].unique())}
@@ -130,6 +137,7 @@ def _train_open_folds(
     log.info("training %s folds, %s at a time", len(folders), n_parallel)
     tasks = (
         (
+            spectrograms.get(fold),
             None if speakers is None else speakers / f"fold-{fold}",
             fold,
             rows[rows["fold"] == fold].drop(columns="fold"),
@@ -152,7 +160,7 @@ def _needs(config: Config) -> Needs:
     return Needs(config.train.threads_per_fold, gpu=config.train.device == "auto")
 
 
-def _fit_fold(speakers: Path | None, *task: Any) -> None:
+def _fit_fold(spectrograms: Path | None, speakers: Path | None, *task: Any) -> None:
     from adaspec.training.fit import fit_fold  # in the worker: Lightning takes seconds to load, this process watches
 
-    fit_fold(*task, speakers=speakers)
+    fit_fold(*task, spectrograms=spectrograms, speakers=speakers)

@@ -14,16 +14,13 @@ import lightning.pytorch as pl
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from adaspec.attributes import named
 from adaspec.config import Config, TrainConfig
 from adaspec.errors import InputError
 from adaspec.features.representation import (
     Decoder,
     LogSpectrogram,
     ReadySpectrogram,
-    Representation,
     feature_contract,
 )
 from adaspec.features.store import FeatureStore
@@ -40,15 +37,16 @@ from adaspec.speakers.vectors import ENROLLED, VECTORS, read_vectors
 from adaspec.tables.balance import class_weights
 from adaspec.tasks import build_task
 from adaspec.training.augment import longest_window
-from adaspec.training.augment.copies import changed_copies
+from adaspec.training.augment.copies import Copies, kept_copies
 from adaspec.training.batches import train_batches
 from adaspec.training.callbacks import AverageWeights, History, StopEarly
 from adaspec.training.checkpoints import SUFFIX, SaveBest, SaveLast, SealedFiles, drop_damaged, read_checkpoint
 from adaspec.training.module import FoldModule
+from adaspec.training.spectrograms import WindowsOnDisk, cached_contract
 
 __all__ = ["fit_fold", "lightning_precision"]
 
-LAST, BEST = "last", "best"
+LAST, BEST, COPIES = "last", "best", "copies"
 
 
 def lightning_precision(train: TrainConfig) -> Literal["32-true", "bf16-mixed"]:
@@ -83,6 +81,7 @@ def fit_fold(
     folder: Path,
     finished: Path,
     *,
+    spectrograms: Path | None = None,
     speakers: Path | None = None,
     callbacks: Sequence[pl.Callback] = (),
 ) -> None:
@@ -104,6 +103,8 @@ def fit_fold(
         of them is damaged, it begins anew.
     finished : Path
         Gets the model, the history and their digests, all or nothing.
+    spectrograms : Path, optional
+        Store of this fold's from `cache_spectrograms`; where `frontend.cached` is off, there is none.
     speakers : Path, optional
         Output of the stage `embed` for this fold, for a model that takes the claimed speaker's vector.
     callbacks : sequence of Callback
@@ -131,8 +132,10 @@ def fit_fold(
     counts = train["label"].value_counts().reindex(labels)
     balanced = class_weights(counts) if config.split.balance == "class_weights" else counts * 0 + 1.0
     targets = torch.tensor([labels.index(label) for label in validation["label"]], dtype=torch.int64)
-    training_data = _training_data(store, train, model, config, fold, claims)
-    validation_data = _validation_data(store, validation, model, config)
+    read = _training_store(store, spectrograms, model, config)
+    copies = kept_copies(store, read, train["clip_id"], config, fold, folder / COPIES)
+    training_data = _training_data(read, train, model, config, fold, copies=copies, claims=claims)
+    validation_data = _validation_data(store, validation, model, config, folder)
     module = FoldModule(
         model,
         build_task(labels, config),
@@ -141,7 +144,7 @@ def fit_fold(
         torch.tensor(balanced.to_numpy(), dtype=torch.float32),
         targets,
         validation_claims=validation_claims,
-        representation=training_data.representation,
+        representation=read.representation,
         validation_representation=validation_data.representation,
     )
 
@@ -169,7 +172,7 @@ def fit_fold(
     try:
         trainer.fit(
             module,
-            training_data.batches,
+            training_data,
             validation_data.batches if len(validation) else None,
             ckpt_path=last if last.exists() else None,
             weights_only=True,
@@ -185,13 +188,18 @@ def fit_fold(
         seal(partial)
     for checkpoint_file in folder.glob(f"*{SUFFIX}"):
         checkpoint_file.unlink()
+    shutil.rmtree(folder / COPIES, ignore_errors=True)
 
 
-class _Data(NamedTuple):
-    """Batches, and what they hold."""
-
-    batches: Iterable[tuple[Tensor, ...]]
-    representation: Decoder
+def _training_store(
+    store: FeatureStore, spectrograms: Path | None, model: AudioClassifier, config: Config
+) -> FeatureStore:
+    """What training reads: spectrograms where these were computed already, else what the stage `features` stored."""
+    if config.frontend.caches != (spectrograms is not None):
+        raise ValueError(f"frontend.cached={config.frontend.cached}, but the store of spectrograms is {spectrograms}")
+    if spectrograms is None:
+        return store
+    return FeatureStore(spectrograms, cached_contract(config), LogSpectrogram(model.frontend))
 
 
 def _training_data(
@@ -200,49 +208,44 @@ def _training_data(
     model: AudioClassifier,
     config: Config,
     fold: int,
+    *,
+    copies: Copies | None = None,
     claims: Tensor | None = None,
-) -> _Data:
-    """Random windows, of spectrograms where these are fixed and cached; longer ones where they may be played faster."""
-    representation: Representation = store.representation
-    clips = {clip_id: [store.tensor(clip_id)] for clip_id in train["clip_id"]}
-    attributes = config.augment.attributes
-    if attributes.names:
-        names = named("augment.attributes.names", attributes.names)
-        audio = (model.sample_rate, config.audio.trim_db)
-        originals = {clip_id: clip for clip_id, (clip,) in clips.items()}
-        for clip_id, copies in changed_copies(originals, names, attributes.copies, *audio, (config.seed, fold)).items():
-            clips[clip_id] += copies
-    clips = {clip_id: [clip.to(model.device) for clip in own] for clip_id, own in clips.items()}
-    if config.frontend.caches:
-        representation = LogSpectrogram(model.frontend)
-        clips = {clip_id: [representation.encode(clip) for clip in own] for clip_id, own in clips.items()}
-    batches = train_batches(
-        clips,
+) -> Iterable[tuple[Tensor, ...]]:
+    """Random windows; longer ones where they may be played faster."""
+    return train_batches(
+        store,
         train,
         model.labels,
-        longest_window(representation.length(model.n_samples), config.augment),
+        longest_window(store.representation.length(model.n_samples), config.augment),
         config.features.window.pad,
         config.train.batch_size,
         (config.seed, fold),
-        representation=representation,
-        share=attributes.share,
-        paired=attributes.consistency > 0,
+        copies=copies,
+        paired=config.augment.attributes.consistency > 0,
         even_labels=config.split.balance == "weighted_sampler",
         claims=claims,
     )
-    return _Data(batches, representation)
 
 
-def _validation_data(store: FeatureStore, validation: pd.DataFrame, model: AudioClassifier, config: Config) -> _Data:
-    """Windows side by side, or their spectrograms where these are fixed and cached."""
+class _Windows(NamedTuple):
+    """Batches, and what they hold."""
+
+    batches: Iterable[tuple[Tensor, ...]]
+    representation: Decoder
+
+
+def _validation_data(
+    store: FeatureStore, validation: pd.DataFrame, model: AudioClassifier, config: Config, folder: Path
+) -> _Windows:
+    """Windows side by side, or their spectrograms where these are fixed: computed once, and left on the disk."""
     n_window, pad = store.representation.length(model.n_samples), config.features.window.pad
     windows = EvenWindows(store, list(validation["clip_id"]), n_window, pad, 0.0, 2 * config.train.batch_size)
-    if not config.frontend.caches:
-        return _Data(windows, store.representation)
-    ready = [
-        (positions, model.spectrogram(stored.to(model.device), store.representation)) for positions, stored in windows
-    ]
-    return _Data(DataLoader(ready, batch_size=None), ReadySpectrogram())  # type: ignore[arg-type]
+    if not config.frontend.caches or validation.empty:
+        return _Windows(windows, store.representation)
+    return _Windows(
+        WindowsOnDisk(model, windows, store.representation, folder / "validation.float32"), ReadySpectrogram()
+    )
 
 
 def _claims(rows: pd.DataFrame, speakers: Path | None, config: Config) -> Tensor:

@@ -100,9 +100,9 @@ def fit_speaker_network(
     loss_of = AngularMargin(n_dimensions, len(speakers) * len(SPEEDS), config.scale).to(device)
     parameters = [*network.parameters(), *loss_of.parameters()]
     optimizer = torch.optim.AdamW(parameters, config.learning_rate, weight_decay=config.weight_decay, fused=True)
-    clips = [store.tensor(clip_id) for clip_id in rows["clip_id"]]
+    clip_ids = rows["clip_id"].array
     classes = torch.tensor([speakers.index(speaker) for speaker in rows["speaker"]])
-    n_window, n_entries = window_samples(config.window_s, sample_rate), len(clips) * len(SPEEDS)
+    n_window, n_entries = window_samples(config.window_s, sample_rate), len(clip_ids) * len(SPEEDS)
     n_batches = -(-n_entries // config.batch_size)
     n_steps, augment = config.epochs * n_batches, _augment(config)
     sound = WaveformSound(network.frontend)
@@ -113,7 +113,10 @@ def fit_speaker_network(
             entries = order[step % n_batches]
             speeds, own = entries % len(SPEEDS), entries // len(SPEEDS)
             windows = torch.stack(
-                [_window(clips[clip], n_window, int(speed), store) for clip, speed in zip(own, speeds, strict=True)]
+                [
+                    _window(store, clip_ids[int(clip)], n_window, int(speed))
+                    for clip, speed in zip(own, speeds, strict=True)
+                ]
             )
             targets = (classes[own] + len(speakers) * speeds).to(device)
             waveforms, _ = augment_inputs(windows.to(device), targets, sound, augment)
@@ -133,8 +136,9 @@ def fit_speaker_network(
     return network.eval()
 
 
-def _window(clip: Tensor, n_window: int, speed: int, store: FeatureStore) -> Tensor:
+def _window(store: FeatureStore, clip_id: str, n_window: int, speed: int) -> Tensor:
     """A random window of a clip, +-1, played at one of the speeds."""
+    clip = store.tensor(clip_id)
     rate, normal = SPEEDS[speed]
     start = int(torch.randint(len(clip), ()))
     waveform = store.representation.decode(

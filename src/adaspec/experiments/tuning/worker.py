@@ -45,6 +45,7 @@ from adaspec.tables.stored import data_digest
 from adaspec.tracking import TRACKERS
 from adaspec.training.crossvalidate import check_training
 from adaspec.training.fit import fit_fold
+from adaspec.training.spectrograms import cache_spectrograms
 
 __all__ = ["update_data", "work"]
 
@@ -235,15 +236,17 @@ class Worker:
         config = resolve(with_knobs(self.config, knobs), self.clips)
         check_training(config, self.labels, self.rows)
         finals: list[float] = []
-        for fold, rows in self.rows.items():
-            with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
-                folder, finished = Path(scratch), Path(scratch) / "finished"
+        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+            spectrograms = cache_spectrograms(config, self.labels, self.rows, FEATURES, Path(scratch))
+            for fold, rows in self.rows.items():
+                folder = Path(scratch) / f"fold-{fold}"
+                finished = folder / "finished"
                 report = Report(
                     trial, self.record, self.objective, finals, self._first_step(len(finals)), len(self.rows)
                 )
-                speakers = SPEAKERS / f"fold-{fold}"
                 task = (fold, rows, self.labels, config, FEATURES, folder, finished)
-                fit_fold(*task, speakers=speakers, callbacks=[report])
+                kept = spectrograms.get(fold)
+                fit_fold(*task, spectrograms=kept, speakers=SPEAKERS / f"fold-{fold}", callbacks=[report])
                 finals.append(counted_value(finished, config))
         return statistics.fmean(finals)
 
