@@ -190,7 +190,8 @@ def test_fit_on_cached_spectrograms_resumed_gives_the_same_bytes(
     config = changed(toy.config, **{"train.epochs": 4}, **CACHED)
     config = changed(config, **every_augmentation(config))
     task = (1, toy.rows(), toy.labels, config, toy.features)
-    fit_fold(*task, tmp_path / "whole", tmp_path / "whole" / "finished")
+    [spectrograms] = cache_spectrograms(config, toy.labels, [1], toy.features, tmp_path).values()
+    fit_fold(*task, tmp_path / "whole", tmp_path / "whole" / "finished", spectrograms=spectrograms)
 
     step = FoldModule.training_step
 
@@ -203,9 +204,9 @@ def test_fit_on_cached_spectrograms_resumed_gives_the_same_bytes(
     with monkeypatch.context() as patch:
         patch.setattr(FoldModule, "training_step", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            fit_fold(*task, folder, folder / "finished")
+            fit_fold(*task, folder, folder / "finished", spectrograms=spectrograms)
     assert len(read_history(folder)) == 2
-    fit_fold(*task, folder, folder / "finished")
+    fit_fold(*task, folder, folder / "finished", spectrograms=spectrograms)
     assert differing(folder / "finished", tmp_path / "whole" / "finished") == []
 
 
