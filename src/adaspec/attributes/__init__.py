@@ -16,7 +16,7 @@ from adaspec.config.types import ALL
 from adaspec.errors import InputError
 from adaspec.runtime.text import did_you_mean, shown
 
-__all__ = ["ATTRIBUTES", "N_LEVELS", "Attribute", "Clip", "Samples", "change", "change_db", "named"]
+__all__ = ["ATTRIBUTES", "N_LEVELS", "Attribute", "Clip", "Samples", "attributes_of", "change", "change_db"]
 
 ATTRIBUTES: dict[str, Attribute] = {
     "white_noise": Attribute("dB SNR", (40, 30, 20, 10, 0), noise.white_noise),
@@ -100,7 +100,7 @@ def _named(name: str) -> Attribute:
     return ATTRIBUTES[name]
 
 
-def named(knob: str, names: Sequence[str]) -> list[str]:
+def attributes_of(knob: str, names: Sequence[str]) -> list[str]:
     """Attributes that a knob names, of which `all` alone means every one.
 
     Raises

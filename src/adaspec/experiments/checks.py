@@ -47,9 +47,9 @@ def _check_model(config: Config) -> None:
         "robustness.attributes": config.robustness.attributes,
     }.items():
         if names:
-            from adaspec.attributes import named
+            from adaspec.attributes import attributes_of
 
-            named(knob, names)
+            attributes_of(knob, names)
     from adaspec.models.check import check_model  # here: torch takes a second to load, and the rest does without
 
     check_model(config)

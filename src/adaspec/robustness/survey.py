@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from adaspec.attributes import ATTRIBUTES, named
+from adaspec.attributes import ATTRIBUTES, attributes_of
 from adaspec.config import Config
 from adaspec.errors import InputError
 from adaspec.evaluation.figures import FIGURES
@@ -161,10 +161,10 @@ def survey(clips: pd.DataFrame, folds: pd.DataFrame, config: Config, models: Pat
     """
     asked = config.robustness
     section = asked.model_dump(mode="json")
-    defended = named("augment.attributes.names", config.augment.attributes.names)
+    defended = attributes_of("augment.attributes.names", config.augment.attributes.names)
     if not asked.asks:
         return Survey(pd.DataFrame(), None, [], defended, [], section)
-    names, root = named("robustness.attributes", asked.attributes), Path(config.dataset.root)
+    names, root = attributes_of("robustness.attributes", asked.attributes), Path(config.dataset.root)
     sampled, trained = (
         _sampled(clips, folds, role, number) for role, number in (("test", asked.n_clips), ("train", N_TRAINED))
     )

@@ -9,7 +9,7 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -159,7 +159,8 @@ class MlflowRun(MlflowStore):
     def attach(self, outcome: Outcome, artifact: Path, scores: Mapping[str, float]) -> None:
         """Keep a file or folder that was made since, and scores, with the complete record of this outcome, if any."""
         # An experiment that trained nothing has no record of its own: what it made is of the models of another.
-        parent = self._complete_parent(outcome, self.origin.experiment) or self._complete_parent(outcome, "")
+        parents = list(self._complete_parents(outcome))
+        parent = next((run for run in parents if self._is_own(run)), next(iter(parents), None))
         if parent is not None and parent.info.lifecycle_stage == "active":
             self._keep(parent.info.run_id, artifact)
             for name, value in scores.items():
@@ -174,21 +175,23 @@ class MlflowRun(MlflowStore):
             The store cannot be read.
         """
         try:
-            return self._complete_parent(outcome, self.origin.experiment) is not None
+            return any(self._is_own(run) for run in self._complete_parents(outcome))
         except Exception as error:  # noqa: BLE001 - of many kinds
             raise InputError(f"MLflow's store cannot be read ({type(error).__name__}: {one_line(error)})") from None
 
-    def _complete_parent(self, outcome: Outcome, name: str) -> Run | None:
-        """The latest finished parent with these knobs and scores, and all folds' runs; of an experiment if named."""
+    def _complete_parents(self, outcome: Outcome) -> Iterator[Run]:
+        """Finished parents with these knobs and scores, and all folds' runs, the latest first."""
         params = {key: str(value) for key, value in deciding(self.config).items()}
         metrics = _summary_metrics(outcome)
         for run in self.search(f"attributes.status = 'FINISHED' and params.seed = '{params['seed']}'"):
-            alike = params.items() <= run.data.params.items() and metrics.items() <= run.data.metrics.items()
-            if alike and name in ("", run.data.tags.get(EXPERIMENT)):
+            if params.items() <= run.data.params.items() and metrics.items() <= run.data.metrics.items():
                 n_folds = len(self.search(f"tags.mlflow.parentRunId = '{run.info.run_id}'"))
                 if n_folds == len(outcome.folds) or run.info.lifecycle_stage != "active":
-                    return run
-        return None
+                    yield run
+
+    def _is_own(self, run: Run) -> bool:
+        """Whether a run is of this experiment, or anyone's where there is none."""
+        return self.origin.experiment in ("", run.data.tags.get(EXPERIMENT))
 
     @never_in_the_way
     def _finish(self, status: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adaspec.attributes import N_LEVELS, Clip, change, named
+from adaspec.attributes import N_LEVELS, Clip, attributes_of, change
 from adaspec.audio import to_int16, trim_silence
 from adaspec.config import Config
 from adaspec.features.store import FeatureStore, write_shard
@@ -88,7 +88,7 @@ def kept_copies(
     if not attributes.names:
         return None
     assert sample_rate is not None  # resolved
-    names = named("augment.attributes.names", attributes.names)
+    names = attributes_of("augment.attributes.names", attributes.names)
     settings = (names, attributes.copies, sample_rate, config.audio.trim_db, (config.seed, fold))
     copies = (
         (name, (copy if read is waveforms else read.representation.encode(copy))[:].numpy())
