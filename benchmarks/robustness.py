@@ -33,7 +33,7 @@ from adaspec.attributes import ATTRIBUTES
 from adaspec.experiments.statistics import Paired, holm
 from adaspec.robustness.asked import CLEAN
 from adaspec.robustness.gradient import GRADIENT
-from adaspec.robustness.measures import Resampled, resampled_conditions
+from adaspec.robustness.measures import Condition, Resampled, resampled_conditions
 
 N_RESAMPLES = 2000
 ASKED = "robustness.attributes"
@@ -59,14 +59,14 @@ class Part(NamedTuple):
     n_units: list[int]
 
 
-def resampled(runs: dict[str, list[pd.DataFrame]]) -> Callable[[list[str]], Part]:
-    """From names of changes to their mean scores: the same clips in each resample, all versions of one together."""
+def resampled(runs: dict[str, list[pd.DataFrame]]) -> Callable[[list[Condition]], Part]:
+    """From conditions to their mean scores: the same clips in each resample, all versions of one together."""
     found = {name: [resampled_conditions(table, N_RESAMPLES, 0) for table in tables] for name, tables in runs.items()}
     first = next(iter(found.values()))[0]
 
-    def of(changes: list[str]) -> Part:
+    def of(conditions: list[Condition]) -> Part:
         means = {
-            name: [Resampled.mean([own for key, own in each.items() if key[0] in changes]) for _, each, _ in several]
+            name: [Resampled.mean([each[condition] for condition in conditions]) for _, each, _ in several]
             for name, several in found.items()
         }
         return Part(first[0], means, first[2])
@@ -93,19 +93,28 @@ def rows_of(part: Part) -> list[dict[str, Any]]:
     return rows
 
 
-def parts_of(changes: list[str], defended: list[str]) -> dict[str, list[str]]:
-    """Names of what is told beside the clips as they are -> changes."""
-    attributes = [name for name in changes if name in ATTRIBUTES]
+def parts_of(conditions: dict[Condition, float], defended: list[str]) -> dict[str, list[Condition]]:
+    """What is told beside the clips as they are: attributes over their levels, attacks at each signal-to-noise ratio.
+
+    Conditions come with the size of their change in dB.
+    """
+    attributes = [condition for condition in conditions if condition[0] in ATTRIBUTES]
     parts = {"all changes": attributes}
     if defended:
-        parts |= {"part of training": [name for name in attributes if name in defended]}
-        parts |= {"not part of training": [name for name in attributes if name not in defended]}
-    return parts | {name: [name] for name in changes if name in ATTRIBUTES or name in GRADIENT}
+        parts |= {"part of training": [condition for condition in attributes if condition[0] in defended]}
+        parts |= {"not part of training": [condition for condition in attributes if condition[0] not in defended]}
+    for name in dict.fromkeys(change for change, _ in attributes):
+        parts[name] = [condition for condition in attributes if condition[0] == name]
+    for (name, level), change_db in conditions.items():
+        if name in GRADIENT:
+            parts[f"{name} at {-change_db:.0f} dB"] = [(name, level)]
+    return parts
 
 
 def read_csv(path: Path) -> pd.DataFrame:
     table = pd.read_csv(path, keep_default_na=False)
-    return table.astype({name: str for name in map(str, table) if not name.startswith("score_") and name != "level"})
+    numbers = [name for name in table if name in ("level", "change_db") or str(name).startswith("score_")]
+    return table.astype({name: str for name in table if name not in numbers})
 
 
 def main() -> None:
@@ -150,11 +159,12 @@ def main() -> None:
             costs[name].append(json.loads((folder / "cost.json").read_text()))
             defended |= set(json.loads((folder / SUMMARY).read_text())["defended"])
             print(f"{name} seed {seed}", flush=True)
-    changes = list(dict.fromkeys(runs[arguments.recipe][0]["change"]))
+    sizes = runs[arguments.recipe][0].groupby(["change", "level"], sort=False)["change_db"].median().reset_index()
+    conditions = {(name, level): size for name, level, size in sizes.itertuples(index=False, name=None)}
     told: dict[str, Any] = {}
     of_changes, score = resampled(runs), ""
-    parts = {CLEAN: resampled(clean)([CLEAN])}
-    parts |= {part: of_changes(some) for part, some in parts_of(changes, sorted(defended)).items() if some}
+    parts = {CLEAN: resampled(clean)([(CLEAN, 0)])}
+    parts |= {part: of_changes(some) for part, some in parts_of(conditions, sorted(defended)).items() if some}
     for name, part in parts.items():
         score, told[name] = part.score, rows_of(part)
         print(f"{name}, {score}")

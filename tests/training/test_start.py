@@ -17,6 +17,7 @@ from adaspec.models.saved import load
 from adaspec.models.start import check_start, models_digest
 from adaspec.training.crossvalidate import check_training
 from adaspec.training.fit import fit_fold
+from adaspec.training.spectrograms import cache_spectrograms
 
 PCEN = {"frontend.compression.name": "pcen"}
 BASE = PCEN | {"train.epochs": 2}
@@ -49,7 +50,9 @@ def test_adapting_moves_the_compression_and_nothing_else(
     toy: Toy, models: Path, tmp_path: Path, cached: bool, optimizer: str
 ) -> None:
     config = started(toy, models, **{"frontend.cached": cached, "train.optimizer.name": optimizer})
-    fit_fold(2, toy.rows(2), toy.labels, config, toy.features, tmp_path, tmp_path / "fold-2")
+    stores = cache_spectrograms(config, toy.labels, [2], toy.features, tmp_path)
+    task = (2, toy.rows(2), toy.labels, config, toy.features, tmp_path, tmp_path / "fold-2")
+    fit_fold(*task, spectrograms=stores.get(2))
     before, now = weights(models / "fold-2"), weights(tmp_path / "fold-2")
     assert before.keys() == now.keys()
     moved = {name for name in before if not torch.equal(before[name], now[name])}

@@ -18,12 +18,12 @@ from adaspec.runtime.seeding import generator
 from adaspec.tables.columns import labels_of, score_column
 from adaspec.tables.predictions import own_scores
 
-__all__ = ["ALL", "Measures", "Resampled", "first_flips", "measure", "resampled_conditions"]
+__all__ = ["ALL", "Condition", "Measures", "Resampled", "first_flips", "measure", "resampled_conditions"]
 
 ALL = "all"  # the mean over attributes
 WORST = -1  # in place of a level: where each clip has the one that does it most harm
 N_BINS = 15
-Condition = tuple[str, int]
+Condition = tuple[str, int]  # a change and its level
 
 
 class Measures(NamedTuple):
