@@ -22,7 +22,7 @@ PACKAGE = ROOT / "src/adaspec"
 # Time and messages, never a result; `config/knobs.py` says so.
 WITHOUT_RESULT = re.compile(
     r"(config/(?!resolve).*|experiments/.*|tracking/.*|errors|__init__"
-    r"|runtime/(engine/.*|__init__|console|environment|interrupts|progress|sources|table|text|watchdog|workspace))\.py"
+    r"|runtime/(engine/.*|__init__|ahead|console|environment|interrupts|progress|sources|table|text|watchdog|workspace))\.py"
 )
 
 
