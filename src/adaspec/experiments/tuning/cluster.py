@@ -49,6 +49,9 @@ def work_on_cluster(study: optuna.Study, config: Config, root: Path, url: str | 
 
 
 def _work(config: Config, root: Path, name: str, url: str | None, n_trials: int) -> None:
+    # What a trial computes, such as cached spectrograms, stays in the place on the cluster that its worker has.
+    here = config.engine.model_copy(update={"backend": "local", "workers": 1})
+    config = config.model_copy(update={"engine": here})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         work(open_study(config, root, name, url), config, root, n_trials)
