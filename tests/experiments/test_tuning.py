@@ -426,8 +426,8 @@ def test_test_clips_are_not_read(repository: Path, monkeypatch: pytest.MonkeyPat
     write_csv(Path("data/folds.csv"), folds[folds["fold"] == 1])
     test = set(folds["clip_id"][(folds["fold"] == 1) & (folds["role"] == "test")])
     read: set[str] = set()
-    real = FeatureStore.__getitem__
-    monkeypatch.setattr(FeatureStore, "__getitem__", lambda self, clip: read.add(clip) or real(self, clip))
+    real = FeatureStore._found
+    monkeypatch.setattr(FeatureStore, "_found", lambda self, clip: read.add(clip) or real(self, clip))
     given: set[str] = set()
     fit_fold = workers.fit_fold
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import bisect
 import functools
 import json
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,22 +128,23 @@ def _ordered(batches: list[pa.RecordBatch]) -> bool:
     return len(ids) > 0 and pc.all(pc.less(ids[:-1], ids[1:]), min_count=0).as_py()
 
 
-def _values(batch: pa.RecordBatch, row: int, contract: Contract) -> Values:
-    """A view of the mapped file, whose first axis is time."""
+def _stored(batch: pa.RecordBatch, row: int) -> pa.Array:
+    """What is kept of a clip, flattened: a view of the mapped file."""
     column = batch.column("values")
     start, end = column.offsets[row].as_py(), column.offsets[row + 1].as_py()
-    values: Values = column.values.slice(start, end - start).to_numpy(zero_copy_only=True)
-    if REPRESENTATIONS[contract["representation"]].n_dims == 1:
-        return values
-    return values.reshape(batch.column("n_steps")[row].as_py(), -1)
+    return column.values.slice(start, end - start)
 
 
-def _tensor(values: Values) -> Tensor:
-    import torch
+def _shape(batch: pa.RecordBatch, row: int, contract: Contract) -> tuple[int, ...]:
+    n_steps = batch.column("n_steps")[row].as_py()
+    return (n_steps, -1) if REPRESENTATIONS[contract["representation"]].n_dims == 2 else (-1,)
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(values)
+
+def _tensor(batch: pa.RecordBatch, row: int, contract: Contract) -> Tensor:
+    from torch.utils.dlpack import from_dlpack  # here: whoever only writes shards does without torch
+
+    # Not by way of NumPy: of its views that are not to be written to torch warns.
+    return from_dlpack(_stored(batch, row)).view(_shape(batch, row, contract))
 
 
 def read_shard(path: Path, contract: Contract) -> Iterator[tuple[str, Tensor]]:
@@ -157,7 +157,7 @@ def read_shard(path: Path, contract: Contract) -> Iterator[tuple[str, Tensor]]:
     """
     for batch in _open_shard(path, contract):
         for row, clip_id in enumerate(batch.column(0)):
-            yield clip_id.as_py(), _tensor(_values(batch, row, contract))
+            yield clip_id.as_py(), _tensor(batch, row, contract)
 
 
 class FeatureStore:
@@ -217,14 +217,19 @@ class FeatureStore:
 
     def __getitem__(self, clip_id: str) -> Values:
         """A view of the mapped file, whose first axis is time."""
-        found = self._find(clip_id)
-        if found is None:
-            raise KeyError(clip_id)
-        return _values(*found, self.contract)
+        batch, row = self._found(clip_id)
+        values: Values = _stored(batch, row).to_numpy(zero_copy_only=True)
+        return values.reshape(_shape(batch, row, self.contract))
 
     def tensor(self, clip_id: str) -> Tensor:
         """The same view as a tensor, not to be written to."""
-        return _tensor(self[clip_id])
+        return _tensor(*self._found(clip_id), self.contract)
+
+    def _found(self, clip_id: str) -> tuple[pa.RecordBatch, int]:
+        found = self._find(clip_id)
+        if found is None:
+            raise KeyError(clip_id)
+        return found
 
     def _find(self, clip_id: str) -> tuple[pa.RecordBatch, int] | None:
         index = bisect.bisect_right(self._first_ids, clip_id) - 1
