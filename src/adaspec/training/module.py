@@ -111,9 +111,9 @@ class FoldModule(pl.LightningModule):
         if weight := augment.attributes.consistency:
             loss = loss + weight * disagreement(logits)
         self.train_losses.append(loss.detach())
-        weight = self.config.train.frontend.tightness
-        penalty = model.frontend.penalty() if weight else None
-        return loss if penalty is None else loss + weight * penalty
+        tightness = self.config.train.frontend.tightness
+        penalty = model.frontend.penalty() if tightness else None
+        return loss if penalty is None else loss + tightness * penalty
 
     @contextmanager
     def _seeded(self, *purpose: int | str) -> Iterator[None]:
