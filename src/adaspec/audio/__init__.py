@@ -4,7 +4,7 @@ from adaspec.audio.decode import AUDIO_SUFFIXES, Recording, clip_digest, decode,
 from adaspec.audio.given import recording_of_array
 from adaspec.audio.guard import LONGEST_S, BadClipError
 from adaspec.audio.quantise import Quantised, Samples, quantise
-from adaspec.audio.waveform import Waveform, resample, sounding_part, to_int16, trim_silence
+from adaspec.audio.waveform import Waveform, resample, sounding_part, to_int16, trim_silence, trimmed_int16
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -24,4 +24,5 @@ __all__ = [
     "sounding_part",
     "to_int16",
     "trim_silence",
+    "trimmed_int16",
 ]

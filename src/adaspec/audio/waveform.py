@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-__all__ = ["SoundingPart", "Waveform", "resample", "resample_blocks", "sounding_part", "to_int16", "trim_silence"]
+__all__ = [
+    "SoundingPart",
+    "Waveform",
+    "resample",
+    "resample_blocks",
+    "sounding_part",
+    "to_int16",
+    "trim_silence",
+    "trimmed_int16",
+]
 
 Waveform: TypeAlias = npt.NDArray[np.float32]
 
@@ -91,6 +100,11 @@ def sounding_part(waveform: Waveform, trim_db: float | None) -> slice:
 def trim_silence(waveform: Waveform, trim_db: float | None) -> Waveform:
     """Cut off silent ends."""
     return waveform[sounding_part(waveform, trim_db)]
+
+
+def trimmed_int16(waveform: Waveform, trim_db: float | None) -> npt.NDArray[np.int16]:
+    """A waveform at its final rate as it is stored: `trim_silence`, then `to_int16`."""
+    return to_int16(trim_silence(waveform, trim_db))
 
 
 def to_int16(waveform: Waveform) -> npt.NDArray[np.int16]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from adaspec.attributes import N_LEVELS, Clip, change, change_db
-from adaspec.audio import BadClipError, Waveform, decode, resample, to_int16, trim_silence
+from adaspec.audio import BadClipError, Waveform, decode, resample, trimmed_int16
 from adaspec.errors import InputError
 from adaspec.features.representation import Contract, feature_contract, representation_of, steps_of
 from adaspec.models.classifier import AudioClassifier
@@ -97,7 +97,7 @@ class _Versions:
             rate = self.contract["sample_rate"]
             found = changed(self.clips, self.position, self.clip_id, rate, name, int(level), self.seed)
             self.sizes[clip_id] = change_db(name, self.waveform, found)
-        return self.representation.encode(steps_of(to_int16(trim_silence(found, self.contract["trim_db"]))))[:]
+        return self.representation.encode(steps_of(trimmed_int16(found, self.contract["trim_db"])))[:]
 
 
 def changed(

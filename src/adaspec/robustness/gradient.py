@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from adaspec.audio import to_int16, trim_silence
+from adaspec.audio import to_int16, trimmed_int16
 from adaspec.features.representation import feature_contract, representation_of
 from adaspec.features.windows import EvenWindows, vote
 from adaspec.models.attacks import Objective, alarm, cross_entropy_of, noise, perturbed, pgd, universal
@@ -48,7 +48,7 @@ class _Windows:
     def tensor(self, clip_id: str) -> Tensor:
         """A clip as the feature store has it."""
         [waveform] = recordings([self.root / clip_id], self.rate)
-        return torch.from_numpy(to_int16(trim_silence(waveform, self.trim_db)))
+        return torch.from_numpy(trimmed_int16(waveform, self.trim_db))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Positions of clips, and windows (batch, n_samples) of +-1."""
