@@ -32,6 +32,7 @@ Arguments = ParamSpec("Arguments")
 Store = TypeVar("Store", bound="MlflowStore")
 BATCH = 100  # MLflow's limit of parameters, well below that of metrics, per request
 PAGE = 1000  # runs
+DATABASES = ("sqlite:", "postgresql:", "postgresql+", "mysql:", "mysql+", "mssql:", "mssql+")
 KIND = ("mlflow.experimentKind", "custom_model_development")  # else some versions ask for it, or show traces of chats
 
 
@@ -107,8 +108,9 @@ class MlflowStore:
         with filelock.FileLock(lock_file(self.root, "mlflow")):
             experiment = client.get_experiment_by_name(name)
             if experiment is None:
-                own = not os.environ.get("MLFLOW_TRACKING_URI")
-                location = (self.root / ARTIFACTS / name).as_uri() if own else None
+                # A server has a place of its own; a database's would be the working directory, which may be a copy's.
+                is_database = self.uri.startswith(DATABASES)
+                location = (self.root / ARTIFACTS / name).as_uri() if is_database else None
                 return str(client.create_experiment(name, artifact_location=location, tags=dict([KIND])))
         if experiment.lifecycle_stage == "deleted":
             raise InputError(

@@ -94,6 +94,11 @@ def _open_storage(root: Path, url: str | None) -> RDBStorage:
             grace_period=GRACE_S,
             heartbeat_stale_trial_callback=run_again,
         )
+    except RuntimeError:  # of Optuna, which looks at a table that MLflow has under the same name
+        raise InputError(
+            "the study's database holds tables of another program, such as MLflow, or of another version of Optuna; "
+            "give studies a database of their own by --storage, on the same server if you like"
+        ) from None
     except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
         # Its text could hold the URL, and that a password.
         reason = "its driver is not installed" if isinstance(error, ImportError) else type(error).__name__
@@ -101,7 +106,7 @@ def _open_storage(root: Path, url: str | None) -> RDBStorage:
             reason = one_line(error.orig)
         raise InputError(
             f"the study's database cannot be opened: {reason}; --storage takes sqlite:////ABSOLUTE/FILE.db, "
-            "postgresql://USER:PASSWORD@HOST/NAME or another URL of SQLAlchemy"
+            "postgresql+psycopg://USER:PASSWORD@HOST/NAME or another URL of SQLAlchemy"
         ) from None
 
 
