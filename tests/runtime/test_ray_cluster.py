@@ -27,7 +27,7 @@ from adaspec.runtime.files import write_csv
 from adaspec.tracking import TRACKERS
 from adaspec.training.crossvalidate import cross_validate
 
-cluster_utils = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed: pip install 'adaspec[cluster]'")
+cluster_utils = pytest.importorskip("ray.cluster_utils", reason="Ray is not installed: pip install '.[cluster]'")
 # Threads and sockets of Ray, which end with the process.
 pytestmark = [pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")]
 
@@ -192,7 +192,7 @@ def test_an_address_where_nothing_answers_is_told_in_one_line(monkeypatch: pytes
         list(run_tasks(_refuse, [(1,)], nowhere))
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(
-        InputError, match=r"needs Ray, which is not installed; run \"pip install 'adaspec\[cluster\]'\""
+        InputError, match=r"needs Ray, which is not installed; run \"pip install '\.\[cluster\]'\""
     ):
         list(run_tasks(_refuse, [(1,)], nowhere))
 

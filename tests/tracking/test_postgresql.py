@@ -23,7 +23,7 @@ from adaspec.runtime.files import write_csv
 from adaspec.tracking import TRACKERS, Origin
 from adaspec.training.crossvalidate import cross_validate
 
-pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'adaspec[cluster]'")
+pytest.importorskip("psycopg", reason="psycopg is not installed: pip install '.[cluster]'")
 # Connections of threads that have ended, such as those of heartbeats.
 pytestmark = pytest.mark.filterwarnings("ignore:.*BaseConnection.__del__:pytest.PytestUnraisableExceptionWarning")
 BINARIES = [path for path in [shutil.which("initdb"), *Path("/usr/lib/postgresql").glob("*/bin/initdb")] if path]

@@ -134,7 +134,7 @@ def _connected(address: str | None) -> Any:
             ray: Any = importlib.import_module("ray")  # only now: it takes seconds
         except ImportError:
             raise InputError(
-                "engine.backend=ray needs Ray, which is not installed; run \"pip install 'adaspec[cluster]'\", or set "
+                "engine.backend=ray needs Ray, which is not installed; run \"pip install '.[cluster]'\", or set "
                 "engine.backend=local"
             ) from None
         if not ray.is_initialized():
