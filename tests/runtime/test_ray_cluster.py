@@ -191,9 +191,7 @@ def test_an_address_where_nothing_answers_is_told_in_one_line(monkeypatch: pytes
     with pytest.raises(InputError, match=r"no Ray cluster answers at 127\.0\.0\.1:9 \(.*refused.*\); start one"):
         list(run_tasks(_refuse, [(1,)], nowhere))
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(
-        InputError, match=r"needs Ray, which is not installed; run \"pip install '\.\[cluster\]'\""
-    ):
+    with pytest.raises(InputError, match=r"needs Ray, which is not installed; run \"pip install '\.\[cluster\]'\""):
         list(run_tasks(_refuse, [(1,)], nowhere))
 
 

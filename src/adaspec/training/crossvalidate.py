@@ -163,4 +163,9 @@ def _needs(config: Config) -> Needs:
 def _fit_fold(spectrograms: Path | None, speakers: Path | None, *task: Any) -> None:
     from adaspec.training.fit import fit_fold  # in the worker: Lightning takes seconds to load, this process watches
 
-    fit_fold(*task, spectrograms=spectrograms, speakers=speakers)
+    *_, folder, finished = task
+    folder.mkdir(parents=True, exist_ok=True)
+    # A node that a cluster takes for dead may still work for a while when the fold has begun again elsewhere.
+    with only_one(folder / "lock"):
+        if not finished.exists():
+            fit_fold(*task, spectrograms=spectrograms, speakers=speakers)
