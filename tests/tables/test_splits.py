@@ -1,3 +1,4 @@
+import hashlib
 import re
 from typing import Any
 
@@ -14,6 +15,7 @@ from adaspec.tables import read_folds
 from adaspec.tables.balance import class_weights
 from adaspec.tables.leakage import check_leakage
 from adaspec.tables.splits import _joined_groups, describe_folds, make_folds
+from adaspec.tables.stored import data_digest
 
 
 def config(**changes: Any) -> SplitConfig:
@@ -416,6 +418,15 @@ def test_read_folds_gives_back_what_was_written(tmp_path: Any) -> None:
     again = read_folds(tmp_path / "folds.csv")
     assert again.to_dict("list") == folds.to_dict("list")
     assert (again["fold"].dtype, again["weight"].dtype) == (np.dtype("int64"), np.dtype("int64"))
+
+
+def test_data_digest_is_that_of_the_tables_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = clips(["dog", "cat"] * 5)
+    folds = make_folds(table, config(n_folds=2), 1)
+    whole = table[["clip_id", "digest", "label"]].to_csv(index=False) + folds.to_csv(index=False)
+    monkeypatch.setattr("adaspec.tables.stored.DIGESTED_ROWS", 3)
+    assert data_digest(table, folds) == hashlib.sha256(whole.encode()).digest()
+    assert data_digest(table, folds[:0]) != data_digest(table, folds)
 
 
 def test_describe_folds_tells_how_uneven_the_labels_are(capsys: pytest.CaptureFixture[str]) -> None:
