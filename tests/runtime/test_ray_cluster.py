@@ -1,6 +1,5 @@
 """Tasks on two nodes of a Ray cluster, both on this machine."""
 
-import importlib
 import operator
 import os
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cluster_tasks
 import optuna
 import psutil
 import pytest
@@ -57,12 +57,6 @@ def wait_for(what: Callable[[], bool], seconds: float = 60.0) -> bool:
     return False
 
 
-def _where(number: int) -> tuple[int, str, str, str]:
-    time.sleep(0.3 if number == 0 else 0.05)  # later tasks end before the first
-    node = importlib.import_module("ray").get_runtime_context().get_node_id()
-    return number, node, os.getcwd(), os.environ.get("PYTHONPATH", "")
-
-
 def test_tasks_run_on_both_nodes_in_the_folder_and_with_the_modules_of_their_driver(
     engine: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,7 +68,7 @@ def test_tasks_run_on_both_nodes_in_the_folder_and_with_the_modules_of_their_dri
     import own_module
 
     assert tasks_at_a_time(engine, Needs(threads=8)) == 2  # more than a node has: one on each
-    found = list(run_tasks(_where, ((number,) for number in range(40)), engine))
+    found = list(run_tasks(cluster_tasks.where, ((number,) for number in range(40)), engine))
     assert [number for number, *_ in found] == list(range(40))
     assert len({node for _, node, *_ in found}) == 2
     assert {(folder, paths.split(os.pathsep)[0]) for *_, folder, paths in found} == {
@@ -86,29 +80,16 @@ def test_tasks_run_on_both_nodes_in_the_folder_and_with_the_modules_of_their_dri
     assert capfd.readouterr() == ("", "")
 
 
-def _refuse(number: int) -> int:
-    if number == 3:
-        raise SettingError("win_length", "=2048 exceeds n_fft=1024")
-    return number
-
-
 def test_an_error_of_a_task_arrives_as_it_was_raised_and_ends_the_others(
     engine: SimpleNamespace, tmp_path: Path
 ) -> None:
     with pytest.raises(SettingError) as refusal:
-        list(run_tasks(_refuse, ((number,) for number in range(8)), engine))
+        list(run_tasks(cluster_tasks.refuse, ((number,) for number in range(8)), engine))
     assert type(refusal.value) is SettingError
     assert str(refusal.value) == "win_length=2048 exceeds n_fft=1024"
     with pytest.raises(TypeError):
-        list(run_tasks(_tell_and_sleep, [(tmp_path / "sleeper",), (None,)], engine))
+        list(run_tasks(cluster_tasks.tell_and_sleep, [(tmp_path / "sleeper",), (None,)], engine))
     assert wait_for(lambda: not (tmp_path / "sleeper").exists() or ended(tmp_path / "sleeper"))
-
-
-def _tell_and_sleep(path: Path | None) -> None:
-    if path is None:
-        raise TypeError
-    path.write_text(str(os.getpid()))
-    time.sleep(600)
 
 
 def ended(path: Path) -> bool:
@@ -130,11 +111,6 @@ def test_tasks_are_submitted_as_there_is_room_for_them(engine: SimpleNamespace) 
     results.close()
 
 
-def _be_killed(number: int) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
 def test_a_task_whose_worker_is_killed_again_and_again_is_told_in_one_line(
     engine: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,7 +118,7 @@ def test_a_task_whose_worker_is_killed_again_and_again_is_told_in_one_line(
     with pytest.raises(
         InputError, match=r"a task was begun 2 times on the cluster, .* runs out of memory; .* lower eng"
     ):
-        list(run_tasks(_be_killed, [(1,)], engine))
+        list(run_tasks(cluster_tasks.be_killed, [(1,)], engine))
     out, err = capfd.readouterr()
     assert out == ""
     assert set(err.splitlines()) == {"warning: the cluster lost a worker; what it had in hand is run again"}
@@ -154,9 +130,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from adaspec.runtime.console import command_line
 from adaspec.runtime.engine import run_tasks
-from test_ray_cluster import _tell_and_sleep
+from cluster_tasks import tell_and_sleep
 with command_line():
-    list(run_tasks(_tell_and_sleep, [(Path(sys.argv[2]),)], SimpleNamespace(backend="ray", address=sys.argv[1])))
+    list(run_tasks(tell_and_sleep, [(Path(sys.argv[2]),)], SimpleNamespace(backend="ray", address=sys.argv[1])))
 """
 
 
@@ -183,16 +159,27 @@ def test_no_task_is_left_when_its_driver_ends(engine: SimpleNamespace, tmp_path:
         assert wait_for(lambda task=task: ended(task))
 
 
+def test_without_an_address_the_ray_of_this_machine_is_found(
+    engine: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    ray.shutdown()
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert tasks_at_a_time(SimpleNamespace(backend="ray", address=None), Needs()) == 2
+    assert ray.get_runtime_context().gcs_address == engine.address
+
+
 def test_an_address_where_nothing_answers_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
     ray.shutdown()
     nowhere = SimpleNamespace(backend="ray", address="127.0.0.1:9")
     with pytest.raises(InputError, match=r"no Ray cluster answers at 127\.0\.0\.1:9 \(.*refused.*\); start one"):
-        list(run_tasks(_refuse, [(1,)], nowhere))
+        list(run_tasks(cluster_tasks.refuse, [(1,)], nowhere))
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"needs Ray, which is not installed; run \"pip install '\.\[cluster\]'\""):
-        list(run_tasks(_refuse, [(1,)], nowhere))
+        list(run_tasks(cluster_tasks.refuse, [(1,)], nowhere))
 
 
 def test_workers_on_both_nodes_share_a_study(

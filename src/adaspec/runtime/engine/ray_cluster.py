@@ -141,9 +141,13 @@ def _connected(address: str | None) -> Any:
             logging.getLogger("ray").setLevel(logging.ERROR)
             address = address or os.environ.get("RAY_ADDRESS") or None
             _check_answers(address)
+            quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
             try:
-                own = {} if address else {"include_dashboard": False, "num_cpus": n_cores()}
-                ray.init(address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **own)
+                try:
+                    own = {} if address else {"include_dashboard": False, "num_cpus": n_cores()}
+                    ray.init(address, **quiet, **own)
+                except ValueError:  # there is one on this machine, which has its number of cores
+                    ray.init(address, **quiet)
             except (OSError, RuntimeError, ValueError) as error:
                 where = f"at {address}" if address else "on this machine"
                 raise InputError(f"Ray {where} cannot be used: {one_line(error, 500)}; see docs/scale.md") from None
