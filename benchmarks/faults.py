@@ -36,6 +36,7 @@ SMALL = {
     "synthetic": {"clips_per_class": 10, "duration_s": 0.6},
     "split": {"scheme": "group_kfold", "n_folds": 2, "validation_fraction": 0.34},
     "train": {"epochs": 2},
+    "frontend": {"cached": True},
     "evaluate": {"n_bootstrap": 100},
     "engine": {"parallel_folds": 2, "workers": 2, "checkpoint_interval_s": 0.0},
 }
