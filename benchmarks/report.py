@@ -28,13 +28,6 @@ from report_speaker_aware import speaker_aware
 ROOT = Path(__file__).parents[1]
 PAGE = Path("docs/results.md")
 FIGURES = Path("docs/figures")
-TABLES = {  # page -> record of its marked table
-    Path("docs/adaptive-stft.md"): "frontends",
-    Path("docs/compare.md"): "compare-power",
-    Path("docs/qr.md"): "qr",
-    Path("docs/robustness.md"): "robustness-esc10",
-    Path("docs/speaker-aware.md"): "sasv-libri",
-}
 ROUTES = {"closed_form": "closed form", "closed_form, second pass": "closed form, second pass"}
 
 Record = dict[str, Any]
@@ -84,24 +77,28 @@ def qr_rows(record: Record) -> str:
     return table(["m x n", "route", "time in ms", "of torch.linalg.qr's", "kept in MiB", "peak in MiB"], rows)
 
 
-TABLES_OF: dict[str, Callable[[Record], str]] = {
-    "compare-power": compare_power,
-    "frontends": layer_rows,
-    "qr": qr_rows,
-    "robustness-esc10": robustness,
-    "sasv-libri": lambda record: speaker_aware(record, load("sasv-minila")),
+TABLES: dict[str, tuple[str, Callable[[Record], str]]] = {  # record -> page with its marked table, and the table
+    "compare-power": ("compare.md", compare_power),
+    "frontends": ("adaptive-stft.md", layer_rows),
+    "qr": ("qr.md", qr_rows),
+    "robustness-esc10": ("robustness.md", robustness),
+    "sasv-libri": ("speaker-aware.md", lambda record: speaker_aware(record, load("sasv-minila"))),
 }
 
 
-def with_table(page: Path, name: str) -> str:
-    """A page with its marked table brought up to date."""
-    told = TABLES_OF[name](load(name))
-    marked = re.compile(
-        rf"(<!-- table: benchmarks/results/{name}\.json -->\n\n).*?(\n<!-- end of table -->)", re.DOTALL
-    )
-    text, n_found = marked.subn(lambda match: match[1] + told + match[2], (ROOT / page).read_text(encoding="utf-8"))
-    assert n_found == 1, page
-    return text
+def tables() -> dict[Path, str]:
+    """Pages with their marked tables brought up to date."""
+    pages: dict[Path, str] = {}
+    for name, (file, told) in TABLES.items():
+        page = Path("docs") / file
+        marked = re.compile(
+            rf"(<!-- table: benchmarks/results/{name}\.json -->\n\n).*?(\n<!-- end of table -->)", re.DOTALL
+        )
+        content = told(load(name))
+        text = pages.get(page) or (ROOT / page).read_text(encoding="utf-8")
+        pages[page], n_found = marked.subn(lambda match, own=content: match[1] + own + match[2], text)
+        assert n_found == 1, (page, name)
+    return pages
 
 
 def main() -> None:
@@ -113,7 +110,7 @@ def main() -> None:
         written = {PAGE: results(folder).encode()}
         written[RELIABILITY] = reliability().encode()
         draw_power(load("compare-power")["power"], folder / "compare-power.svg")
-        written |= {page: with_table(page, name).encode() for page, name in TABLES.items()}
+        written |= {page: text.encode() for page, text in tables().items()}
         written |= {FIGURES / path.name: path.read_bytes() for path in sorted(folder.iterdir())}
     stale = [path for path, content in written.items() if not _holds(ROOT / path, content)]
     if arguments.check and stale:
