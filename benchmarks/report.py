@@ -94,10 +94,9 @@ def tables() -> dict[Path, str]:
         marked = re.compile(
             rf"(<!-- table: benchmarks/results/{name}\.json -->\n\n).*?(\n<!-- end of table -->)", re.DOTALL
         )
-        content = told(load(name))
         text = pages.get(page) or (ROOT / page).read_text(encoding="utf-8")
-        pages[page], n_found = marked.subn(lambda match, own=content: match[1] + own + match[2], text)
-        assert n_found == 1, (page, name)
+        before, begin, end, after = marked.split(text)
+        pages[page] = f"{before}{begin}{told(load(name))}{end}{after}"
     return pages
 
 
