@@ -1,6 +1,6 @@
 """The embedded data set on two nodes of a Ray cluster, both on this machine: bytes, scaling, what a lost node costs.
 
-    python benchmarks/cluster.py [--repeats 5] [--copies 20] [--record cluster]
+    python benchmarks/cluster.py [--repeats 5] [--copies 20] [--epochs 50] [--record cluster]
 
 Features of the embedded set, its clips taken several times, are extracted with one and two processes, and with one and
 two tasks at a time on the cluster. Its training runs on this machine, on the cluster, and on the cluster while one of
@@ -45,10 +45,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5, help="of the extraction")
     parser.add_argument("--copies", type=int, default=20, help="of each clip, to be extracted")
+    parser.add_argument("--epochs", type=int, help="of the training; by default as params.yaml has it")
     parser.add_argument("--record", type=record.check_name, metavar="NAME")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, _two_nodes() as cluster:
-        work = _Work(Path(folder), cluster)
+        work = _Work(Path(folder), cluster, arguments.epochs)
         measured: dict[str, Any] = {
             "features": work.features(arguments.copies, arguments.repeats),
             "training": work.training(),
@@ -80,14 +81,15 @@ def _two_nodes() -> Iterator[Any]:
 class _Work:
     """The embedded data set below a folder, up to its folds."""
 
-    def __init__(self, folder: Path, cluster: Any) -> None:
+    def __init__(self, folder: Path, cluster: Any, epochs: int | None) -> None:
         self.folder, self.cluster = folder, cluster
         config = load_config(ROOT / "params.yaml")
         synthesize(config.synthetic, folder / "raw")
         dataset = config.dataset.model_copy(update={"root": str(folder / "raw")})
         clips, _ = examine_clips(read_dataset(dataset), folder / "raw", "fail", "fail", None)
         self.clips = clips
-        self.config = resolve(config.model_copy(update={"dataset": dataset}), clips)
+        train = config.train.model_copy(update={"epochs": epochs or config.train.epochs})
+        self.config = resolve(config.model_copy(update={"dataset": dataset, "train": train}), clips)
         self.folds = make_folds(clips, self.config.split, self.config.seed)
 
     def engine(self, backend: str, **knobs: Any) -> Config:

@@ -18,7 +18,9 @@ import psutil
 import pytest
 import yaml
 from toydata import changed, differing, make_toy
+from typer.testing import CliRunner
 
+from adaspec.cli import app
 from adaspec.errors import InputError, SettingError
 from adaspec.experiments import tuning
 from adaspec.features.extract import extract
@@ -94,7 +96,10 @@ def test_an_error_of_a_task_arrives_as_it_was_raised_and_ends_the_others(
 
 def ended(path: Path) -> bool:
     """Whether the process whose number a file holds has ended."""
-    return not psutil.pid_exists(int(path.read_text())) or psutil.Process(int(path.read_text())).status() == "zombie"
+    try:
+        return psutil.Process(int(path.read_text())).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_tasks_are_submitted_as_there_is_room_for_them(engine: SimpleNamespace) -> None:
@@ -228,3 +233,10 @@ def test_a_killed_node_costs_its_tasks_time_and_no_byte(
     assert "warning: the cluster lost a worker" in capfd.readouterr().err
     train(toy.config, tmp_path / "local")
     assert differing(tmp_path / "local" / "models", tmp_path / "ray" / "models") == []
+
+    recordings = ["predict", tmp_path / "ray" / "models", tmp_path / "toy" / "raw", "--vote", "mean", "--overlap", "0"]
+    here, there = (
+        CliRunner().invoke(app, [*map(str, recordings), *more]) for more in ([], ["--address", engine.address])
+    )
+    assert (here.exit_code, here.output.count("\n")) == (0, 24)
+    assert (there.exit_code, there.output) == (0, here.output)

@@ -148,11 +148,11 @@ def _connected(address: str | None) -> Any:
                     ray.init(address, **quiet, **own)
                 except ValueError:  # there is one on this machine, which has its number of cores
                     ray.init(address, **quiet)
-            except (OSError, RuntimeError, ValueError) as error:
+            except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
                 where = f"at {address}" if address else "on this machine"
                 raise InputError(f"Ray {where} cannot be used: {one_line(error, 500)}; see docs/scale.md") from None
-            ray.cloudpickle.register_pickle_by_value(remote)
-            ray._private.worker.print_to_stdstream = _tell_of_losses
+        ray.cloudpickle.register_pickle_by_value(remote)
+        ray._private.worker.print_to_stdstream = _tell_of_losses
     return ray
 
 
