@@ -14,6 +14,7 @@ import argparse
 import filecmp
 import importlib
 import importlib.metadata
+import os
 import statistics
 import sys
 import tempfile
@@ -48,11 +49,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of the training; by default as params.yaml has it")
     parser.add_argument("--record", type=record.check_name, metavar="NAME")
     arguments = parser.parse_args()
+    load = os.getloadavg()[0]  # of others
     with tempfile.TemporaryDirectory() as folder, _two_nodes() as cluster:
         work = _Work(Path(folder), cluster, arguments.epochs)
         measured: dict[str, Any] = {
             "features": work.features(arguments.copies, arguments.repeats),
             "training": work.training(),
+            "load": load,
             "ray": importlib.metadata.version("ray"),
         }
     for row in measured["features"]["rows"]:
@@ -102,7 +105,7 @@ class _Work:
         many = pd.concat(
             self.clips.assign(clip_id=self.clips["clip_id"] + f"-{copy:03}") for copy in range(copies)
         ).reset_index(drop=True)
-        names = {"local": "processes of this machine", "ray": "tasks at a time on the cluster"}
+        names = {"local": "this machine, processes:", "ray": "two nodes, tasks at a time:"}
         ways = [(backend, n) for backend in names for n in (1, 2)]
         seconds: dict[tuple[str, int], list[float]] = {way: [] for way in ways}
         for _ in range(repeats + 1):  # the first starts processes and fills the page cache
@@ -114,7 +117,7 @@ class _Work:
         for backend, n in ways:
             median = statistics.median(seconds[backend, n][1:])
             same = _same(first, self.folder / f"features-{backend}-{n}")
-            row = {"name": f"{n} {names[backend]}", "clips_per_s": len(many) / median, "speedup": base / median}
+            row = {"name": f"{names[backend]} {n}", "clips_per_s": len(many) / median, "speedup": base / median}
             rows.append({**row, "same": same})
         return {"clips": len(many), "repeats": repeats, "rows": rows}
 
