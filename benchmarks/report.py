@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from report_cluster import cluster
 from report_compare import compare_power
 from report_figures import draw_power
 from report_format import made, table
@@ -78,6 +79,7 @@ def qr_rows(record: Record) -> str:
 
 
 TABLES: dict[str, tuple[str, Callable[[Record], str]]] = {  # record -> page with its marked table, and the table
+    "cluster": ("scale.md", cluster),
     "compare-power": ("compare.md", compare_power),
     "frontends": ("adaptive-stft.md", layer_rows),
     "qr": ("qr.md", qr_rows),
