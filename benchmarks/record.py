@@ -79,7 +79,7 @@ def command_line() -> str:
     """The command that was given, without the folder of the interpreter and without where data and output lie."""
     words, skip = [f"python benchmarks/{Path(sys.argv[0]).name}"], False
     for word in sys.argv[1:]:
-        if skip or word in ("--record", "--out", "--root", "--plot"):
+        if skip or word in ("--record", "--out", "--root", "--parts", "--plot"):
             skip = not skip
         elif not Path(word).is_absolute():
             words.append(word)

@@ -23,6 +23,7 @@ from report_format import made, table
 from report_reliability import PAGE as RELIABILITY
 from report_reliability import reliability
 from report_robustness import robustness
+from report_scale import scale
 from report_sections import LAYERS, load, sections
 from report_speaker_aware import speaker_aware
 
@@ -84,6 +85,7 @@ TABLES: dict[str, tuple[str, Callable[[Record], str]]] = {  # record -> page wit
     "frontends": ("adaptive-stft.md", layer_rows),
     "qr": ("qr.md", qr_rows),
     "robustness-esc10": ("robustness.md", robustness),
+    "scale": ("scale.md", scale),
     "sasv-libri": ("speaker-aware.md", lambda record: speaker_aware(record, load("sasv-minila"))),
 }
 

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import mmap
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -140,3 +142,29 @@ window,0.91,,0.88,0.94,0.01,-0.004,0.027,1,8,0.04
         rows.append(record.read_table(tmp_path / name))
     assert rows[0] == rows[1]
     assert rows[0][1]["n_only_this"] == 8
+
+
+def test_growth_is_the_slope_of_logarithms(programs: tuple[ModuleType, ModuleType]) -> None:
+    rows = [{"stage": "a", "clips": clips, "cpu_s": 2.0 * clips**1.5} for clips in (1000, 10, 100)]
+    report = importlib.import_module("report_scale")
+    assert report.exponents(rows) == {"a": pytest.approx([1.5, 1.5])}
+    late = [{"stage": "a", "clips": clips, "cpu_s": 9.0 + 2.0 * (clips - 10)} for clips in (10, 100, 1000)]
+    assert report.beyond_start(late, "a") == pytest.approx(1.0)
+    assert report.beyond_start(late[:2], "a") is None
+
+
+def test_mapped_files_are_counted_apart_from_owned_memory(
+    programs: tuple[ModuleType, ModuleType], tmp_path: Path
+) -> None:
+    memory_of = importlib.import_module("scale").memory_of
+    size = 40 * 2**20
+    (tmp_path / "file").write_bytes(bytes(size))
+    own, mapped = memory_of(psutil.Process())
+    with (tmp_path / "file").open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        assert content.find(b"\x01") == -1  # all of it is read
+        _, with_file = memory_of(psutil.Process())
+    held = bytearray(b"\x01") * size
+    with_more, _ = memory_of(psutil.Process())
+    assert len(held) == size
+    assert with_file - mapped > 0.9 * size
+    assert with_more - own > 0.9 * size
