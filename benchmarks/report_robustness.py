@@ -29,7 +29,8 @@ def robustness(record: Record) -> str:
     rows = []
     for part, found in record["parts"].items():
         mark = " *" if part in record["defended"] else ""
-        cells = [TITLES.get(part, f"`{part}`") + mark]
+        name, at, ratio = part.partition(" at ")  # of an attack: the signal-to-noise ratio
+        cells = [TITLES.get(part, f"`{name}`{at}{ratio}") + mark]
         for row in found:
             cells.append(f"{row[score]:.3f}")
             if "difference" in row:
@@ -37,8 +38,9 @@ def robustness(record: Record) -> str:
                 cells += [f"{row['difference']:+z.3f}", interval(ends, "+z.3f")]
         rows.append(cells)
     costs = ", ".join(f"{name} {median(values):.0f}" for name, values in record["cpu_s"].items())
+    n_seeds = len(record["seeds"])
     told = [
-        f"{score.upper() if score == 'eer' else score.capitalize()}, mean over folds and {len(record['seeds'])} seeds; intervals are paired."
+        f"{score.upper() if score == 'eer' else score.capitalize()}, mean over folds and {n_seeds} seed{'s' if n_seeds > 1 else ''}; intervals are paired."
     ]
     if record["defended"]:
         told.append("Marked with * what was part of training.")
