@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from adaspec.attributes import N_LEVELS, Clip, attributes_of, change
-from adaspec.audio import to_int16, trim_silence
+from adaspec.audio import trimmed_int16
 from adaspec.config import Config
 from adaspec.features.store import FeatureStore, write_shard
 from adaspec.features.windows import Clips
@@ -147,4 +147,4 @@ def changed_copies(
         for number, name in enumerate(rng.choice(names, n_copies)):
             level = float(rng.uniform(1, N_LEVELS))
             changed = change(name, level, Clip(own, sample_rate, rng, others))
-            yield copy_name(clip_id, number), torch.from_numpy(to_int16(trim_silence(changed, trim_db)))
+            yield copy_name(clip_id, number), torch.from_numpy(trimmed_int16(changed, trim_db))
