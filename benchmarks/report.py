@@ -84,6 +84,7 @@ TABLES: dict[str, tuple[str, Callable[[Record], str]]] = {  # record -> page wit
     "compare-power": ("compare.md", compare_power),
     "frontends": ("adaptive-stft.md", layer_rows),
     "qr": ("qr.md", qr_rows),
+    "robustness-asv-mini": ("robustness.md", robustness),
     "robustness-embedded": ("robustness.md", robustness),
     "robustness-esc10": ("robustness.md", robustness),
     "scale": ("scale.md", scale),
