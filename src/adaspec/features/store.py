@@ -185,14 +185,21 @@ class FeatureStore:
     """
 
     def __init__(self, folder: Path, contract: Contract, representation: Representation | None = None) -> None:
-        self.shards = sorted(folder.glob("*.arrow"))
+        self.shards = sorted(folder.glob("*.arrow"), key=lambda path: (len(path.name), path.name))
         if not self.shards:
             raise InputError(f"{folder} holds no features; run 'dvc repro features'")
         self.contract, self._representation = contract, representation
         self._first_ids: list[str] = []
         self._n_clips, last = 0, ""
-        for shard in self.shards:
-            batches = _open_shard(shard, contract)
+        shards = self.shards
+
+        @functools.lru_cache(N_OPEN)
+        def opened(index: int) -> list[pa.RecordBatch]:  # without self, or a store would keep itself, and files mapped
+            return _open_shard(shards[index], contract)
+
+        self._opened = opened
+        for index, shard in enumerate(shards):
+            batches = opened(index)
             first = batches[0].column(0)[0].as_py()
             if self._first_ids and first <= last:
                 raise InputError(
@@ -202,7 +209,6 @@ class FeatureStore:
             self._first_ids.append(first)
             self._n_clips += sum(batch.num_rows for batch in batches)
             last = batches[-1].column(0)[-1].as_py()
-        self._opened = functools.lru_cache(N_OPEN)(lambda index: _open_shard(self.shards[index], contract))
 
     @functools.cached_property
     def representation(self) -> Representation:

@@ -53,8 +53,6 @@ def predictions(
 
 
 def _predict(models: Models, path: Path) -> Prediction | str:
-    # However many processes there are: the number of threads can decide the last digit. Beside others one is fastest.
-    torch.set_num_threads(1)
     return outcome(path, load_models(models).predict, CLASSIFIED)
 
 
@@ -67,6 +65,8 @@ def load_models(models: Models) -> Predictor:
     InputError
         As of `Predictor`, `enrol` and `claimed`.
     """
+    # However many processes there are: the number of threads can decide the last digit. Beside others one is fastest.
+    torch.set_num_threads(1)
     predictor = Predictor(models.folders, vote=models.vote, overlap=models.overlap)
     if models.enrolment:
         predictor.enrol(models.enrolment)

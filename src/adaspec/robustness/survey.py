@@ -20,7 +20,7 @@ from adaspec.robustness.asked import CLEAN, Evaluator, ask_chunk, changed, recor
 from adaspec.robustness.figures import draw_curves, draw_gradient, draw_map
 from adaspec.robustness.gradient import GRADIENT, alarms, attack_fold
 from adaspec.robustness.measures import ALL, Measures, first_flips, measure
-from adaspec.runtime.engine import Needs, run_tasks
+from adaspec.runtime.engine import Needs, run_tasks, tasks_at_a_time
 from adaspec.runtime.files import complete_folder, write_csv, write_json
 from adaspec.runtime.progress import ClipProgress
 from adaspec.tables.columns import PREDICTED_COLUMNS
@@ -196,7 +196,9 @@ def _answers(
     verb: str, n_clips: int, function: Callable[..., pd.DataFrame], tasks: list[tuple[Any, ...]], config: Config
 ) -> list[pd.DataFrame]:
     tables, needs = [], Needs(config.train.threads_per_fold, gpu=config.train.device == "auto")
-    wanted = config.engine.workers and max(1, config.engine.workers // needs.threads)
+    wanted = tasks_at_a_time(config.engine, needs)
+    if config.engine.workers is not None:
+        wanted = min(wanted, max(1, config.engine.workers // needs.threads))
     with ClipProgress(verb, n_clips) as progress:
         for found in run_tasks(function, tasks, config.engine, needs, wanted=wanted):
             progress.advance(found["clip_id"].nunique())

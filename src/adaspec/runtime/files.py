@@ -133,8 +133,12 @@ def is_sealed(folder: Path) -> bool:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    files = [path for path in folder.iterdir() if path.name != DIGESTS]
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {path.name: _digest(path) for path in folder.iterdir() if path.name != DIGESTS}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, content: Any, *, sort_keys: bool = True) -> None:

@@ -84,7 +84,8 @@ def cross_validate(
             for fold in sorted(rows["fold"].unique()):
                 kept = checkpoints / f"fold-{fold}" / FINISHED
                 shutil.copytree(kept, partial / f"fold-{fold}", ignore=shutil.ignore_patterns(DIGESTS))
-        shutil.rmtree(checkpoints)
+        # Network file systems keep a file that is still mapped under another name, and its folder with it.
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def check_training(config: Config, labels: list[str], folds: Iterable[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import shutil
@@ -133,7 +134,8 @@ def fit_fold(
     balanced = class_weights(counts) if config.split.balance == "class_weights" else counts * 0 + 1.0
     targets = torch.tensor([labels.index(label) for label in validation["label"]], dtype=torch.int64)
     read = _training_store(store, spectrograms, model, config)
-    copies = kept_copies(store, read, train["clip_id"], config, fold, folder / COPIES)
+    cpu = store.representation if read is store else LogSpectrogram(copy.deepcopy(model.frontend).cpu())
+    copies = kept_copies(store, read, cpu, train["clip_id"], config, fold, folder / COPIES)
     training_data = _training_data(read, train, model, config, fold, copies=copies, claims=claims)
     validation_data = _validation_data(store, validation, model, config, folder)
     module = FoldModule(

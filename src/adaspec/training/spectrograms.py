@@ -16,7 +16,7 @@ from adaspec.frontends import Frontend
 from adaspec.models.classifier import AudioClassifier
 from adaspec.models.start import starting_frontend
 from adaspec.runtime.engine import run_tasks
-from adaspec.runtime.files import complete_folder, is_sealed, seal
+from adaspec.runtime.files import complete_folder, is_sealed, naming, seal
 from adaspec.runtime.progress import ClipProgress
 
 __all__ = ["WindowsOnDisk", "cache_spectrograms", "cached_contract"]
@@ -86,7 +86,7 @@ class WindowsOnDisk:
 
     def __init__(self, model: AudioClassifier, windows: EvenWindows, representation: Decoder, file: Path) -> None:
         self.batches: list[tuple[Tensor, torch.Size, tuple[int, ...]]] = []
-        with file.open("wb") as sink:
+        with naming(file), file.open("wb") as sink:
             for positions, stored in windows:
                 made = model.spectrogram(stored.to(model.device), representation).detach().cpu().clone()
                 sink.write(made.permute(sorted(range(made.ndim), key=made.stride, reverse=True)).numpy().tobytes())

@@ -236,7 +236,7 @@ class Worker:
         config = resolve(with_knobs(self.config, knobs), self.clips)
         check_training(config, self.labels, self.rows)
         finals: list[float] = []
-        with tempfile.TemporaryDirectory(dir=self.folder) as scratch:
+        with tempfile.TemporaryDirectory(dir=self.folder, ignore_cleanup_errors=True) as scratch:
             spectrograms = cache_spectrograms(config, self.labels, self.rows, FEATURES, Path(scratch))
             for fold, rows in self.rows.items():
                 folder = Path(scratch) / f"fold-{fold}"

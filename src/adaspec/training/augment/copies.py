@@ -14,6 +14,7 @@ from torch import Tensor
 from adaspec.attributes import N_LEVELS, Clip, attributes_of, change
 from adaspec.audio import trimmed_int16
 from adaspec.config import Config
+from adaspec.features.representation import Representation
 from adaspec.features.store import FeatureStore, write_shard
 from adaspec.features.windows import Clips
 from adaspec.runtime.files import complete_folder, is_sealed, seal
@@ -66,7 +67,13 @@ def copy_name(clip_id: str, number: int) -> str:
 
 
 def kept_copies(
-    waveforms: FeatureStore, read: FeatureStore, clip_ids: Iterable[str], config: Config, fold: int, folder: Path
+    waveforms: FeatureStore,
+    read: FeatureStore,
+    encoder: Representation,
+    clip_ids: Iterable[str],
+    config: Config,
+    fold: int,
+    folder: Path,
 ) -> Copies | None:
     """Changed copies of the training clips as `augment.attributes` asks for them, on the disk.
 
@@ -75,7 +82,9 @@ def kept_copies(
     waveforms : FeatureStore
         The clips.
     read : FeatureStore
-        What training reads, which the copies are kept like: `waveforms`, or spectrograms.
+        What training reads, which the copies are kept like.
+    encoder : Representation
+        What it holds, computed where the waveforms are.
     clip_ids : iterable of str
         Of the training clips.
     config : Config
@@ -90,16 +99,14 @@ def kept_copies(
     assert sample_rate is not None  # resolved
     names = attributes_of("augment.attributes.names", attributes.names)
     settings = (names, attributes.copies, sample_rate, config.audio.trim_db, (config.seed, fold))
-    copies = (
-        (name, (copy if read is waveforms else read.representation.encode(copy))[:].numpy())
-        for name, copy in changed_copies(waveforms, clip_ids, *settings)
-    )
+    copies = ((name, encoder.encode(copy)[:].numpy()) for name, copy in changed_copies(waveforms, clip_ids, *settings))
     if not is_sealed(folder):
         with complete_folder(folder) as partial:
             for index in itertools.count():
-                if not (shard := list(itertools.islice(copies, config.features.clips_per_shard))):
+                if (first := next(copies, None)) is None:
                     break
-                write_shard(partial / f"{index:06d}.arrow", read.contract, shard)
+                rest = itertools.islice(copies, config.features.clips_per_shard - 1)
+                write_shard(partial / f"{index:06d}.arrow", read.contract, itertools.chain([first], rest))
             seal(partial)
     return Copies(FeatureStore(folder, read.contract, read.representation), attributes.copies, attributes.share)
 
