@@ -6,8 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +18,7 @@ import pytest
 import yaml
 from toydata import changed, differing, make_toy
 from typer.testing import CliRunner
+from waiting import wait_for
 
 from adaspec.cli import app
 from adaspec.errors import InputError, SettingError
@@ -48,15 +48,6 @@ def cluster() -> Iterator[Any]:
 @pytest.fixture
 def engine(cluster: Any) -> SimpleNamespace:
     return SimpleNamespace(backend="ray", address=cluster.address)
-
-
-def wait_for(what: Callable[[], bool], seconds: float = 60.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if what():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_tasks_run_on_both_nodes_in_the_folder_and_with_the_modules_of_their_driver(

@@ -5,11 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import wait_for
 
 from adaspec.runtime.watchdog import end_with_parent, follow_parent
 
@@ -47,15 +47,6 @@ if __name__ == "__main__":
         load_for_workers("colorsys")
     list(run_tasks(work, [(sys.argv[1], 1), (sys.argv[1], 2)], wanted=3))
 """
-
-
-def wait_for(what: Callable[[], bool], seconds: float = 60.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if what():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def alive(process: int) -> bool:
