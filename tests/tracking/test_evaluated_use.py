@@ -27,6 +27,7 @@ from adaspec.models.predictor import Predictor
 from adaspec.models.saved import load
 from adaspec.tracking.serving import _load_pyfunc
 from adaspec.training.fit import fit_fold
+from adaspec.training.spectrograms import cache_spectrograms
 
 ROOT = Path(__file__).parents[2]
 # A recipe whose detector knows the claimed speaker is evaluated and used in tests/speakers.
@@ -94,9 +95,10 @@ def test_predict_serving_and_onnx_give_what_the_evaluation_published(recipe: str
         seconds = (5.0, 7.0) if knobs["frontend.name"] == "fbank" else (2.0, 7.0)
         toy = make_toy(tmp_path, {first: 5, second: 7}, seconds, **knobs)
     trained, models = tmp_path / "trained", tmp_path / "models"
+    stores = cache_spectrograms(toy.config, toy.labels, [1, 2], toy.features, tmp_path / "stores")
     for fold in (1, 2):
-        checkpoints = tmp_path / f"checkpoints-{fold}"
-        fit_fold(fold, toy.rows(fold), toy.labels, toy.config, toy.features, checkpoints, trained / f"fold-{fold}")
+        task = fold, toy.rows(fold), toy.labels, toy.config, toy.features
+        fit_fold(*task, tmp_path / f"checkpoints-{fold}", trained / f"fold-{fold}", spectrograms=stores.get(fold))
     found = evaluate(toy.clips, toy.folds, toy.config, toy.features, trained)
     found.write(tmp_path / "metrics")
     found.write_models(trained, models)
