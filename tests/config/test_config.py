@@ -301,7 +301,7 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
             for key, value in (
                 ("polarity", True),
                 ("speed", 0.1),
-                ("resynthesis", 0.5),
+                ("resynthesis.share", 0.5),
                 ("impulses", 0.2),
                 ("adversarial_db", 20.0),
             )
@@ -314,6 +314,20 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
                 (129, {"frontend.mel.n_mels": None, "frontend.n_fft": 256}),
                 (24, {"frontend.name": "fbank", "frontend.fixed.fbank.n_mels": 24}),
             )
+        ),
+        (
+            {"train.loss.contrast": 0.5, "augment.mix.name": "mixup"},
+            "train.loss.contrast=0.5 compares clips by their class, but augment.mix.name=mixup gives them two; set one "
+            "of them to 0 or none",
+        ),
+        (
+            {"train.loss.contrast": 0.5, "augment.mix.name": "none", "train.compile": True},
+            "train.loss.contrast=0.5 looks into the network, which train.compile=true makes one piece; set "
+            "compile=false, or contrast=0",
+        ),
+        (
+            {"augment.resynthesis.families": ["codecs", "codecs"]},
+            "augment.resynthesis.families: ['codecs', 'codecs'] names something twice; name each once",
         ),
         (
             {"augment.band_limit_hz": [3000.0, 300.0]},

@@ -45,7 +45,7 @@ KNOBS: dict[str, Any] = {
     "speaker.network.batch_size": 16,
     "backbone.claim": "film",
     "augment.mix.name": "none",
-    "augment.resynthesis": 0.5,
+    "augment.resynthesis.share": 0.5,
     "evaluate.cohort": 3,
     "train.epochs": 2,
 }

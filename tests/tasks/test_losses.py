@@ -10,7 +10,7 @@ from toydata import PARAMS
 
 from adaspec.config import LossConfig
 from adaspec.tasks.losses import LOSSES
-from adaspec.tasks.spoofing.loss import oc_softmax
+from adaspec.tasks.spoofing.loss import gathered, oc_softmax
 
 
 def config(**knobs: Any) -> LossConfig:
@@ -111,3 +111,43 @@ def test_oc_softmax_by_hand() -> None:
     expected = [w * math.log1p(math.exp(e)) for w, e in zip([2.0, 0.5, 2.0, 0.5], exponents, strict=True)]
     found = oc_softmax(logits, targets, weight, config(name="oc_softmax"))
     assert float(found) == pytest.approx(sum(expected) / 4, rel=1e-5)
+
+
+@settings(deadline=None)
+@given(n_clips=st.integers(2, 8), n_features=st.integers(1, 5), seed=st.integers(0, 99))
+def test_gathered_is_the_sum_over_pairs_of_bonafide_clips(n_clips: int, n_features: int, seed: int) -> None:
+    random = torch.Generator().manual_seed(seed)
+    embeddings = torch.randn(n_clips, n_features, generator=random, dtype=torch.float64)
+    is_bonafide = torch.rand(n_clips, generator=random) < 0.6
+    terms = []
+    for anchor in range(n_clips):
+        cosines = [float(torch.cosine_similarity(embeddings[anchor], other, dim=0)) for other in embeddings]
+        others = math.log(sum(math.exp(cosines[clip] / 0.1) for clip in range(n_clips) if clip != anchor))
+        pairs = [clip for clip in range(n_clips) if clip != anchor and is_bonafide[clip] and is_bonafide[anchor]]
+        terms += [others - cosines[clip] / 0.1 for clip in pairs]
+    expected = sum(terms) / max(1, len(terms))
+    assert float(gathered(embeddings, is_bonafide)) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_gathered_pulls_bonafide_clips_together_and_lets_spoofed_ones_be() -> None:
+    torch.manual_seed(0)
+    embeddings = torch.randn(8, 4, requires_grad=True)
+    is_bonafide = torch.tensor([True] * 4 + [False] * 4)
+    optimizer = torch.optim.SGD([embeddings], lr=0.5)
+    for _ in range(200):
+        optimizer.zero_grad()
+        gathered(embeddings, is_bonafide).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    cosines = torch.nn.functional.cosine_similarity(embeddings[:, None], embeddings[None], dim=2)
+    assert cosines[:4, :4].min() > cosines[:4, 4:].max() + 0.5
+    assert cosines[4:, 4:].min() < cosines[:4, :4].min() - 0.2
+
+
+@pytest.mark.parametrize("n_bonafide", [0, 1])
+def test_gathered_of_no_pair_is_nothing(n_bonafide: int) -> None:
+    embeddings = torch.randn(4, 3, requires_grad=True)
+    loss = gathered(embeddings, torch.arange(4) < n_bonafide)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 0
+    assert embeddings.grad is not None
+    assert embeddings.grad.isfinite().all()

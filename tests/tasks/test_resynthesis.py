@@ -1,11 +1,14 @@
+from typing import get_args
+
 import pytest
 import torch
 from torch import Tensor
 
-from adaspec.tasks.spoofing.methods import METHODS
-from adaspec.tasks.spoofing.resynthesis import replace_spoofs, resynthesize
+from adaspec.config.augment import Family
+from adaspec.tasks.spoofing.resynthesis import FAMILIES, replace_spoofs, resynthesize
 
-RATE = 8000
+RATE, NAMES = 8000, ["bonafide", "spoof"]
+METHODS = {method.__name__: method for methods in FAMILIES.values() for method in methods}
 
 
 def speech(n_clips: int = 4, n_samples: int = 8000) -> Tensor:
@@ -61,7 +64,7 @@ def test_resynthesis_is_finite_whatever_comes(rate: int, kind: str) -> None:
         waveforms += 0.5
     for seed in range(25):
         torch.manual_seed(seed)
-        made = resynthesize(waveforms, rate)
+        made = resynthesize(waveforms, list(FAMILIES), rate)
         assert made.shape == waveforms.shape
         assert made.isfinite().all()
 
@@ -69,8 +72,39 @@ def test_resynthesis_is_finite_whatever_comes(rate: int, kind: str) -> None:
 def test_resynthesis_keeps_the_level_of_each_clip() -> None:
     torch.manual_seed(0)
     waveforms = speech(12) * torch.logspace(-2, 0, 12)[:, None]
-    made = resynthesize(waveforms, RATE)
+    made = resynthesize(waveforms, list(FAMILIES), RATE)
     torch.testing.assert_close(made.square().mean(dim=1), waveforms.square().mean(dim=1), rtol=1e-3, atol=0)
+
+
+def test_resynthesis_keeps_what_is_heard_in_pauses() -> None:
+    waveforms = speech(8)
+    waveforms[:, 3000:5000] = 0.001 * torch.randn(8, 2000, generator=torch.Generator().manual_seed(2))
+    torch.manual_seed(0)
+    made = resynthesize(waveforms, list(FAMILIES), RATE)
+    pause, factor = slice(3500, 4500), made[:, 4000:4001] / waveforms[:, 4000:4001]
+    torch.testing.assert_close(made[:, pause], factor * waveforms[:, pause], rtol=1e-3, atol=1e-6)
+    assert ((factor > 0.8) & (factor < 1.25)).all()
+    assert ((made - waveforms)[:, :2500].square().mean(dim=1) > 1e-4 * waveforms[:, :2500].square().mean(dim=1)).all()
+
+
+def test_resynthesis_mostly_keeps_the_long_term_spectrum() -> None:
+    waveforms, distances = speech(4), []
+    for seed in range(40):
+        torch.manual_seed(seed)
+        made = resynthesize(waveforms, ["vocoders"], RATE)
+        distances.append(float((log_spectrum(made) - log_spectrum(waveforms)).abs().mean()))
+    assert sum(distance < 0.6 for distance in distances) > 20, distances
+
+
+def test_resynthesis_takes_the_methods_of_its_families() -> None:
+    assert set(get_args(Family)) == set(FAMILIES)
+    made = {}
+    for family in FAMILIES:
+        torch.manual_seed(1)
+        made[family] = resynthesize(speech(4), [family], RATE)
+    torch.manual_seed(1)
+    assert torch.equal(resynthesize(speech(4), ["codecs"], RATE), made["codecs"])
+    assert len({copies.numpy().tobytes() for copies in made.values()}) == len(FAMILIES)
 
 
 def test_resynthesis_repeats_with_its_seed() -> None:
@@ -78,7 +112,7 @@ def test_resynthesis_repeats_with_its_seed() -> None:
     results = []
     for seed in (3, 3, 4):
         torch.manual_seed(seed)
-        results.append(resynthesize(waveforms, RATE))
+        results.append(resynthesize(waveforms, list(FAMILIES), RATE))
     assert torch.equal(results[0], results[1])
     assert not torch.equal(results[0], results[2])
 
@@ -86,12 +120,12 @@ def test_resynthesis_repeats_with_its_seed() -> None:
 def test_replace_spoofs_takes_the_place_of_spoofed_clips_alone() -> None:
     waveforms, labels = speech(40), torch.tensor([0, 1, 1, 1] * 10)
     torch.manual_seed(0)
-    replaced, sources = replace_spoofs(waveforms, labels, ["bonafide", "spoof"], 0.5, RATE)
+    replaced, sources = replace_spoofs(waveforms, labels, NAMES, 0.5, list(FAMILIES), RATE)
     changed = (replaced != waveforms).any(dim=1)
     assert torch.equal(sources != torch.arange(40), changed)
     assert (labels[sources[changed]] == 0).all()
     assert not changed[labels == 0].any()
     assert 0.2 < changed[labels == 1].float().mean() < 0.8
-    assert torch.equal(replace_spoofs(waveforms, labels, ["bonafide", "spoof"], 0.0, RATE)[0], waveforms)
+    assert torch.equal(replace_spoofs(waveforms, labels, NAMES, 0.0, list(FAMILIES), RATE)[0], waveforms)
     all_spoofed = torch.ones(40, dtype=torch.int64)
-    assert torch.equal(replace_spoofs(waveforms, all_spoofed, ["bonafide", "spoof"], 1.0, RATE)[0], waveforms)
+    assert torch.equal(replace_spoofs(waveforms, all_spoofed, NAMES, 1.0, list(FAMILIES), RATE)[0], waveforms)

@@ -42,5 +42,6 @@ def other_values(config: Config, knob: str) -> list[Any]:
 
 def augmentations() -> list[str]:
     """Knobs, each of which switches a change to a batch on: all but those that say how one is made or by which task."""
-    how = {"enabled", "noise.color_db", "mix.probability", "mix.alpha", "resynthesis"}
-    return [knob for knob in flatten(AugmentConfig.off()) if knob not in how and not knob.startswith("attributes.")]
+    how = {"enabled", "noise.color_db", "mix.probability", "mix.alpha"}
+    elsewhere = ("attributes.", "resynthesis.")
+    return [knob for knob in flatten(AugmentConfig.off()) if knob not in how and not knob.startswith(elsewhere)]

@@ -191,8 +191,12 @@ def test_cross_validate_that_is_killed_leaves_no_workers_behind(toy: Toy, tmp_pa
     ("knobs", "message"),
     [
         (
-            {"augment.resynthesis": 0.5},
-            "augment.resynthesis=0.5 is not for the labels ",
+            {"augment.resynthesis.share": 0.5},
+            "augment.resynthesis.share=0.5 is not for the labels ",
+        ),
+        (
+            {"train.loss.contrast": 0.5, "augment.mix.name": "none"},
+            "train.loss.contrast=0.5 is not for the labels ",
         ),
         (
             {"train.loss.name": "oc_softmax", "backbone.head": "one_class"},

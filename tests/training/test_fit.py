@@ -305,8 +305,8 @@ OTHER: dict[str, Any] = {
     "train.precision": "bf16",
 }
 ELSEWHERE = {
-    *("train.threads_per_fold", "train.compile", "train.device", "augment.enabled", "augment.resynthesis"),
-    *("train.start", "train.only_frontend"),
+    *("train.threads_per_fold", "train.compile", "train.device", "augment.enabled", "train.loss.contrast"),
+    *("train.start", "train.only_frontend", "augment.resynthesis.share", "augment.resynthesis.families"),
 }
 
 
@@ -490,7 +490,9 @@ def test_fit_of_an_ensemble_saves_all_its_networks(toy: Toy, tmp_path: Path) -> 
 
 
 SPEECH: dict[str, dict[str, Any]] = {
-    "resynthesis": {"augment.resynthesis": 0.7},
+    "resynthesis": {"augment.resynthesis.share": 0.7},
+    "one_family": {"augment.resynthesis.share": 0.7, "augment.resynthesis.families": ("codecs",)},
+    "contrast": {"train.loss.contrast": 0.5},
     "oc_softmax": {"train.loss.name": "oc_softmax", "backbone.head": "one_class"},
     "sampler": {"split.balance": "none"},
 }

@@ -28,6 +28,11 @@ class Claiming(nn.Module):
         super().__init__()
         self.backbone, self.claim = backbone, claim
 
+    @property
+    def head(self) -> nn.Module:
+        """The backbone's."""
+        return self.backbone.head
+
     def forward(self, spectrogram: Tensor, vector: Tensor) -> Tensor:
         features = self.claim(self.backbone.forward_features(spectrogram), vector)
         logits: Tensor = self.backbone.head(self.backbone.dropout(features))

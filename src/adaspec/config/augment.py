@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from adaspec.config.types import Count, Fraction, Names, NonNegative, Positive, Real, Section, Switch
+from adaspec.config.types import (
+    Count,
+    Fraction,
+    Names,
+    NonNegative,
+    Positive,
+    Probability,
+    Real,
+    Section,
+    Switch,
+    distinct,
+)
 
-__all__ = ["AttributesConfig", "AugmentConfig", "MixConfig", "NoiseConfig"]
+__all__ = ["AttributesConfig", "AugmentConfig", "MixConfig", "NoiseConfig", "ResynthesisConfig"]
 
 UpTo60 = Annotated[Real, Field(ge=0, le=60)]
+
+
+Family = Literal["copies", "vocoders", "conversion", "codecs", "concatenation"]
+
+
+class ResynthesisConfig(Section):
+    """Bona fide speech taken apart and put together again, as further attacks; anti-spoofing alone, waveforms only."""
+
+    share: Probability
+    """Share of spoofed clips that give way to bona fide ones, re-synthesised."""
+    families: Annotated[tuple[Family, ...], Field(min_length=1), AfterValidator(distinct)]
+    """Kinds of synthesisers whose traces are left, every method of them equally often."""
 
 
 class NoiseConfig(Section):
@@ -58,7 +81,7 @@ class AugmentConfig(Section):
     """Random changes, drawn anew for each clip of a batch."""
 
     of_waveforms: ClassVar[tuple[str, ...]] = (
-        "resynthesis",
+        "resynthesis.share",
         "speed",
         "band_limit_hz",
         "impulses",
@@ -68,8 +91,6 @@ class AugmentConfig(Section):
 
     enabled: Switch
     """Whether training clips are changed at all; false leaves the rest of this section unread."""
-    resynthesis: Annotated[Real, Field(ge=0, le=1)]
-    """Share of spoofed clips that give way to bona fide ones, re-synthesised; anti-spoofing alone. Waveforms only."""
     speed: Annotated[Real, Field(ge=0, le=0.9)]
     """Random speed, up to this fraction faster or slower, pitch included. Waveforms only."""
     band_limit_hz: tuple[NonNegative, Positive] | None
@@ -99,6 +120,7 @@ class AugmentConfig(Section):
     """Longest stretch of bands that is masked (SpecAugment)."""
     time_mask: Annotated[int, Field(ge=0, strict=True)]
     """Longest stretch of frames that is masked (SpecAugment)."""
+    resynthesis: ResynthesisConfig
     noise: NoiseConfig
     mix: MixConfig
     attributes: AttributesConfig
@@ -115,7 +137,6 @@ class AugmentConfig(Section):
         """What `enabled=false` stands for: clips as they are."""
         return cls(
             enabled=False,
-            resynthesis=0.0,
             speed=0.0,
             band_limit_hz=None,
             impulses=0.0,
@@ -129,6 +150,7 @@ class AugmentConfig(Section):
             freq_shift=0,
             freq_mask=0,
             time_mask=0,
+            resynthesis=ResynthesisConfig(share=0.0, families=get_args(Family)),
             noise=NoiseConfig(snr_db=None, color_db=0.0),
             mix=MixConfig(name="none", probability=1.0, alpha=1.0),
             attributes=AttributesConfig(names=(), copies=1, share=1.0, consistency=0.0),

@@ -44,6 +44,7 @@ RENAMED = {  # old knob, or old knob=value -> new
     "train.frontend_gradient_clip": "train.frontend.gradient_clip",
     "augment.noise_snr_db": "augment.noise.snr_db",
     "augment.noise_color_db": "augment.noise.color_db",
+    "augment.resynthesis": "augment.resynthesis.share",
     "augment.mix": "augment.mix.name",
     "augment.mix_probability": "augment.mix.probability",
     "augment.mix_alpha": "augment.mix.alpha",

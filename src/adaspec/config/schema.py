@@ -9,6 +9,7 @@ refused are requests that cannot be met together. What a layer's settings may be
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Self
 
 from pydantic import model_validator
@@ -95,11 +96,28 @@ class Config(ModelConfig):
         return self
 
     @model_validator(mode="after")
+    def _check_contrast(self) -> Self:
+        train, augment = self.train, self.augment
+        if not train.loss.contrast:
+            return self
+        if train.compile:
+            raise ValueError(
+                f"train.loss.contrast={train.loss.contrast:g} looks into the network, which train.compile=true "
+                "makes one piece; set compile=false, or contrast=0"
+            )
+        if augment.enabled and augment.mix.name != "none":
+            raise ValueError(
+                f"train.loss.contrast={train.loss.contrast:g} compares clips by their class, but "
+                f"augment.mix.name={augment.mix.name} gives them two; set one of them to 0 or none"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_augment(self) -> Self:
         if not self.augment.enabled:
             return self
         augment, frontend = self.augment, self.frontend
-        of_waveforms = {key: getattr(augment, key) for key in augment.of_waveforms}
+        of_waveforms = {key: attrgetter(key)(augment) for key in augment.of_waveforms}
         if augment.noise.snr_db is not None:
             of_waveforms["noise.color_db"] = augment.noise.color_db
         for key, value in of_waveforms.items():
@@ -113,7 +131,7 @@ class Config(ModelConfig):
                 f"augment.attributes.names={list(augment.attributes.names)} changes recordings, but "
                 f"frontend.name={frontend.name} keeps spectrograms alone; set it to [], or frontend.name=stft"
             )
-        mixed = {"mix.name": augment.mix.name != "none", "resynthesis": augment.resynthesis > 0}
+        mixed = {"mix.name": augment.mix.name != "none", "resynthesis.share": augment.resynthesis.share > 0}
         for key in [key for key, on in mixed.items() if on and augment.attributes.consistency]:
             raise ValueError(
                 f"augment.attributes.consistency={augment.attributes.consistency:g} compares a clip with its copy, but "

@@ -44,6 +44,9 @@ class LossConfig(Section):
     """How little clips weigh that are classified well; read by focal, where 0 is cross-entropy."""
     label_smoothing: Fraction
     """Share of each clip's label that is spread over all classes."""
+    contrast: NonNegative
+    """Weight of a contrastive loss that gathers bona fide clips in the space before the head, away from spoofed ones;
+    anti-spoofing alone, without augment.mix; 0 = none."""
 
 
 class FrontendTrainConfig(Section):

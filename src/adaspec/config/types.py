@@ -21,6 +21,7 @@ __all__ = [
     "Seed",
     "Switch",
     "Text",
+    "distinct",
 ]
 
 ALL = "all"  # in place of names: every one
@@ -33,7 +34,8 @@ def _printable(text: str) -> str:
     return text
 
 
-def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+def distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names as they are, each of them once."""
     if len(set(names)) < len(names):
         raise ValueError(f"{list(names)} names something twice; name each once")
     if ALL in names and len(names) > 1:
@@ -50,7 +52,7 @@ Switch = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(ge=1, le=MOST, strict=True)]
 Seed = Annotated[int, Field(ge=0, le=MOST, strict=True)]
 Text = Annotated[str, Field(min_length=1, max_length=4096, strict=True), AfterValidator(_printable)]
-Names = Annotated[tuple[Text, ...], AfterValidator(_distinct)]
+Names = Annotated[tuple[Text, ...], AfterValidator(distinct)]
 
 
 class Section(BaseModel):

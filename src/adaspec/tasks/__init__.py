@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from adaspec.config import Config
 from adaspec.errors import InputError
@@ -40,7 +41,7 @@ def build_task(labels: Sequence[str], config: Config) -> Task:
     shown = f"{', '.join(labels[:5])}{', ...' if len(labels) > 5 else ''}"
     for other in TASKS.values():
         for key in other.changes:
-            value = getattr(config.augment, key)
+            value = attrgetter(key)(config.augment)
             if value and key not in task.changes:
                 raise InputError(
                     f"params.yaml augment.{key}={value} is not for the labels {shown} (task {name}); switch it off"
@@ -49,5 +50,10 @@ def build_task(labels: Sequence[str], config: Config) -> Task:
         raise InputError(
             f"params.yaml train.loss.name={config.train.loss.name} is not for the labels {shown} (task {name}); "
             f"set it to {' or '.join(task.losses)}"
+        )
+    if config.train.loss.contrast and not task.contrasts:
+        raise InputError(
+            f"params.yaml train.loss.contrast={config.train.loss.contrast:g} is not for the labels {shown} (task "
+            f"{name}); set it to 0"
         )
     return task(labels, config)

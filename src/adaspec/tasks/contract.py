@@ -28,11 +28,14 @@ class Task:
     ----------
     losses : dict of str to callable
         What `train.loss.name` may be.
+    contrasts : bool
+        Whether it has a loss of embeddings.
     changes : tuple of str
         Keys of the section `augment` that this task has and others need not have.
     """
 
     losses: ClassVar[dict[str, Loss]]
+    contrasts: ClassVar[bool] = False
     changes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, labels: Sequence[str], config: Config) -> None:
@@ -57,6 +60,10 @@ class Task:
             Position in the batch of the clip that each was made of: its own, unless another one took its place.
         """
         return waveforms, torch.arange(len(waveforms), device=waveforms.device)
+
+    def contrast(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        """Loss of where clips lie before the head: (batch, num_features) for targets (batch, n_classes)."""
+        raise NotImplementedError
 
     def loss(self, logits: Tensor, targets: Tensor, class_weight: Tensor) -> Tensor:
         """Mean of the configured loss of logits (batch, n_classes) for targets of that shape."""

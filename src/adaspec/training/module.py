@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import lightning.pytorch as pl
@@ -22,6 +22,7 @@ from adaspec.training.adversarial import attacked
 from adaspec.training.augment import augment_compressed, augment_inputs, augment_spectrograms, sound_of
 from adaspec.training.augment.sounds import SpectrogramSound
 from adaspec.training.consistency import disagreement
+from adaspec.training.embeddings import head_inputs
 from adaspec.training.optimisers import build_optimizer, build_schedule
 
 __all__ = ["FoldModule"]
@@ -105,11 +106,17 @@ class FoldModule(pl.LightningModule):
                 spectrogram = model.frontend.spectrogram(inputs) if representation.domain == "waveform" else inputs
             spectrogram = augment_spectrograms(spectrogram, model.n_frames, self.spectrogram_sound, augment)
             compressed = augment_compressed(model.frontend.compress(spectrogram), augment)
-        logits = model.members(compressed.contiguous(memory_format=torch.channels_last), claimed)
+        contrast = self.config.train.loss.contrast
+        noting: AbstractContextManager[list[Tensor]] = head_inputs(model.backbone) if contrast else nullcontext([])
+        with noting as embeddings:
+            logits = model.members(compressed.contiguous(memory_format=torch.channels_last), claimed)
         # Each member of an ensemble has its own loss.
         loss = self.task.loss(logits.flatten(0, 1), targets.repeat(len(logits), 1), self.class_weight)
         if weight := augment.attributes.consistency:
             loss = loss + weight * disagreement(logits)
+        if contrast:
+            own = [self.task.contrast(each, targets) for each in embeddings]
+            loss = loss + contrast * torch.stack(own).mean()
         self.train_losses.append(loss.detach())
         tightness = self.config.train.frontend.tightness
         penalty = model.frontend.penalty() if tightness else None

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from adaspec.tables.labels import of_spoofing
+from adaspec.tables.labels import BONAFIDE, of_spoofing
 from adaspec.tasks.contract import Loss, Task
 from adaspec.tasks.losses import LOSSES
-from adaspec.tasks.spoofing.loss import oc_softmax
+from adaspec.tasks.spoofing.loss import gathered, oc_softmax
 from adaspec.tasks.spoofing.resynthesis import replace_spoofs
 
 __all__ = ["SpoofingDetection"]
@@ -20,16 +20,21 @@ class SpoofingDetection(Task):
     """Bona fide or spoofed speech: with a one-class loss and re-synthesis besides what classification has."""
 
     losses: ClassVar[dict[str, Loss]] = {**LOSSES, "oc_softmax": oc_softmax}
-    changes = ("resynthesis",)
+    contrasts = True
+    changes = ("resynthesis.share",)
 
     @classmethod
     def claims(cls, labels: Sequence[str]) -> bool:
         """Bonafide and spoof."""
         return of_spoofing(labels)
 
+    def contrast(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        """Loss of bona fide clips that lie apart from each other, or near spoofed ones."""
+        return gathered(embeddings.float(), targets[:, self.labels.index(BONAFIDE)] > 0.5)
+
     def augment(self, waveforms: Tensor, classes: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
         """Put re-synthesised bona fide clips in the place of some spoofed ones."""
-        share = self.config.augment.resynthesis
-        if not share:
+        how = self.config.augment.resynthesis
+        if not how.share:
             return super().augment(waveforms, classes, sample_rate)
-        return replace_spoofs(waveforms, classes, self.labels, share, sample_rate)
+        return replace_spoofs(waveforms, classes, self.labels, how.share, how.families, sample_rate)
