@@ -19,6 +19,7 @@ import csv
 import ctypes
 import json
 import os
+import re
 import resource
 import shlex
 import shutil
@@ -55,6 +56,12 @@ def clone_last_commit(folder: Path) -> None:
     if dirty:
         print("note: the last commit is run, without what has changed since:\n" + dirty, file=sys.stderr)
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+
+
+def variant(text: str) -> tuple[str, list[str]]:
+    """Name and knobs of NAME=KEY=VALUE[,KEY=VALUE]; commas within brackets part nothing."""
+    name, _, knobs = text.partition("=")
+    return name, re.split(r",(?![^\[]*\])", knobs) if knobs else []
 
 
 def run_recipe(recipe: str, root: Path, settings: list[str], repository: Path) -> dict[str, float]:

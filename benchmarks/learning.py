@@ -1,14 +1,16 @@
 """Does what is learned help? Variants of a front end beside the fixed one, over several seeds, run as a user runs them.
 
-    python benchmarks/learning.py RECIPE [--root DIR] [--variants NAME ...] [--seeds 1 2 3] [-S KEY=VALUE ...]
-                                         [--noise DB ...] [--out DIR] [--record NAME]
+    python benchmarks/learning.py RECIPE [--root DIR] [--variants NAME[=KEY=VALUE,...] ...] [--seeds 1 2 3]
+                                         [-S KEY=VALUE ...] [--noise DB ...] [--out DIR] [--record NAME]
 
 Each variant and seed is one run of benchmarks/accuracy.py: `dvc exp run` in a clone of the last commit. What a variant
 has over the fixed front end is the difference of accuracy (of EER in anti-spoofing), with interval and p-values as
 `adaspec compare` has them: groups of test clips and seeds move it, and Holm corrects for all variants.
 
---noise tests the trained models besides on test clips alone with white noise, at these signal-to-noise ratios (dB).
--S holds for all variants. Runs that lie in --out are not run again, wherever they were made: each tells its machine.
+Variants are those below by name, or the recipe with other knobs, such as "band=backbone.normalize=band", which makes
+this an ablation of a recipe; `fixed` is the recipe as it is. --noise tests the trained models besides on test clips
+alone with white noise, at these signal-to-noise ratios (dB). -S holds for all variants. Runs that lie in --out are not
+run again, wherever they were made: each tells its machine.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import numpy as np
 import pandas as pd
 import record
 import yaml
-from accuracy import EMBEDDED, SHARED, clone_last_commit, keep, run_recipe
+from accuracy import EMBEDDED, SHARED, clone_last_commit, keep, run_recipe, variant
 
 from adaspec.audio import decode
 from adaspec.experiments.compare import compare
@@ -91,12 +93,22 @@ def setting(name: str, tables: list[pd.DataFrame]) -> Setting:
     return Setting(name, {f"{name}-{number}": table for number, table in enumerate(tables, start=1)})
 
 
-def rows_of(found: dict[str, list[pd.DataFrame]]) -> tuple[str, list[dict[str, Any]]]:
+def variants_of(texts: Sequence[str]) -> dict[str, list[str]]:
+    """Knobs of each variant by its name, the fixed one first."""
+    asked = {"fixed": VARIANTS["fixed"]}
+    for name, knobs in map(variant, texts):
+        if not knobs and name not in VARIANTS:
+            sys.exit(f"{name} is no variant; known: {', '.join(VARIANTS)}, or NAME=KEY=VALUE")
+        asked[name] = knobs or VARIANTS[name]
+    return asked
+
+
+def rows_of(asked: dict[str, list[str]], found: dict[str, list[pd.DataFrame]]) -> tuple[str, list[dict[str, Any]]]:
     """The score, and a row for each variant: its score, and the difference to the first with interval and p-values."""
     compared = compare([setting(name, tables) for name, tables in found.items()], n_resamples=N_RESAMPLES)
     rows = []
     for row in flat_rows(compared):
-        told = {"name": row["name"], "settings": VARIANTS[row["name"]], compared.score: row[compared.score]}
+        told = {"name": row["name"], "settings": asked[row["name"]], compared.score: row[compared.score]}
         told["per_seed"] = row["per_run"]
         rows.append(told | {key: row[key] for key in KEPT if key in row})
     return compared.score, rows
@@ -114,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe")
     parser.add_argument("--root", type=Path, default=SHARED / "data/esc10")
-    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), metavar="NAME")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("-S", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--noise", type=float, nargs="+", default=[], metavar="DB")
@@ -123,16 +135,16 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.recipe != EMBEDDED and not arguments.root.is_dir():
         sys.exit(f"{arguments.root} not found; give --root, or set ADASPEC_SHARED")
-    names = ["fixed", *(name for name in arguments.variants if name != "fixed")]
+    asked = variants_of(arguments.variants)
     out = arguments.out.absolute()
     files = ["predictions.csv", *map(noise_file, arguments.noise)]
-    found: dict[str, dict[str, list[pd.DataFrame]]] = {file: {name: [] for name in names} for file in files}
+    found: dict[str, dict[str, list[pd.DataFrame]]] = {file: {name: [] for name in asked} for file in files}
     made: list[dict[str, Any]] = []
     for seed in arguments.seeds:
-        for name in names:
+        for name, knobs in asked.items():
             folder = out / f"{name}-seed-{seed}"
             if not all((folder / file).exists() for file in [*files, MADE]):
-                settings = [f"seed={seed}", *arguments.settings, *VARIANTS[name]]
+                settings = [f"seed={seed}", *arguments.settings, *knobs]
                 repository = out / "repository"
                 if not repository.exists():
                     out.mkdir(parents=True, exist_ok=True)
@@ -142,7 +154,7 @@ def main() -> None:
                 found[file][name].append(read_predictions(str(folder), file))
             made.append(json.loads((folder / MADE).read_text()))
             print(f"{name} seed {seed}", flush=True)
-    told = {file.removesuffix(".csv"): rows_of(tables) for file, tables in found.items()}
+    told = {file.removesuffix(".csv"): rows_of(asked, tables) for file, tables in found.items()}
     rows = {condition: some for condition, (_, some) in told.items()}
     clean, score = rows.pop("predictions"), told["predictions"][0]
     for condition, some in {"clean": clean, **rows}.items():

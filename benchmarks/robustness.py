@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import record
-from accuracy import DETAILS, EMBEDDED, SHARED, clone_last_commit, run_recipe
+from accuracy import DETAILS, EMBEDDED, SHARED, clone_last_commit, run_recipe, variant
 from learning import MADE
 
 from adaspec.attributes import ATTRIBUTES
@@ -132,9 +132,8 @@ def main() -> None:
         sys.exit(f"{arguments.root} not found; give --root, or set ADASPEC_SHARED")
     asked: dict[str, tuple[str, list[str]]] = {arguments.recipe: (arguments.recipe, [])}
     asked |= {recipe: (recipe, []) for recipe in arguments.defended}
-    for variant in arguments.variants:
-        name, _, knobs = variant.partition("=")
-        asked[name] = (arguments.recipe, knobs.split(","))
+    for name, knobs in map(variant, arguments.variants):
+        asked[name] = (arguments.recipe, knobs)
     out = arguments.out.absolute()
     runs: dict[str, list[pd.DataFrame]] = {name: [] for name in asked}
     clean: dict[str, list[pd.DataFrame]] = {name: [] for name in asked}
