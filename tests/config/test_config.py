@@ -316,6 +316,16 @@ def test_config_refuses_text_for_a_number(params: dict[str, Any], tmp_path: Path
             )
         ),
         (
+            {"train.epochs": 10, "train.validation_interval": 4},
+            "train: validation_interval=4 leaves the last of epochs=10 without a validation; set it to a divisor of "
+            "epochs",
+        ),
+        (
+            {"train.epochs": 10, "train.validation_interval": 5, "train.early_stopping_patience": 3},
+            "train: early_stopping_patience=3 looks at every epoch, but validation_interval=5; set it to 1, or the "
+            "patience to null",
+        ),
+        (
             {"train.loss.contrast": 0.5, "augment.mix.name": "mixup"},
             "train.loss.contrast=0.5 compares clips by their class, but augment.mix.name=mixup gives them two; set one "
             "of them to 0 or none",

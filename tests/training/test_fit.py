@@ -240,6 +240,13 @@ def test_fit_early_stopping_stops_and_keeps_the_best_epoch(toy: Toy, tmp_path: P
     assert validation_loss(tmp_path / "finished", toy) == pytest.approx(best, rel=1e-4)
 
 
+def test_fit_validates_every_few_epochs_and_trains_the_same(fit: Fit, toy: Toy) -> None:
+    each, some = (fit(changed(toy.config, **{"train.epochs": 6, "train.validation_interval": n})) for n in (1, 3))
+    assert some[0] == each[0]
+    assert ["validation_loss" in row for row in some[1]] == [False, False, True] * 2
+    assert some[1][2::3] == each[1][2::3]
+
+
 def test_fit_without_validation_clips_records_no_validation(fit: Fit, toy: Toy) -> None:
     config = changed(toy.config, **{"split.validation_fraction": 0.0})
     folds = make_folds(toy.clips, config.split, config.seed)
@@ -306,7 +313,13 @@ OTHER: dict[str, Any] = {
 }
 ELSEWHERE = {
     *("train.threads_per_fold", "train.compile", "train.device", "augment.enabled", "train.loss.contrast"),
-    *("train.start", "train.only_frontend", "augment.resynthesis.share", "augment.resynthesis.families"),
+    *(
+        "train.start",
+        "train.only_frontend",
+        "train.validation_interval",
+        "augment.resynthesis.share",
+        "augment.resynthesis.families",
+    ),
 }
 
 

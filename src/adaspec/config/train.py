@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from adaspec.config.types import Count, Fraction, NonNegative, Positive, Real, Section, Switch
 
@@ -78,6 +78,9 @@ class TrainConfig(Section):
     """Largest norm of the backbone's gradient; null = no limit."""
     ema_decay: Fraction | None
     """Decay, per step, of the moving average of weights that is validated, tested and saved; null = no average."""
+    validation_interval: Count
+    """Epochs from one validation to the next, a divisor of epochs; more than 1 saves time where validation clips are
+    many, and is not for early stopping."""
     early_stopping_patience: Count | None
     """Epochs without a lower validation loss before training stops, and the best epoch counts; null = the last epoch
     counts."""
@@ -98,6 +101,21 @@ class TrainConfig(Section):
     schedule: ScheduleConfig
     loss: LossConfig
     frontend: FrontendTrainConfig
+
+    @model_validator(mode="after")
+    def _check_validation_interval(self) -> Self:
+        every = self.validation_interval
+        if self.epochs % every:
+            raise ValueError(
+                f"validation_interval={every} leaves the last of epochs={self.epochs} without a validation; set it to "
+                "a divisor of epochs"
+            )
+        if every > 1 and self.early_stopping_patience is not None:
+            raise ValueError(
+                f"early_stopping_patience={self.early_stopping_patience} looks at every epoch, but "
+                f"validation_interval={every}; set it to 1, or the patience to null"
+            )
+        return self
 
     @field_validator("start")
     @classmethod

@@ -84,8 +84,9 @@ def draw_curves(histories: dict[int, pd.DataFrame], path: Path) -> None:
     panels = figure.subplots(1, len(titles), squeeze=False)[0]
     for axes, name in zip(panels, titles, strict=True):
         for fold, history in histories.items():
-            axes.plot(history["epoch"], history[name], linewidth=0.8, alpha=0.7, label=f"fold {fold}")
-        mean = pd.concat(histories.values()).groupby("epoch")[name].mean()
+            known = history.dropna(subset=name)  # not every epoch is validated
+            axes.plot(known["epoch"], known[name], linewidth=0.8, alpha=0.7, label=f"fold {fold}")
+        mean = pd.concat(histories.values()).groupby("epoch")[name].mean().dropna()
         axes.plot(mean.index, mean, color="black", linewidth=1.8, label="mean")
         axes.set(title=name.replace("_", " "), xlabel="epoch")
         axes.grid(alpha=0.3)

@@ -35,8 +35,9 @@ def draw_curves(curves: dict[str, pd.DataFrame], path: Path) -> None:
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for axes, name in zip(panels, shown, strict=True):
         for index, (variant, curve) in enumerate(curves.items()):
+            known = curve.dropna(subset=name)  # not every epoch is validated
             style = "--" if variant.startswith("three") else "-"
-            axes.plot(curve["epoch"], curve[name], style, color=colormaps["tab10"](index), label=variant, linewidth=1.5)
+            axes.plot(known["epoch"], known[name], style, color=colormaps["tab10"](index), label=variant, linewidth=1.5)
         axes.set(title=f"{name.replace('_', ' ')}, mean over folds", xlabel="epoch")
         axes.grid(alpha=0.3)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize=9)

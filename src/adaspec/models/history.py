@@ -13,7 +13,7 @@ HISTORY = "history.jsonl"  # one JSON object per epoch
 
 
 def write_history(folder: Path, rows: list[dict[str, float]]) -> None:
-    """Write all rows so far: epoch (from 1), train_loss, validation_loss, validation_accuracy, learning_rate."""
+    """Write all rows so far: epoch (from 1), train_loss, learning_rate; where validated, its loss and accuracy."""
     with complete_file(folder / HISTORY) as partial:
         lines = (json.dumps(row, sort_keys=True, allow_nan=False) + "\n" for row in rows)
         partial.write_text("".join(lines), encoding="utf-8")

@@ -14,7 +14,7 @@ from torch import Tensor
 from adaspec.errors import InputError
 from adaspec.models.history import write_history
 
-__all__ = ["AverageWeights", "History", "StopEarly"]
+__all__ = ["AverageWeights", "History", "StopEarly", "validated"]
 
 
 class AverageWeights(WeightAveraging):
@@ -74,7 +74,8 @@ class History(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         losses: list[Tensor] = pl_module.train_losses  # type: ignore[assignment]
         row = {"epoch": trainer.current_epoch + 1, "train_loss": float(torch.stack(losses).mean())}
-        row |= {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if validated(trainer):  # else these are of the last epoch that was
+            row |= {name: float(value) for name, value in trainer.callback_metrics.items()}
         infinite = [f"{name}={value}" for name, value in row.items() if not math.isfinite(value)]
         if infinite:
             raise InputError(
@@ -84,6 +85,12 @@ class History(pl.Callback):
         row["learning_rate"] = trainer.optimizers[0].param_groups[0]["lr"]
         self.rows.append(row)
         write_history(self.folder, self.rows)
+
+
+def validated(trainer: pl.Trainer) -> bool:
+    """Whether the epoch that ends was validated, if there is anything to validate on."""
+    every = trainer.check_val_every_n_epoch
+    return every is not None and (trainer.current_epoch + 1) % every == 0
 
 
 class StopEarly(EarlyStopping):

@@ -160,6 +160,7 @@ def fit_fold(
 
     trainer = pl.Trainer(
         max_epochs=config.train.epochs,
+        check_val_every_n_epoch=config.train.validation_interval,
         accelerator=torch_device(config.train.device),
         devices=1,
         precision=lightning_precision(config.train),

@@ -11,6 +11,7 @@ import optuna
 from adaspec.config import Config
 from adaspec.models.history import read_history
 from adaspec.tracking import StudyTracker
+from adaspec.training.callbacks import validated
 
 __all__ = ["Report", "counted_value"]
 
@@ -44,7 +45,9 @@ class Report(pl.Callback):
         self.finals, self.first_step, self.n_folds = finals, first_step, n_folds
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Report the mean over the folds so far."""
+        """Report the mean over the folds so far, where the epoch was validated."""
+        if not validated(trainer):
+            return
         value = statistics.fmean([*self.finals, float(trainer.callback_metrics[self.objective])])
         epoch = trainer.current_epoch + 1
         self.trial.report(value, self.first_step + epoch)
