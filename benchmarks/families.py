@@ -7,7 +7,8 @@ LA is a set in the layout of ASVspoof 2019 LA whose attacks A01 to A06 are text 
 and two voice conversions, such as minila of $ADASPEC_SHARED. The part eval is not read. For each family the attacks of
 its kind leave train, and its methods leave `augment.resynthesis.families`; what is scored are bona fide clips of dev
 against dev's attacks of the family, and against copies of these clips by its methods. The other half of dev's bona fide
-clips, with the attacks that were trained on, gives the threshold. So neither attacks nor speakers were heard before.
+clips, with the attacks that were trained on, gives the threshold; its speakers are called by other names, as parts must
+not share any. So neither attacks nor speakers were heard in training.
 Each family and seed is one `dvc exp run` in a clone of the last commit. The family that errs most is what counts.
 """
 
@@ -81,7 +82,10 @@ def write_set(root: Path, folder: Path, family: str) -> None:
     parts = {
         "train": [trial for trial in train if trial.attack not in left_out],
         "dev": bonafide[1::2] + [trial for trial in dev if trial.attack not in ("-", *left_out)],
-        "eval": scored + [trial for trial in dev if trial.attack in left_out],
+        "eval": [
+            trial._replace(speaker=f"{trial.speaker}-scored")
+            for trial in [*scored, *(trial for trial in dev if trial.attack in left_out)]
+        ],
     }
     for part, trials in parts.items():
         audio(folder, part, "").parent.mkdir(parents=True)
@@ -90,7 +94,7 @@ def write_set(root: Path, folder: Path, family: str) -> None:
                 audio(root, "train" if part == "train" else "dev", trial.file), audio(folder, part, trial.file)
             )
     torch.manual_seed(0)
-    for trial in scored:
+    for trial in parts["eval"][: len(scored)]:
         parts["eval"] += write_copies(audio(root, "dev", trial.file), folder, trial, family)
     (folder / PROTOCOLS).mkdir()
     for part, trials in parts.items():

@@ -52,6 +52,7 @@ VARIANTS: dict[str, list[str]] = {
 }
 N_RESAMPLES = 10_000
 KEPT = ("difference", "difference_low", "difference_high", "p_value", "p_holm")  # of a comparison
+ASKED = "asked.json"  # recipe and settings of a run
 MADE = "made.json"  # of a run: where and of which commit
 
 
@@ -62,6 +63,7 @@ def run(recipe: str, root: Path, settings: list[str], repository: Path, folder: 
     for snr_db in noise:
         predict_in_noise(repository, snr_db).to_csv(folder / noise_file(snr_db), index=False)
     (folder / MADE).write_text(json.dumps({"trained_at": record.head(repository)} | record.environment()))
+    (folder / ASKED).write_text(json.dumps([recipe, *settings]))
 
 
 def noise_file(snr_db: float) -> str:
@@ -99,6 +101,8 @@ def variants_of(texts: Sequence[str]) -> dict[str, list[str]]:
     for name, knobs in map(variant, texts):
         if not knobs and name not in VARIANTS:
             sys.exit(f"{name} is no variant; known: {', '.join(VARIANTS)}, or NAME=KEY=VALUE")
+        if knobs and name == "fixed":
+            sys.exit("fixed is the recipe as it is; call a variant with other knobs by another name")
         asked[name] = knobs or VARIANTS[name]
     return asked
 
@@ -143,8 +147,10 @@ def main() -> None:
     for seed in arguments.seeds:
         for name, knobs in asked.items():
             folder = out / f"{name}-seed-{seed}"
+            settings = [f"seed={seed}", *arguments.settings, *knobs]
+            if (folder / ASKED).exists() and json.loads((folder / ASKED).read_text()) != [arguments.recipe, *settings]:
+                sys.exit(f"{folder} holds a run of other settings; give another --out, or call the variant otherwise")
             if not all((folder / file).exists() for file in [*files, MADE]):
-                settings = [f"seed={seed}", *arguments.settings, *knobs]
                 repository = out / "repository"
                 if not repository.exists():
                     out.mkdir(parents=True, exist_ok=True)

@@ -65,6 +65,17 @@ def test_draw_curves_of_equal_input_is_equal_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.svg").read_bytes() != (tmp_path / "c.svg").read_bytes()
 
 
+def test_draw_curves_joins_the_epochs_that_were_validated(tmp_path: Path) -> None:
+    n_lines = {}
+    for name, every in {"some": 3, "none": 100}.items():
+        found = histories(n_epochs=6)
+        for rows in found.values():
+            rows.loc[rows["epoch"] % every != 0, ["validation_loss", "validation_accuracy"]] = np.nan
+        draw_curves(found, tmp_path / f"{name}.svg")
+        n_lines[name] = (tmp_path / f"{name}.svg").read_text().count("\nL ")
+    assert n_lines["some"] > n_lines["none"]
+
+
 def test_draw_curves_without_validation_has_one_panel(tmp_path: Path) -> None:
     draw_curves(histories(validation=False), tmp_path / "one.svg")
     draw_curves(histories(), tmp_path / "three.svg")

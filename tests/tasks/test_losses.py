@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from toydata import PARAMS
 
-from adaspec.config import LossConfig
+from adaspec.config import Config, LossConfig
 from adaspec.tasks.losses import LOSSES
 from adaspec.tasks.spoofing.loss import gathered, oc_softmax
+from adaspec.tasks.spoofing.task import SpoofingDetection
 
 
 def config(**knobs: Any) -> LossConfig:
@@ -151,3 +152,11 @@ def test_gathered_of_no_pair_is_nothing(n_bonafide: int) -> None:
     assert loss.item() == 0
     assert embeddings.grad is not None
     assert embeddings.grad.isfinite().all()
+
+
+def test_contrast_is_not_rounded_under_bf16() -> None:
+    embeddings, targets = torch.randn(16, 64), torch.eye(2)[torch.arange(16) % 2]
+    task = SpoofingDetection(["bonafide", "spoof"], Config.model_validate(PARAMS))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = task.contrast(embeddings, targets)
+    torch.testing.assert_close(rounded, gathered(embeddings, targets[:, 0] > 0), rtol=1e-6, atol=0)

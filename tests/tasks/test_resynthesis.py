@@ -129,3 +129,41 @@ def test_replace_spoofs_takes_the_place_of_spoofed_clips_alone() -> None:
     assert torch.equal(replace_spoofs(waveforms, labels, NAMES, 0.0, list(FAMILIES), RATE)[0], waveforms)
     all_spoofed = torch.ones(40, dtype=torch.int64)
     assert torch.equal(replace_spoofs(waveforms, all_spoofed, NAMES, 1.0, list(FAMILIES), RATE)[0], waveforms)
+
+
+def test_resynthesis_of_silence_replaces_nothing() -> None:
+    waveforms = speech(8)
+    waveforms[:4] = 0
+    labels = torch.tensor([0] * 4 + [1] * 4)
+    torch.manual_seed(0)
+    replaced, sources = replace_spoofs(waveforms, labels, NAMES, 1.0, list(FAMILIES), RATE)
+    assert torch.equal(replaced, waveforms)
+    assert torch.equal(sources, torch.arange(8))
+
+
+def test_resynthesis_changes_speech_beside_a_click() -> None:
+    waveforms = speech(4)
+    waveforms[:, 4000:4004] = 20.0
+    torch.manual_seed(0)
+    made = resynthesize(waveforms, ["vocoders"], RATE)
+    assert ((made - waveforms)[:, :3000].square().mean(dim=1) > 0.01 * waveforms[:, :3000].square().mean(dim=1)).all()
+
+
+def test_interpolated_frames_stay_where_they_are() -> None:
+    time = torch.arange(8000) / RATE
+    waveforms = speech(4) * torch.exp(-0.5 * ((time - 0.75) / 0.08) ** 2)
+    centres = []
+    for seed in range(40):
+        torch.manual_seed(seed)
+        energy = METHODS["interpolate_frames"](waveforms, RATE).square().sum(dim=0)
+        centres.append(float((energy * time).sum() / energy.sum()))
+    energy = waveforms.square().sum(dim=0)
+    assert sum(centres) / len(centres) == pytest.approx(float((energy * time).sum() / energy.sum()), abs=0.015)
+
+
+@pytest.mark.parametrize("name", ["swap_envelopes", "filter_anew"])
+def test_one_clip_alone_is_changed_by_what_swaps_clips(name: str) -> None:
+    for seed in range(60):
+        torch.manual_seed(seed)
+        waveforms = speech(1, 2000)
+        assert (METHODS[name](waveforms, RATE) - waveforms).square().mean() > 1e-5 * waveforms.square().mean()

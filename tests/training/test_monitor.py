@@ -92,6 +92,15 @@ def test_monitor_prints_no_validation_where_there_is_none(tmp_path: Path, capsys
     assert line == "fold 1  epoch   3/3  loss 0.667  done"
 
 
+def test_monitor_tells_the_last_validation_where_not_every_epoch_has_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [*rows_of(10), *({"epoch": epoch, "train_loss": 0.1, "learning_rate": 0.1} for epoch in (11, 12))]
+    with FoldMonitor({1: tmp_path}, 12, Listener()):
+        write_history(tmp_path, rows)
+    assert "validation loss 0.300 accuracy 0.950" in capsys.readouterr().err
+
+
 def test_monitor_prints_nothing_of_folds_that_have_not_begun(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -72,7 +72,7 @@ class Evaluation:
             self.learned.write(partial)
             draw_curves(self.histories, partial / FIGURES / "curves.svg")
             curves = pd.concat(self.histories.values()).groupby("epoch", as_index=False).mean()
-            write_csv(partial / "curves.csv", curves)
+            write_csv(partial / "curves.csv", curves, missing="NaN")  # an empty cell would be drawn as 0
             write_csv(partial / "predictions.csv", self.predictions)
             write_json(partial / "summary.json", self.report.summary)
             for fold, scores in self.report.folds.items():

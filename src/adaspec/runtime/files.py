@@ -148,10 +148,10 @@ def write_json(path: Path, content: Any, *, sort_keys: bool = True) -> None:
         partial.write_text(text + "\n", encoding="utf-8")
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
+def write_csv(path: Path, table: pd.DataFrame, missing: str = "") -> None:
     """Write a table without its index; floats with 8 significant digits, lines end in a newline on every system."""
     with complete_file(path) as partial:
-        table.to_csv(partial, index=False, float_format="%.8g", lineterminator="\n")
+        table.to_csv(partial, index=False, float_format="%.8g", na_rep=missing, lineterminator="\n")
 
 
 def read_csv(path: Path, **dtypes: str) -> pd.DataFrame:

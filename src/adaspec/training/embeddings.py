@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 from adaspec.backbones import Ensemble
+from adaspec.errors import InputError
 
 __all__ = ["head_inputs"]
 
@@ -20,13 +21,22 @@ def head_inputs(backbone: nn.Module) -> Iterator[list[Tensor]]:
     ----------
     backbone : nn.Module
         As `build_backbone` makes it.
+
+    Raises
+    ------
+    InputError
+        It has several heads, as some of timm's have.
     """
     members = list(backbone.members) if isinstance(backbone, Ensemble) else [backbone]
+    heads = [member.head for member in members]
     noted: list[Tensor] = []
-    handles = [
-        member.head.register_forward_pre_hook(lambda _, inputs: noted.append(inputs[0]))  # type: ignore[union-attr]
-        for member in members
-    ]
+
+    def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        noted.append(inputs[0].flatten(1))  # some of timm's heads are convolutions
+
+    if not all(isinstance(head, nn.Module) for head in heads):
+        raise InputError("this backbone has several heads, which train.loss.contrast does not know; set it to 0")
+    handles = [head.register_forward_pre_hook(note) for head in heads]  # type: ignore[union-attr]
     try:
         yield noted
     finally:

@@ -128,8 +128,10 @@ class FoldModule(pl.LightningModule):
         on_gpu = self.device.type == "cuda"
         with torch.random.fork_rng(devices=[self.device] if on_gpu else []):
             # Not torch.manual_seed: it takes 2 ms, most of them to note who would seed a GPU that is not in use.
-            generator = torch.cuda.default_generators[self.device.index or 0] if on_gpu else torch.default_generator
-            generator.manual_seed(torch_seed(self.config.seed, self.fold, self.current_epoch, *purpose))
+            seed = torch_seed(self.config.seed, self.fold, self.current_epoch, *purpose)
+            torch.default_generator.manual_seed(seed)  # which single numbers come from, wherever the batch is
+            if on_gpu:
+                torch.cuda.default_generators[self.device.index or 0].manual_seed(seed)
             yield
 
     @contextmanager

@@ -94,8 +94,11 @@ class FoldMonitor:
         rows = self.rows[fold]
         row = rows[-1]
         cells = [f"epoch {len(rows):>3}/{self.n_epochs}", f"loss {row['train_loss']:.3f}"]
-        if "validation_accuracy" in row:
-            cells.append(f"validation loss {row['validation_loss']:.3f} accuracy {row['validation_accuracy']:.3f}")
+        validated = [row for row in rows if "validation_accuracy" in row][-1:]  # which may be some epochs ago
+        cells += [
+            f"validation loss {row['validation_loss']:.3f} accuracy {row['validation_accuracy']:.3f}"
+            for row in validated
+        ]
         since, before = self.first_seen[fold]
         if len(rows) == self.n_epochs:
             cells.append("done")

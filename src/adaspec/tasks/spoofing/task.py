@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from adaspec.tables.labels import BONAFIDE, of_spoofing
@@ -30,7 +31,8 @@ class SpoofingDetection(Task):
 
     def contrast(self, embeddings: Tensor, targets: Tensor) -> Tensor:
         """Loss of bona fide clips that lie apart from each other, or near spoofed ones."""
-        return gathered(embeddings.float(), targets[:, self.labels.index(BONAFIDE)] > 0.5)
+        with torch.autocast(embeddings.device.type, enabled=False):  # which would round the cosines
+            return gathered(embeddings.float(), targets[:, self.labels.index(BONAFIDE)] > 0.5)
 
     def augment(self, waveforms: Tensor, classes: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
         """Put re-synthesised bona fide clips in the place of some spoofed ones."""

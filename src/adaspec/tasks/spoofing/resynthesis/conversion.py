@@ -57,12 +57,19 @@ def warp_envelope(waveforms: Tensor, sample_rate: int) -> Tensor:
     return istft(spectra * (moved - shape).clamp(-4, 4).exp(), n_fft, hop, waveforms.shape[1])
 
 
+def _of_another(frames: Tensor) -> Tensor:
+    """Another clip's frames (batch, n_freqs, n_frames) for each clip, or its own at another time where it is alone."""
+    n_clips, _, n_frames = frames.shape
+    earliest = 1 if n_clips == 1 and n_frames > 1 else 0
+    return frames.roll((1, random_whole(earliest, n_frames - 1)), dims=(0, 2))
+
+
 def swap_envelopes(waveforms: Tensor, sample_rate: int) -> Tensor:
     """Give the excitation of one clip the envelope of another: voice conversion by filtering."""
     n_fft, hop, n_cepstra = envelope_frame(sample_rate)
     spectra = stft(waveforms, n_fft, hop)
     shape = envelope(spectra.abs(), n_cepstra)
-    other = shape.roll((1, random_whole(0, shape.shape[2] - 1)), dims=(0, 2))
+    other = _of_another(shape)
     return istft(spectra * (other - shape).clamp(-4, 4).exp(), n_fft, hop, waveforms.shape[1])
 
 
@@ -72,7 +79,7 @@ def filter_anew(waveforms: Tensor, sample_rate: int) -> Tensor:
     spectra = stft(waveforms, n_fft, hop)
     own = response(linear_prediction(spectra, order)[0], n_fft)
     if chance(0.5):
-        other = own.roll((1, random_whole(0, own.shape[2] - 1)), dims=(0, 2))
+        other = _of_another(own)
     else:
         n_averaged = 2 * random_whole(1, 5) + 1
         other = torch.complex(smoothed(own.real, n_averaged), smoothed(own.imag, n_averaged))

@@ -104,10 +104,11 @@ def interpolate_frames(waveforms: Tensor, sample_rate: int) -> Tensor:
     """Keep every few frames, and draw straight lines between their logarithms."""
     n_fft, hop = random_frame(sample_rate)
     spectra = stft(waveforms, n_fft, hop)
-    logarithms = (spectra.abs() + FLOOR).log()
-    kept = logarithms[:, :, :: random_whole(2, 6)]
-    n_frames = logarithms.shape[2]
-    drawn = nn.functional.interpolate(kept, size=n_frames, mode="linear", align_corners=True).exp()
+    logarithms, step = (spectra.abs() + FLOOR).log(), random_whole(2, 6)
+    place = torch.arange(logarithms.shape[2], device=waveforms.device)
+    before = place // step * step
+    after = (before + step).clamp_max(logarithms.shape[2] - 1)
+    drawn = torch.lerp(logarithms[:, :, before], logarithms[:, :, after], (place - before) / step).exp()
     phases = spectra.angle() if chance(0.5) else random_phase(drawn)
     return with_phases(drawn, phases, n_fft, hop, waveforms.shape[1], random_whole(0, 3))
 

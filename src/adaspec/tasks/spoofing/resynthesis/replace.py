@@ -35,6 +35,7 @@ from adaspec.tasks.spoofing.resynthesis.families import FAMILIES
 __all__ = ["copy_by", "replace_spoofs", "resynthesize"]
 
 GROUP = 4  # clips that get one method and its parameters
+LOUD = 0.95  # quantile of the energy that pauses lie far below
 KEPT_SPECTRUM = 0.7  # share of them that get back their long-term spectrum
 
 
@@ -71,8 +72,10 @@ def replace_spoofs(
         return waveforms, kept
     order = torch.randperm(len(bonafide), device=labels.device)  # as many different ones as there are
     sources = bonafide[order[torch.arange(len(replaced), device=labels.device) % len(order)]]
-    changed = waveforms.index_copy(0, replaced, resynthesize(waveforms[sources], families, sample_rate))
-    return changed, kept.index_copy(0, replaced, sources)
+    copies = resynthesize(waveforms[sources], families, sample_rate)
+    is_copy = (copies != waveforms[sources]).any(dim=1)  # silence is not
+    changed = waveforms.index_copy(0, replaced[is_copy], copies[is_copy])
+    return changed, kept.index_copy(0, replaced[is_copy], sources[is_copy])
 
 
 def resynthesize(waveforms: Tensor, families: Sequence[str], sample_rate: int) -> Tensor:
@@ -137,5 +140,5 @@ def _speech(waveforms: Tensor, sample_rate: int) -> Tensor:
     """Where something is said: 1, 0 in pauses, and between them a ramp of 20 ms."""
     n_averaged = 2 * (sample_rate // 100) + 1
     energy = smoothed(waveforms.square(), n_averaged)
-    loudest = energy.amax(dim=1, keepdim=True)
-    return smoothed((energy > loudest * 10 ** (-random_real(25, 35) / 10)).float(), n_averaged)
+    loud = energy.quantile(LOUD, dim=1, keepdim=True)  # not the maximum, which a click may be
+    return smoothed((energy > loud * 10 ** (-random_real(25, 35) / 10)).float(), n_averaged)
