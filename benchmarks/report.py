@@ -19,12 +19,12 @@ from typing import Any
 from report_cluster import cluster
 from report_compare import compare_power
 from report_figures import draw_power
-from report_format import made, table
+from report_format import load, made, table
 from report_reliability import PAGE as RELIABILITY
 from report_reliability import reliability
 from report_robustness import robustness
 from report_scale import scale
-from report_sections import LAYERS, load, sections
+from report_sections import LAYERS, sections
 from report_speaker_aware import speaker_aware
 
 ROOT = Path(__file__).parents[1]

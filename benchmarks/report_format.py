@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-__all__ = ["code", "differences", "duration", "figure", "interval", "made", "span", "table", "verdict"]
+__all__ = ["code", "differences", "duration", "figure", "interval", "load", "made", "span", "table", "verdict"]
 
+RESULTS = Path(__file__).parent / "results"
 Record = dict[str, Any]
+
+
+def load(name: str) -> Record:
+    record: Record = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return record
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

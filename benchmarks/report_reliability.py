@@ -6,8 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from report_format import Record, made, table
-from report_sections import load
+from report_format import Record, load, made, table
 
 __all__ = ["PAGE", "reliability"]
 

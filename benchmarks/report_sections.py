@@ -3,33 +3,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import report_figures as figures
-from report_format import code, differences, figure, interval, made, span, table, verdict
+from report_format import code, differences, figure, interval, load, made, span, table, verdict
+from report_spoofing import spoofing
 
-__all__ = ["LAYERS", "load", "sections"]
+__all__ = ["LAYERS", "sections"]
 
-RESULTS = Path(__file__).parent / "results"
 COMPARE = "adaspec compare " + " ".join(
     f"{name}={','.join(f'{name}/seed-{seed}' for seed in (1, 2, 3))}" for name in ("fixed", "window")
 )
 Record = dict[str, Any]
 
-ATTACKS = {  # of the data set minila
-    "A07": "WORLD vocoder, few cepstra",
-    "A08": "mel inversion, Griffin-Lim",
-    "A09": "text to speech, flite",
-    "A10": "phases replaced",
-    "A11": "sinusoids",
-    "A12": "codec2",
-    "A13": "joined units",
-    "A14": "phase-vocoder pitch shift",
-    "A16": "LPC vocoder, as A04",
-    "A19": "LPC envelopes swapped, as A06",
-}
 LAYERS = {  # name in the record -> in tables
     "fixed": "fixed",
     "learn_window": "`learn_window`",
@@ -57,11 +44,6 @@ LAYERS = {  # name in the record -> in tables
     "cached fixed": "training step on cached spectrograms, fixed",
     "cached PCEN": "training step on cached spectrograms, learned PCEN",
 }
-
-
-def load(name: str) -> Record:
-    record: Record = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    return record
 
 
 def sections(folder: Path) -> str:
@@ -134,74 +116,6 @@ compared clip by clip. "Only it : only fixed" counts the clips that only one of 
 {made(comparison)}
 
 Lab note: [more seeds, costs and how the knobs were chosen](lab/esc10-front-ends.md).
-"""
-
-
-def spoofing(folder: Path) -> str:
-    record, orthonormal, again = map(load, ("asv-mini", "asv-mini-orthonormal", "asv-mini-seed-1"))
-    scores, attacks = record["scores"], record["attacks"]
-    figures.draw_attacks(
-        [each for each in attacks if each["seen"] in ("yes", "no")], ATTACKS, folder / "anti-spoofing.svg"
-    )
-    titles = {
-        "eer": ("EER on eval", 100, ".1f", " %"),
-        "eer_in_steps": ("EER in the challenge's steps", 100, ".1f", " %"),
-        "min_tdcf_2019": ("min t-DCF, 2019", 1, ".3f", ""),
-        "min_tdcf_2021": ("min t-DCF, 2021", 1, ".3f", ""),
-        "balanced_accuracy_at_threshold": ("balanced accuracy at the threshold from dev", 1, ".3f", ""),
-        "auc": ("AUC", 1, ".3f", ""),
-        "validation_eer": ("EER on dev", 100, ".1f", " %"),
-    }
-    rows = []
-    for name, (title, factor, form, unit) in titles.items():
-        score = scores[name]
-        cells = [f"{factor * value:{form}}{unit}" for value in score["per_seed"]]
-        for place, ends in enumerate(score["interval_per_seed"]):
-            cells[place] += f" ({interval([factor * end for end in ends], form)})"
-        rows.append(
-            [title, *cells, f"**{factor * score['mean']:{form}}{unit}**", f"{factor * score['std_of_seeds']:{form}}"]
-        )
-    head = ["", *(f"seed {seed}" for seed in record["seeds"]), "mean", "std over seeds"]
-    per_attack = table(
-        ["attack", "how it was made", "seen in training", "EER in %", "accepted at the threshold from dev, in %"],
-        [
-            [
-                each["attack"],
-                ATTACKS.get(each["attack"], ""),
-                "" if each["seen"] == "-" else each["seen"],
-                f"{100 * each['eer']:.1f}",
-                f"{100 * each['p_fa_at_threshold']:.1f}",
-            ]
-            for each in attacks
-        ],
-    )
-    by_name = {each["attack"]: each for each in attacks}
-    hardest = sorted((each for each in attacks if each["attack"] in ATTACKS), key=lambda each: -each["eer"])[:3]
-    one, later = orthonormal["scores"]["eer"], again["scores"]["eer"]
-    return f"""## Voice anti-spoofing
-
-`minila`: a small set of real speech in the layout of ASVspoof 2019 LA (telephone band, six speakers saying digits; **not** ASVspoof
-data, nothing here is to be compared with published figures on it). Trained on three speakers and six attacks, 60 bona fide and 540
-spoofed clips; threshold and model selection on a fourth speaker (dev); tested on two more and on ten attacks, eight of them new (eval).
-
-{table(head, rows)}
-In brackets: 95 % of resampled trials. A run takes {span(record["cost"]["wall_s"])}.
-
-{code(record["command"] + " --root /data/minila/LA")}
-
-**Verdict.** {100 * scores["eer"]["mean"]:.1f} % EER on speakers and mostly attacks that training has never seen ({100 * by_name["unseen"]["eer"]:.1f} % on the new
-attacks alone), where an LFCC-GMM reached 32.7 % and a small CNN 28 and 31 %. What is hard is what leaves most of the recording as it
-was: {", ".join(f"{ATTACKS[each['attack']]} ({100 * each['eer']:.0f} %)" for each in hardest)}.
-
-{figure("anti-spoofing", "EER of each attack of minila")}
-
-{per_attack}
-With kernels that are learned under orthonormality, seed 1: EER {100 * one["mean"]:.1f} % ({interval([100 * end for end in one["interval_per_seed"][0]], ".1f")}),
-against {100 * scores["eer"]["per_seed"][0]:.1f} % ({interval([100 * end for end in scores["eer"]["interval_per_seed"][0]], ".1f")}). One seed, intervals that overlap: no proof that it helps.
-
-{made(record)} Seed 1 measured again later ({again["machine"]["processor"]}): EER {100 * later["mean"]:.1f} % ({interval([100 * end for end in later["interval_per_seed"][0]], ".1f")}).
-
-Lab note: [the recipe asv-mini, seed by seed, and how it was chosen](lab/asv-mini.md).
 """
 
 
