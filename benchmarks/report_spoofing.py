@@ -35,6 +35,13 @@ SCORES = {  # name in the record -> title, factor, form, unit
 }
 
 
+def cost(record: Record) -> str:
+    """What a run took, on a machine that mostly had other work too."""
+    return (
+        f"{span(record['cost']['cpu_s'], 's')} of CPU, {span(record['cost']['wall_s'])} beside other work on two cores"
+    )
+
+
 def score_rows(record: Record) -> str:
     """Scores seed by seed."""
     rows = []
@@ -78,10 +85,10 @@ Two small sets of real speech in the layout of ASVspoof 2019 LA, **not** ASVspoo
   fourth speaker (dev); tested on two more and on ten attacks, eight of them new (eval).
 - `librila`, 16 kHz, read speech of 239 speakers: 366 bona fide and 768 spoofed clips of 131 speakers to train on, 40 other speakers in dev, 68 in eval.
 
-`asv-mini` on `minila`, a run takes {span(minila["cost"]["wall_s"])}:
+`asv-mini` on `minila`, {cost(minila)}:
 
 {score_rows(minila)}
-`asv-libri` on `librila`, a run takes {span(librila["cost"]["wall_s"])}:
+`asv-libri` on `librila`, {cost(librila)}:
 
 {score_rows(librila)}
 In brackets: 95 % of resampled trials, of speakers where there are ten or more.
