@@ -9,6 +9,7 @@ its kind leave train, and its methods leave `augment.resynthesis.families`; what
 against dev's attacks of the family, and against copies of these clips by its methods. The other half of dev's bona fide
 clips, with the attacks that were trained on, gives the threshold; its speakers are called by other names, as parts must
 not share any. So neither attacks nor speakers were heard in training.
+
 Each family and seed is one `dvc exp run` in a clone of the last commit. The family that errs most is what counts.
 """
 
@@ -76,7 +77,7 @@ def write_copies(source: Path, folder: Path, trial: Trial, family: str) -> list[
 def write_set(root: Path, folder: Path, family: str) -> None:
     """A set in the layout of LA without a family in train and dev, and with it alone in eval."""
     left_out = ATTACKS[family]
-    train, dev = ([*read_protocol(root, part)] for part in ("train", "dev"))
+    train, dev = (read_protocol(root, part) for part in ("train", "dev"))
     bonafide = [trial for trial in dev if trial.attack == "-"]
     scored = bonafide[::2]
     parts = {

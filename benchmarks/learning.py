@@ -62,8 +62,8 @@ def run(recipe: str, root: Path, settings: list[str], repository: Path, folder: 
     keep(repository, folder)
     for snr_db in noise:
         predict_in_noise(repository, snr_db).to_csv(folder / noise_file(snr_db), index=False)
-    (folder / MADE).write_text(json.dumps({"trained_at": record.head(repository)} | record.environment()))
     (folder / ASKED).write_text(json.dumps([recipe, *settings]))
+    (folder / MADE).write_text(json.dumps({"trained_at": record.head(repository)} | record.environment()))
 
 
 def noise_file(snr_db: float) -> str:
