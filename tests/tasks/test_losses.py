@@ -49,6 +49,19 @@ def test_focal_loss_by_hand() -> None:
     assert float(weighted) == pytest.approx(3 * 0.04 * -math.log(0.8), rel=1e-5)
 
 
+def test_binary_cross_entropy_by_hand() -> None:
+    """Of a mixture both classes may be sure of themselves, which cross-entropy never allows."""
+    logits, mixture = torch.tensor([[0.0, math.log(3)]]), torch.tensor([[0.4, 0.6]])  # sigmoids 0.5 and 0.75
+    loss = classification_loss(logits, mixture, torch.ones(2), config(name="binary_cross_entropy"))
+    assert float(loss) == pytest.approx(math.log(2) - 0.6 * math.log(0.75) - 0.4 * math.log(0.25), rel=1e-5)
+    weight = torch.tensor([3.0, 1.0])
+    weighted = classification_loss(logits, mixture, weight, config(name="binary_cross_entropy"))
+    assert float(weighted) == pytest.approx((3 * 0.4 + 0.6) * float(loss), rel=1e-5)
+    smoothing = config(name="binary_cross_entropy", label_smoothing=0.5)  # targets 0.75 and 0.25
+    smooth = classification_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), weight, smoothing)
+    assert float(smooth) == pytest.approx((3 * 0.75 + 0.25) * 2 * math.log(2), rel=1e-5)
+
+
 def test_focal_loss_looks_away_from_what_is_easy() -> None:
     easy, hard = torch.tensor([[4.0, 0.0]]), torch.tensor([[0.0, 1.0]])
     target, weight = torch.tensor([[1.0, 0.0]]), torch.ones(2)
@@ -63,7 +76,7 @@ def test_focal_loss_looks_away_from_what_is_easy() -> None:
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
 @pytest.mark.parametrize("margin", [0.0, 50.0, 1e4])
 def test_losses_have_finite_gradients_where_all_is_certain(gamma: float, margin: float) -> None:
-    for loss in ("focal", "cross_entropy"):
+    for loss in LOSSES:
         logits = torch.tensor([[margin, 0.0], [0.0, margin]], requires_grad=True)
         value = classification_loss(logits, torch.eye(2), torch.ones(2), config(name=loss, focal_gamma=gamma))
         value.backward()
@@ -74,7 +87,7 @@ def test_losses_have_finite_gradients_where_all_is_certain(gamma: float, margin:
 
 def test_losses_of_bf16_logits_are_float32() -> None:
     logits, targets, weight = batch(4)
-    for loss in ("focal", "cross_entropy"):
+    for loss in LOSSES:
         assert classification_loss(logits.bfloat16(), targets, weight, config(name=loss)).dtype == torch.float32
 
 
@@ -93,7 +106,7 @@ def test_losses_of_smoothed_soft_targets_by_hand(gamma: float) -> None:
 
 def test_losses_are_the_mean_over_the_batch() -> None:
     logits, targets, weight = batch(4)
-    for loss in ("focal", "cross_entropy"):
+    for loss in LOSSES:
         each = [
             float(classification_loss(logits[n : n + 1], targets[n : n + 1], weight, config(name=loss)))
             for n in range(len(logits))

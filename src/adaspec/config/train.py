@@ -38,8 +38,9 @@ class ScheduleConfig(Section):
 class LossConfig(Section):
     """What is minimised."""
 
-    name: Literal["cross_entropy", "focal", "oc_softmax"]
-    """Loss; oc_softmax is for anti-spoofing, with backbone.head: one_class."""
+    name: Literal["cross_entropy", "binary_cross_entropy", "focal", "oc_softmax"]
+    """Loss; binary_cross_entropy asks about each class by itself, which suits mixed clips; oc_softmax is for
+    anti-spoofing, with backbone.head: one_class."""
     focal_gamma: NonNegative
     """How little clips weigh that are classified well; read by focal, where 0 is cross-entropy."""
     label_smoothing: Fraction

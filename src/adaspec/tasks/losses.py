@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from adaspec.config import LossConfig
 
-__all__ = ["LOSSES", "cross_entropy", "focal", "smoothed"]
+__all__ = ["LOSSES", "binary_cross_entropy", "cross_entropy", "focal", "smoothed"]
 
 
 def smoothed(targets: Tensor, smoothing: float) -> Tensor:
@@ -48,7 +48,25 @@ def focal(logits: Tensor, targets: Tensor, class_weight: Tensor, config: LossCon
     return -(class_weight * targets * hardness * log_probabilities).sum(dim=1).mean()
 
 
+def binary_cross_entropy(logits: Tensor, targets: Tensor, class_weight: Tensor, config: LossConfig) -> Tensor:
+    """Mean over the batch of -w sum_c [t_c log s_c + (1 - t_c) log(1 - s_c)], w = sum_c w_c t_c.
+
+    s_c is the sigmoid of logit c: every class is asked about by itself, so that a mixture of two sounds may be
+    both. Probabilities of a trained model are the softmax of its logits, as with the other losses. The parameters are
+    those of `cross_entropy`.
+
+    References
+    ----------
+    A. Gazneli et al., "End-to-End Audio Strikes Back: Boosting Augmentations Towards An Efficient Audio Classification
+    Network", 2022, https://arxiv.org/abs/2204.11479
+    """
+    targets = smoothed(targets, config.label_smoothing)
+    each = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(dim=1)
+    return (each * (targets @ class_weight)).mean()
+
+
 LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor, LossConfig], Tensor]] = {
+    "binary_cross_entropy": binary_cross_entropy,
     "cross_entropy": cross_entropy,
     "focal": focal,
 }
