@@ -50,6 +50,7 @@ from adaspec.features.representation import LogSpectrogram
 from adaspec.models.classifier import AudioClassifier
 from adaspec.runtime.engine import keep_freed_memory
 from adaspec.tasks import build_task
+from adaspec.tasks.losses import LOSSES
 from adaspec.training.callbacks import AverageWeights
 from adaspec.training.fit import lightning_precision
 from adaspec.training.module import FoldModule
@@ -59,7 +60,9 @@ ROOT = Path(__file__).parents[1]
 BATCH, N_BANDS, N_FRAMES = 16, 128, 216
 N_STEPS, N_WARM = 6, 2  # per round
 LABELS = [f"{index}" for index in range(10)]
-PLAIN_CHANGES = {"enabled", "gain_db", "mix.name", "mix.probability", "mix.alpha", "time_stretch", "freq_shift"}
+PLAIN_CHANGES = {"enabled", "equalizer_db", "gain_db", "mix.name", "mix.probability", "mix.alpha"}
+PLAIN_CHANGES |= {"time_stretch", "freq_shift"}
+N_GAINS = 8  # of the equaliser
 
 
 def changed(config: Config, **sections: dict[str, Any]) -> Config:
@@ -210,7 +213,10 @@ class PlainClips(Dataset[tuple[Tensor, Tensor]]):
         return self.change(self.mel(torch.from_numpy(waveform))), target.float()
 
     def change(self, power: Tensor) -> Tensor:
-        """Another speed, shifted in frequency."""
+        """Through an equaliser, at another speed, shifted in frequency."""
+        drawn = self.config.augment.equalizer_db * np.random.standard_normal(N_GAINS)
+        gains_db = np.interp(np.linspace(0, N_GAINS - 1, len(power)), np.arange(N_GAINS), drawn)
+        power = power * torch.from_numpy(10 ** (gains_db / 10)).float()[:, None]
         augment, n_frames = self.config.augment, 1 + self.n_window // self.config.frontend.hop_length
         place = torch.arange(n_frames) * (1 + np.random.uniform(-1, 1) * augment.time_stretch)
         place = place.clamp_max(power.shape[1] - 1)
@@ -263,12 +269,13 @@ def plain_fold(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate_factor(step, n_steps, len(loader), train)
     )
+    equal = torch.ones(clips.n_classes)
     for _ in range(train.epochs):
         for spectrograms, targets in loader:
             optimizer.zero_grad()
             logits = model(spectrograms)
             repeated = targets.repeat(len(logits) // len(targets), 1)  # of an ensemble, for each member
-            loss = nn.functional.cross_entropy(logits, repeated, label_smoothing=train.loss.label_smoothing)
+            loss = LOSSES[train.loss.name](logits, repeated, equal, train.loss)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), train.gradient_clip or math.inf)
             optimizer.step()
