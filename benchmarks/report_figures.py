@@ -77,7 +77,7 @@ def draw_budget(line: dict[str, Record], others: dict[str, Record], path: Path) 
         save(figure, path)
 
 
-def draw_differences(rows: list[Record], title: str, path: Path) -> None:
+def draw_differences(rows: list[Record], title: str, path: Path, score: str = "accuracy") -> None:
     """Difference of each setting to the baseline, with its paired interval."""
     shown = [row for row in rows if "difference" in row]
     with matplotlib.rc_context(STYLE):
@@ -90,7 +90,7 @@ def draw_differences(rows: list[Record], title: str, path: Path) -> None:
         axes.axvline(0, color="black", lw=0.8)
         axes.set_yticks(range(len(shown)), [row["name"].replace("-", " ") for row in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
-        axes.set_xlabel("accuracy less that of the fixed transform, paired 95 % interval")
+        axes.set_xlabel(f"{score} less that of the fixed transform, paired 95 % interval")
         figure.suptitle(title, x=0.01, ha="left")
         axes.grid(axis="x", alpha=0.3)
         save(figure, path)

@@ -8,6 +8,7 @@ from typing import Any
 
 import report_figures as figures
 from report_format import code, differences, figure, interval, load, made, span, table, verdict
+from report_learning import embedded, real_recordings
 from report_spoofing import spoofing
 
 __all__ = ["LAYERS", "sections"]
@@ -48,7 +49,9 @@ LAYERS = {  # name in the record -> in tables
 
 def sections(folder: Path) -> str:
     """All parts; their figures are drawn into `folder`."""
-    return "\n".join(part(folder) for part in (environmental, learned, spoofing, music, embedded, speed))
+    return "\n".join(
+        part(folder) for part in (environmental, learned, spoofing, real_recordings, music, embedded, speed)
+    )
 
 
 def environmental(folder: Path) -> str:
@@ -143,39 +146,6 @@ about music; it shows what the command tells, in {span(record["cost"]["wall_s"])
 {made(record)}
 
 Lab note: [the seven variants](lab/music.md).
-"""
-
-
-def embedded(folder: Path) -> str:
-    record = load("learning-embedded")
-    figures.draw_differences(record["rows"], "The embedded data set", folder / "embedded.svg")
-    rows = []
-    for row in record["rows"]:
-        options = " ".join(f"-S {setting}" for setting in row["settings"])
-        cells = [row["name"].replace("-", " "), f"`{options}`" if options else "", f"{row['accuracy']:.3f}"]
-        cells.append(", ".join(f"{each:.3f}" for each in row["per_seed"]))
-        if "difference" in row:
-            cells += [f"{row['difference']:+.3f}", f"{row['difference_low']:+.3f} to {row['difference_high']:+.3f}"]
-            cells.append(f"{row['p_holm']:.4f}")
-        rows.append([*cells, *[""] * (7 - len(cells))])
-    compared = record["rows"][1:]
-    better = [row["name"] for row in compared if row["difference_low"] > 0 and row["p_holm"] < 0.05]
-    return f"""## The embedded data set
-
-200 generated clips, 10 classes, five folds; made for bands that learn where they lie ([what is in it](synthetic.md)). Seeds
-{", ".join(map(str, record["seeds"]))}, all else as in params.yaml (64 bands, n_fft 1024). Differences are means over seeds; their intervals cover
-which groups of clips were tested and the seeds ([how](compare.md)), the p-values are corrected by Holm.
-
-{table(["", "options", "accuracy", "of each seed", "difference", "95 % interval", "p"], rows)}
-{code("dvc exp run " + " ".join(f"-S {setting}" for setting in compared[0]["settings"]), record["command"])}
-
-**Verdict.** {f"Better than the fixed transform: {', '.join(better)}." if better else "Nothing is shown to be better than the fixed transform."}
-
-{figure("embedded", "Difference in accuracy to the fixed transform, with paired intervals")}
-
-{made(record)}
-
-Lab notes: [bands that move](lab/placement.md); [windows and kernels](lab/embedded.md), on an earlier design of the set.
 """
 
 

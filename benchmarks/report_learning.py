@@ -1,0 +1,128 @@
+"""What learned front ends add, in docs/results.md: on real recordings, and on the embedded set."""
+# ruff: noqa: E501 (lines of the page)
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import report_figures as figures
+from report_format import code, figure, load, made, table
+
+__all__ = ["embedded", "real_recordings"]
+
+Record = dict[str, Any]
+HIGHER_IS_BETTER = {"accuracy": True, "eer": False}
+
+
+def shown(row: Record, score: str) -> str:
+    """ "better" or "worse" where interval and p-value say so, else nothing."""
+    if "difference" not in row or row["p_holm"] >= 0.05 or row["difference_low"] <= 0 <= row["difference_high"]:
+        return ""
+    return "better" if (row["difference"] > 0) == HIGHER_IS_BETTER[score] else "worse"
+
+
+def variant_rows(record: Record) -> str:
+    """Each variant of the front end: score, seed by seed, and the difference to the fixed one."""
+    score, rows = record["score"], []
+    for row in record["rows"]:
+        options = " ".join(f"-S {setting}" for setting in row["settings"])
+        cells = [row["name"].replace("-", " "), f"`{options}`" if options else "", f"{row[score]:.3f}"]
+        cells.append(", ".join(f"{each:.3f}" for each in row["per_seed"]))
+        if "difference" in row:
+            cells += [f"{row['difference']:+z.3f}", f"{row['difference_low']:+z.3f} to {row['difference_high']:+z.3f}"]
+            cells.append(f"{row['p_holm']:.4f}")
+        rows.append([*cells, *[""] * (7 - len(cells))])
+    title = "EER" if score == "eer" else score
+    return table(["", "options", title, "of each seed", "difference", "95 % interval", "p"], rows)
+
+
+def noise_rows(record: Record) -> str:
+    """Each variant with noise in test clips alone: score, and the difference to the fixed one with its interval."""
+    score = record["score"]
+    conditions = sorted(record["in_noise"].items(), key=lambda each: -ratio(each[0]))
+    rows = []
+    for place, first in enumerate(record["rows"]):
+        cells = [first["name"].replace("-", " ")]
+        for _, found in conditions:
+            row = found[place]
+            cells.append(f"{row[score]:.3f}")
+            ends = [f"{row[key]:+z.3f}" for key in ("difference", "difference_low", "difference_high") if key in row]
+            mark = "**" if shown(row, score) else ""
+            cells.append(f"{mark}{ends[0]}{mark} ({ends[1]} to {ends[2]})" if ends else "")
+        rows.append(cells)
+    head = [part for name, _ in conditions for part in (f"{ratio(name):g} dB", "difference")]
+    return table(["", *head], rows)
+
+
+def ratio(condition: str) -> float:
+    """Signal-to-noise ratio in dB of "noise-10-db"."""
+    return float(condition.removeprefix("noise-").removesuffix("-db"))
+
+
+def verdict_of(record: Record) -> str:
+    """Which variants are shown to be better than the fixed one, and which worse."""
+    told = []
+    for title in ("better", "worse"):
+        names = [row["name"].replace("-", " ") for row in record["rows"] if shown(row, record["score"]) == title]
+        told += [f"{title} than the fixed transform: {', '.join(names)}"] if names else []
+    return (
+        "; ".join(told).capitalize() + "."
+        if told
+        else "Nothing is shown to be better than the fixed transform, or worse."
+    )
+
+
+SETS = {  # record -> title, what was run, and root on a reader's disk
+    "learning-minila": (
+        "Anti-spoofing: minila",
+        "`asv-mini` with one transform, without group delay, a hop of 8 ms and 20 epochs. EER: less is better",
+        "/data/minila/LA",
+    ),
+}
+HOW = """Differences are means over seeds; their intervals cover which groups of clips were tested and the seeds ([how](compare.md)), the p-values are corrected by Holm
+for all variants of a table. Nothing was chosen on these clips: every form has its defaults."""
+
+
+def part(name: str, told: str, command: str, folder: Path, figure_title: str) -> str:
+    """Table, command, verdict and figure of a record of benchmarks/learning.py."""
+    record = load(name)
+    figures.draw_differences(record["rows"], figure_title, folder / f"{name}.svg", record["score"])
+    noisy = ""
+    if record["in_noise"]:
+        noisy = f"With white noise in test clips alone, at these signal-to-noise ratios:\n\n{noise_rows(record)}\n"
+    return f"""{told}
+
+{variant_rows(record)}
+{noisy}{command}
+
+**Verdict.** {verdict_of(record)}
+
+{figure(name, "Difference to the fixed transform, with paired intervals")}
+
+{made(record)}
+"""
+
+
+def real_recordings(folder: Path) -> str:
+    """What each form adds where nobody knows what there is to find; figures are drawn into `folder`."""
+    parts = [f"## Learned front ends on real recordings\n\n{HOW}\n"]
+    for name, (title, told, root) in SETS.items():
+        command = code(f"{load(name)['command']} --root {root}")
+        seeds = ", ".join(map(str, load(name)["seeds"]))
+        parts.append(f"### {title}\n\n{part(name, f'{told}. Seeds {seeds}.', command, folder, title)}")
+    return "\n".join(parts)
+
+
+def embedded(folder: Path) -> str:
+    """The same on the embedded set, which is made for one of them."""
+    record = load("learning-embedded")
+    told = f"""200 generated clips, 10 classes, five folds; made for bands that learn where they lie ([what is in it](synthetic.md)). Seeds
+{", ".join(map(str, record["seeds"]))}, all else as in params.yaml (64 bands, n_fft 1024). Differences, intervals and p-values as above."""
+    first = " ".join(f"-S {setting}" for setting in record["rows"][1]["settings"])
+    command = code(f"dvc exp run {first}", record["command"])
+    return f"""## The embedded data set
+
+{part("learning-embedded", told, command, folder, "The embedded data set")}
+Lab notes: [bands that move](lab/placement.md); [windows and kernels](lab/embedded.md), on an earlier design of the set.
+"""
