@@ -2,13 +2,18 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from stft_forms import RATE, noise
 from torch import Tensor
 
 from adaspec.frontends import AdaptiveSTFT
 from adaspec.frontends.mel import ParametricBands
+from adaspec.frontends.mel.sensitivity import limited
 
 LOW_HZ, HIGH_HZ = 2500.0, 4000.0
 
@@ -59,6 +64,36 @@ def test_bands_stay_where_the_loss_is_equally_sensitive_to_all() -> None:
     random = torch.Generator().manual_seed(0)
     train(layer, lambda output, centre: (output * torch.randn(output.shape, generator=random)).sum())
     assert 0.75 * before <= n_inside(layer) <= 1.25 * before
+
+
+@given(
+    wanted=arrays(np.float64, 9, elements=st.floats(-30, 30)),
+    most=arrays(np.float64, 9, elements=st.floats(1, 20)),
+)
+def test_limited_density_keeps_its_limits_its_sum_and_the_proportions_below_them(
+    wanted: np.ndarray, most: np.ndarray
+) -> None:
+    density, limit = torch.from_numpy(wanted), torch.from_numpy(most) / len(most)
+    share = limited(density, torch.from_numpy(most)).exp()
+    assert (share <= limit * (1 + 1e-9)).all()
+    assert float(share.sum()) == pytest.approx(1, rel=1e-9)
+    free = share < limit * (1 - 1e-9)
+    ratio = (share.log() - density)[free]
+    assert ratio.numel() == 0 or float(ratio.max() - ratio.min()) < 1e-6
+
+
+def test_bands_come_no_nearer_than_bins_or_than_at_the_start() -> None:
+    """A narrow band of a low voice: 64 bands in 129 bins are a third of a bin apart there, were there no limit."""
+    layer = AdaptiveSTFT(sample_rate=8000, n_fft=256, n_mels=64, learn_mel=True, mel_placement="sensitivity")
+    before = bands_of(layer).edges()[1][0].detach()
+
+    def of_low_bands(output: Tensor, centre: Tensor) -> Tensor:
+        return torch.where((centre < 500)[None, :, :, None], output, 0.01 * output).square().mean()
+
+    train(layer, of_low_bands, steps=120)
+    centre = bands_of(layer).edges()[1][0].detach()
+    assert int((centre < 500).sum()) <= 1.3 * int((before < 500).sum())
+    assert centre.diff().min() >= 0.8 * before.diff().min()
 
 
 def test_spectrogram_and_its_gradient_are_those_of_fixed_bands() -> None:

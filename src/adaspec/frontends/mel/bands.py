@@ -171,6 +171,7 @@ class ParametricBands(WithConstants):
     widths: nn.Parameter
     course_of_density: Tensor
     course_of_widths: Tensor
+    most: Tensor
 
     def __init__(self, triangles: Triangles, n_transforms: int, smooth: int, placement: Placement) -> None:
         super().__init__()
@@ -181,9 +182,16 @@ class ParametricBands(WithConstants):
 
     def constants(self) -> dict[str, Tensor]:
         n_mels = len(self.triangles.points) - 2
+        course = interpolation(n_mels + 1, self.smooth)
+        # At each number of the density, how many bins there are to a band at the start.
+        gaps_hz = SCALES[self.triangles.scale].to_hz(self.triangles.points).diff()
+        n_bins = (
+            gaps_hz[(self.smooth * torch.arange(len(course), device="cpu")).clamp_max(n_mels)] / self.triangles.bin_hz
+        )
         return {
-            "course_of_density": interpolation(n_mels + 1, self.smooth),
+            "course_of_density": course,
             "course_of_widths": interpolation(n_mels, self.smooth),
+            "most": n_bins.clamp_min(1).to(torch.get_default_device()),
         }
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
@@ -256,7 +264,8 @@ class ParametricBands(WithConstants):
         With placement "sensitivity" the gradient of the loss with respect to the density, which follows how single
         clips happen to lie between bands, gives way to one that draws bands to where the loss is sensitive to what
         they hold: the logarithm of the density goes towards 2.5 times that of sum (dL / d log E)^2, over clips and
-        frames. A class that is not told yet has large gradients, and so gets the resolution it needs.
+        frames. A class that is not told yet has large gradients, and so gets the resolution it needs. Bands that are
+        nearer to each other than bins hear the same: none are drawn nearer than that, or than at the start.
 
         Parameters
         ----------
@@ -278,7 +287,7 @@ class ParametricBands(WithConstants):
         with torch.no_grad():
             points = torch.arange(self.density.shape[1], device=self.density.device)
             near = 1 - ((self.centres() - 0.5)[..., None] / self.smooth - points).abs()
-        return observed(spectrogram, self.density, near.clamp_min(0))
+        return observed(spectrogram, self.density, near.clamp_min(0), self.most)
 
 
 MelBands = FreeBands | ParametricBands
