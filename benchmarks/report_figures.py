@@ -46,12 +46,11 @@ def draw_budget(line: dict[str, Record], others: dict[str, Record], path: Path) 
             )
         for name in others:
             axes.plot(minutes[name], accuracy[name]["mean"], "D", color=ORANGE)
-        *_, last = line
         for name in line:
             axes.annotate(
                 name,
                 (minutes[name], accuracy[name]["mean"]),
-                (8, -4) if name == last else (4, -13),
+                (4, -13),
                 textcoords="offset points",
                 color=TEAL,
                 fontsize=9,
@@ -60,7 +59,7 @@ def draw_budget(line: dict[str, Record], others: dict[str, Record], path: Path) 
             axes.annotate(
                 name,
                 (minutes[name], accuracy[name]["mean"]),
-                (-7, -3),
+                (-5, 5),
                 textcoords="offset points",
                 ha="right",
                 fontsize=9,
@@ -90,7 +89,8 @@ def draw_differences(rows: list[Record], title: str, path: Path, score: str = "a
         axes.axvline(0, color="black", lw=0.8)
         axes.set_yticks(range(len(shown)), [row["name"].replace("-", " ") for row in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
-        axes.set_xlabel(f"{score} less that of the fixed transform, paired 95 % interval")
+        title_of_score = "EER" if score == "eer" else score
+        axes.set_xlabel(f"{title_of_score} less that of the fixed transform, paired 95 % interval")
         figure.suptitle(title, x=0.01, ha="left")
         axes.grid(axis="x", alpha=0.3)
         save(figure, path)

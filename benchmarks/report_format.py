@@ -47,7 +47,7 @@ def made(record: Record) -> str:
     machine, versions = record["machine"], record["versions"]
     told = [
         machine["processor"] + "".join(f", {name}" for name in machine["instructions"]),
-        f"{machine['cores']} cores",
+        f"{machine['cores']} core{'s' if machine['cores'] > 1 else ''}",
     ]
     told += [machine["gpu"]] if machine["gpu"] else []
     told.append(f"torch {versions['torch']}")

@@ -76,9 +76,14 @@ def verdict_of(record: Record) -> str:
 MINILA = "`asv-mini` with one transform, without group delay, a hop of 8 ms and 20 epochs. EER: less is better"
 SETS = {  # record -> title, what was run, and root on a reader's disk
     "learning-minila": ("Anti-spoofing: minila", MINILA, "/data/minila/LA"),
+    "learning-minila-window": (
+        "Anti-spoofing: minila, the window again",
+        "The same for the one form whose interval leaves out 0 above, with other seeds and nothing else to correct for",
+        "/data/minila/LA",
+    ),
     "learning-minila-mel": (
         "Anti-spoofing: minila, bands",
-        "The same, measured later, since bands may come no nearer to each other than bins "
+        "As the first table, measured later, since bands may come no nearer to each other than bins "
         "([what they did before](lab/placement.md))",
         "/data/minila/LA",
     ),
