@@ -16,7 +16,7 @@ HIGHER_IS_BETTER = {"accuracy": True, "eer": False}
 
 
 def shown(row: Record, score: str) -> str:
-    """ "better" or "worse" where interval and p-value say so, else nothing."""
+    """Whether interval and p-value say better, or worse; empty where they don't."""
     if "difference" not in row or row["p_holm"] >= 0.05 or row["difference_low"] <= 0 <= row["difference_high"]:
         return ""
     return "better" if (row["difference"] > 0) == HIGHER_IS_BETTER[score] else "worse"
@@ -66,11 +66,8 @@ def verdict_of(record: Record) -> str:
     for title in ("better", "worse"):
         names = [row["name"].replace("-", " ") for row in record["rows"] if shown(row, record["score"]) == title]
         told += [f"{title} than the fixed transform: {', '.join(names)}"] if names else []
-    return (
-        "; ".join(told).capitalize() + "."
-        if told
-        else "Nothing is shown to be better than the fixed transform, or worse."
-    )
+    found = "; ".join(told) or "nothing is shown to be better than the fixed transform, or worse"
+    return f"{found[0].upper()}{found[1:]}."
 
 
 MINILA = "`asv-mini` with one transform, without group delay, a hop of 8 ms and 20 epochs. EER: less is better"
@@ -83,8 +80,8 @@ SETS = {  # record -> title, what was run, and root on a reader's disk
     ),
     "learning-minila-mel": (
         "Anti-spoofing: minila, bands",
-        "As the first table, measured later, since bands may come no nearer to each other than bins "
-        "([what they did before](lab/placement.md))",
+        "As the first table, measured later, since bands may come no nearer to each other than bins: a limit that was "
+        "found by looking at this set ([what they did before](lab/placement.md))",
         "/data/minila/LA",
     ),
 }
