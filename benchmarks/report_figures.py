@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from report_format import score_title
 
 __all__ = ["draw_attacks", "draw_budget", "draw_differences", "draw_power", "draw_ratios"]
 
@@ -89,8 +90,7 @@ def draw_differences(rows: list[Record], title: str, path: Path, score: str = "a
         axes.axvline(0, color="black", lw=0.8)
         axes.set_yticks(range(len(shown)), [row["name"].replace("-", " ") for row in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
-        title_of_score = "EER" if score == "eer" else score
-        axes.set_xlabel(f"{title_of_score} less that of the fixed transform, paired 95 % interval")
+        axes.set_xlabel(f"{score_title(score)} less that of the fixed transform, paired 95 % interval")
         figure.suptitle(title, x=0.01, ha="left")
         axes.grid(axis="x", alpha=0.3)
         save(figure, path)

@@ -7,7 +7,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["code", "differences", "duration", "figure", "interval", "load", "made", "span", "table", "verdict"]
+__all__ = [
+    "code",
+    "differences",
+    "duration",
+    "figure",
+    "interval",
+    "load",
+    "made",
+    "score_title",
+    "span",
+    "table",
+    "verdict",
+]
 
 RESULTS = Path(__file__).parent / "results"
 Record = dict[str, Any]
@@ -36,6 +48,10 @@ def span(ends: list[float] | None, unit: str = "") -> str:
         return ""
     told = [duration(end) if not unit else f"{end:.0f}" for end in ends]
     return told[0] + (f" to {told[1]}" if told[0] != told[1] else "") + (f" {unit}" if unit else "")
+
+
+def score_title(score: str) -> str:
+    return "EER" if score == "eer" else score
 
 
 def interval(ends: list[float] | None, form: str = ".3f") -> str:

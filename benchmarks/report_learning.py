@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import report_figures as figures
-from report_format import code, figure, load, made, table
+from report_format import code, figure, load, made, score_title, table
 
 __all__ = ["embedded", "real_recordings"]
 
@@ -33,8 +33,7 @@ def variant_rows(record: Record) -> str:
             cells += [f"{row['difference']:+z.3f}", f"{row['difference_low']:+z.3f} to {row['difference_high']:+z.3f}"]
             cells.append(f"{row['p_holm']:.4f}")
         rows.append([*cells, *[""] * (7 - len(cells))])
-    title = "EER" if score == "eer" else score
-    return table(["", "options", title, "of each seed", "difference", "95 % interval", "p"], rows)
+    return table(["", "options", score_title(score), "of each seed", "difference", "95 % interval", "p"], rows)
 
 
 def noise_rows(record: Record) -> str:
@@ -89,9 +88,8 @@ HOW = """Differences are means over seeds; their intervals cover which groups of
 for all variants of a table. Nothing was chosen on these clips: every form has its defaults."""
 
 
-def part(name: str, told: str, command: str, folder: Path, figure_title: str) -> str:
-    """Table, command, verdict and figure of a record of benchmarks/learning.py."""
-    record = load(name)
+def part(record: Record, name: str, told: str, command: str, folder: Path, figure_title: str) -> str:
+    """Table, command, verdict and figure of a record of benchmarks/learning.py; the figure bears its name."""
     figures.draw_differences(record["rows"], figure_title, folder / f"{name}.svg", record["score"])
     noisy = ""
     if record["in_noise"]:
@@ -113,9 +111,10 @@ def real_recordings(folder: Path) -> str:
     """What each form adds where nobody knows what there is to find; figures are drawn into `folder`."""
     parts = [f"## Learned front ends on real recordings\n\n{HOW}\n"]
     for name, (title, told, root) in SETS.items():
-        command = code(f"{load(name)['command']} --root {root}")
-        seeds = ", ".join(map(str, load(name)["seeds"]))
-        parts.append(f"### {title}\n\n{part(name, f'{told}. Seeds {seeds}.', command, folder, title)}")
+        record = load(name)
+        command = code(f"{record['command']} --root {root}")
+        seeds = ", ".join(map(str, record["seeds"]))
+        parts.append(f"### {title}\n\n{part(record, name, f'{told}. Seeds {seeds}.', command, folder, title)}")
     return "\n".join(parts)
 
 
@@ -128,6 +127,6 @@ def embedded(folder: Path) -> str:
     command = code(f"dvc exp run {first}", record["command"])
     return f"""## The embedded data set
 
-{part("learning-embedded", told, command, folder, "The embedded data set")}
+{part(record, "learning-embedded", told, command, folder, "The embedded data set")}
 Lab notes: [bands that move](lab/placement.md); [windows and kernels](lab/embedded.md), on an earlier design of the set.
 """
