@@ -12,6 +12,7 @@ __all__ = [
     "differences",
     "duration",
     "figure",
+    "higher_is_better",
     "interval",
     "load",
     "made",
@@ -54,6 +55,10 @@ def score_title(score: str) -> str:
     return "EER" if score == "eer" else score
 
 
+def higher_is_better(score: str) -> bool:
+    return score != "eer"
+
+
 def interval(ends: list[float] | None, form: str = ".3f") -> str:
     return f"{ends[0]:{form}} to {ends[1]:{form}}" if ends else ""
 
@@ -81,10 +86,12 @@ def figure(name: str, told: str) -> str:
     return f"![{told}](figures/{name}.svg)"
 
 
-def verdict(row: Record) -> str:
-    if row["difference_low"] > 0:
-        return "better"
-    return "worse" if row["difference_high"] < 0 else "no difference shown"
+def verdict(row: Record, score: str = "accuracy") -> str:
+    """What a difference shows: its interval has to leave out 0, and p, corrected for all compared, to agree."""
+    p_value = row["p_holm"] if "p_holm" in row else row["p_value"]
+    if p_value >= 0.05 or row["difference_low"] <= 0 <= row["difference_high"]:
+        return "no difference shown"
+    return "better" if (row["difference"] > 0) == higher_is_better(score) else "worse"
 
 
 def differences(rows: list[Record], further: dict[str, list[str]]) -> str:

@@ -7,19 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import report_figures as figures
-from report_format import code, figure, load, made, score_title, table
+from report_format import code, figure, load, made, score_title, table, verdict
 
 __all__ = ["embedded", "real_recordings"]
 
 Record = dict[str, Any]
-HIGHER_IS_BETTER = {"accuracy": True, "eer": False}
-
-
-def shown(row: Record, score: str) -> str:
-    """Whether interval and p-value say better, or worse; empty where they don't."""
-    if "difference" not in row or row["p_holm"] >= 0.05 or row["difference_low"] <= 0 <= row["difference_high"]:
-        return ""
-    return "better" if (row["difference"] > 0) == HIGHER_IS_BETTER[score] else "worse"
+SHOWN = ("better", "worse")
 
 
 def variant_rows(record: Record) -> str:
@@ -47,7 +40,7 @@ def noise_rows(record: Record) -> str:
             row = found[place]
             cells.append(f"{row[score]:.3f}")
             ends = [f"{row[key]:+z.3f}" for key in ("difference", "difference_low", "difference_high") if key in row]
-            mark = "**" if shown(row, score) else ""
+            mark = "**" if ends and verdict(row, score) in SHOWN else ""
             cells.append(f"{mark}{ends[0]}{mark} ({ends[1]} to {ends[2]})" if ends else "")
         rows.append(cells)
     head = [part for name, _ in conditions for part in (f"{ratio(name):g} dB", "difference")]
@@ -61,9 +54,9 @@ def ratio(condition: str) -> float:
 
 def verdict_of(record: Record) -> str:
     """Which variants are shown to be better than the fixed one, and which worse."""
-    told = []
-    for title in ("better", "worse"):
-        names = [row["name"].replace("-", " ") for row in record["rows"] if shown(row, record["score"]) == title]
+    told, compared = [], [row for row in record["rows"] if "difference" in row]
+    for title in SHOWN:
+        names = [row["name"].replace("-", " ") for row in compared if verdict(row, record["score"]) == title]
         told += [f"{title} than the fixed transform: {', '.join(names)}"] if names else []
     found = "; ".join(told) or "nothing is shown to be better than the fixed transform, or worse"
     return f"{found[0].upper()}{found[1:]}."

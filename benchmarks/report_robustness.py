@@ -6,7 +6,7 @@ from __future__ import annotations
 from statistics import mean, median
 from typing import Any
 
-from report_format import code, interval, made, table
+from report_format import code, higher_is_better, interval, made, score_title, table
 
 from adaspec.attributes import ATTRIBUTES
 
@@ -38,13 +38,13 @@ def robustness(record: Record) -> str:
                 cells += [f"{row['difference']:+z.3f}", interval(ends, "+z.3f")]
         rows.append(cells)
     costs = ", ".join(f"{name} {median(values):.0f}" for name, values in record["cpu_s"].items())
-    n_seeds = len(record["seeds"])
+    n_seeds, title = len(record["seeds"]), score_title(score)
     told = [
-        f"{score.upper() if score == 'eer' else score.capitalize()}, mean over folds and {n_seeds} seed{'s' if n_seeds > 1 else ''}; intervals are paired."
+        f"{title[0].upper()}{title[1:]}, mean over folds and {n_seeds} seed{'s' if n_seeds > 1 else ''}; intervals are paired."
     ]
     if record["defended"]:
         told.append("Marked with * what was part of training.")
-    ratios = _corruption_errors(record, first, others, higher_is_better=score != "eer")
+    ratios = _corruption_errors(record, first, others)
     if ratios:
         told.append(
             f"Mean corruption error relative to {first} ([Hendrycks and Dietterich 2019](https://arxiv.org/abs/1903.12261)): {ratios}."
@@ -53,7 +53,7 @@ def robustness(record: Record) -> str:
     return f"{code(record['command'])}\n\n{table(head, rows)}\n{' '.join(told)}\n\n{made(record)}\n"
 
 
-def _corruption_errors(record: Record, first: str, others: list[str], *, higher_is_better: bool) -> str:
+def _corruption_errors(record: Record, first: str, others: list[str]) -> str:
     """Mean over attributes of a setting's error over that of the first."""
     score, parts = record["score"], record["parts"]
     attributes = [rows for part, rows in parts.items() if part in ATTRIBUTES]
@@ -62,7 +62,7 @@ def _corruption_errors(record: Record, first: str, others: list[str], *, higher_
 
     def error(rows: list[Record], name: str) -> float:
         value: float = next(row[score] for row in rows if row["name"] == name)
-        return 1 - value if higher_is_better else value
+        return 1 - value if higher_is_better(score) else value
 
     erring = [rows for rows in attributes if error(rows, first)]
     means = {name: mean(error(rows, name) / error(rows, first) for rows in erring) for name in others}
