@@ -43,11 +43,11 @@ def results(folder: Path) -> str:
 
 What the recipes reach, task by task: the table, the command that measures it, the verdict and a figure. Scores are means over folds
 and seeds; std is over folds and seeds together; the interval is a 95 % bootstrap interval ([how](reproducibility.md)). Where the line below
-a table names a commit, it draws test clips, or whole groups where these share a source; all others were measured before that, and draw clips one by one.
-The test fold decided nothing: knobs were chosen on validation parts, as the [lab notes](lab/index.md) tell. Times are those of one
+a table names a commit, the interval draws test clips, or whole groups where these share a source; all others were measured before that, and draw clips one by one.
+The test fold decides nothing: knobs were chosen on validation parts, as the [lab notes](lab/index.md) tell, which also say where test clips had been looked at before. Times are those of one
 `dvc exp run`, from the recordings to the scores. Another processor rounds differently, and so moves single clips.
 
-`python benchmarks/accuracy.py RECIPE --record NAME` measures anew and keeps the figures; `python benchmarks/report.py` writes this page from them.
+The commands look for data sets in `/data`; put your own folder there. `python benchmarks/accuracy.py RECIPE --root DIR --record NAME` measures anew and keeps the figures; `python benchmarks/report.py` writes this page from them.
 """
     return f"{intro}\n{sections(folder)}"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 __all__ = [
     "code",
+    "command",
     "differences",
     "duration",
     "figure",
@@ -16,6 +17,7 @@ __all__ = [
     "interval",
     "load",
     "made",
+    "percent",
     "score_title",
     "span",
     "table",
@@ -24,6 +26,13 @@ __all__ = [
 
 RESULTS = Path(__file__).parent / "results"
 Record = dict[str, Any]
+ROOTS = {  # how names of recipes begin -> where a reader keeps the data set
+    "esc10": "/data/esc50",
+    "esc50": "/data/esc50",
+    "asv-mini": "/data/minila/LA",
+    "asv-libri": "/data/librila/LA",
+    "sasv-libri": "/data/librila/LA",
+}
 
 
 def load(name: str) -> Record:
@@ -51,6 +60,11 @@ def span(ends: list[float] | None, unit: str = "") -> str:
     return told[0] + (f" to {told[1]}" if told[0] != told[1] else "") + (f" {unit}" if unit else "")
 
 
+def percent(share: float) -> str:
+    """With one decimal; of a share as tables have it, in three."""
+    return f"{100 * float(f'{share:.3f}'):.1f} %"
+
+
 def score_title(score: str) -> str:
     return "EER" if score == "eer" else score
 
@@ -74,12 +88,20 @@ def made(record: Record) -> str:
     told.append(f"torch {versions['torch']}")
     note = f"; {record['note']}" if "note" in record else ""
     commit = record.get("trained_at", record.get("commit"))  # figures come from training, which may be older
-    commit = f" (commit {commit[:7]})" if commit else ""
+    since = " and changes since" if commit and commit.endswith("+") else ""
+    commit = f" (commit {commit[:7]}{since})" if commit else ""
     return f"*Measured on: {'; '.join(told)}{note}{commit}.*"
 
 
 def code(*commands: str) -> str:
     return "```console\n" + "".join(f"$ {command}\n" for command in commands) + "```"
+
+
+def command(record: Record, root: str | None = None) -> str:
+    """What measured a record, as a reader types it whose data sets lie in /data; `root` where it isn't the recipe's."""
+    recipe = str(record.get("recipe"))
+    root = root or next((root for start, root in ROOTS.items() if recipe.startswith(start)), None)
+    return record["command"] + (f" --root {root}" if root else "")
 
 
 def figure(name: str, told: str) -> str:

@@ -80,7 +80,7 @@ def _kills(record: Record) -> str:
     found = record["totals"]
     told = (
         f"After {found['kills']} kills in {found['rounds']} rounds: {found['failed']} rounds whose last repro failed, {found['different']} files that differ from those of an "
-        f"undisturbed run, {found['stray']} processes that outlived what was hit by half a minute, {found['running']} runs that MLflow takes for running, {found['tracebacks']} tracebacks. "
+        f"undisturbed run, {found['stray']} processes that outlived what was hit by half a minute, {found['running']} runs that MLflow takes for running, tracebacks: {found['tracebacks']}. "
         f"Removals of `rwlock`: {found['locks']}."
     )
     return f"{table(['stage', *kinds], rows)}\n{told}\n\n{made(record)}\n"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from statistics import mean, median
 from typing import Any
 
-from report_format import code, higher_is_better, interval, made, score_title, table
+from report_format import code, command, higher_is_better, interval, made, score_title, table
 
 from adaspec.attributes import ATTRIBUTES
 
@@ -50,7 +50,7 @@ def robustness(record: Record) -> str:
             f"Mean corruption error relative to {first} ([Hendrycks and Dietterich 2019](https://arxiv.org/abs/1903.12261)): {ratios}."
         )
     told.append(f"CPU seconds of a run, the survey included (median): {costs}.")
-    return f"{code(record['command'])}\n\n{table(head, rows)}\n{' '.join(told)}\n\n{made(record)}\n"
+    return f"{code(command(record))}\n\n{table(head, rows)}\n{' '.join(told)}\n\n{made(record)}\n"
 
 
 def _corruption_errors(record: Record, first: str, others: list[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from report_format import code, made, span, table
+from report_format import code, command, made, span, table
 
 __all__ = ["speaker_aware"]
 
@@ -38,7 +38,7 @@ def few_speakers(record: Record) -> str:
             "## And on minila\n\nThree speakers to train on, one of dev, two of eval, spoken digits in the telephone band; resampled are trials, as there are too few "
             "speakers. **What cannot be told there:** whether verification works, as three training speakers teach a network three voices, and two speakers of eval are "
             "one pair to tell apart; and whether the blend generalises: the nontarget trials of dev are recordings of the training speakers, whom the network knows.\n\n"
-            + code(record["command"])
+            + code(command(record, root="/data/minila/LA"))
             + "\n",
             table(
                 ["countermeasure", "system", *SCORES.values()],
@@ -61,7 +61,7 @@ def about(record: Record) -> str:
     return (
         "Read English speech (LibriSpeech) in the layout of ASVspoof 2019 LA: 131 speakers to train on, 40 of dev, 68 of eval; "
         f"{counted} trials of eval. Knobs, blends and thresholds were chosen on train and dev. One run takes {times}, with one core; "
-        "runs of one seed share the speaker network.\n\n" + code(record["command"])
+        "runs of one seed share the speaker network.\n\n" + code(command(record))
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import report_figures as figures
-from report_format import code, figure, interval, load, made, span, table
+from report_format import code, command, figure, interval, load, made, span, table
 
 __all__ = ["spoofing"]
 
@@ -81,9 +81,11 @@ def spoofing(folder: Path) -> str:
 
 Two small sets of real speech in the layout of ASVspoof 2019 LA, **not** ASVspoof data: nothing here is to be compared with published figures on it.
 
-- `minila`, telephone band, six speakers saying digits. Trained on three speakers and six attacks, 60 bona fide and 540 spoofed clips; threshold from a
+- `minila`, telephone band, six speakers saying digits, made of the [Free Spoken Digit Dataset](https://github.com/Jakobovski/free-spoken-digit-dataset) (CC BY-SA 4.0). Trained on three speakers and six attacks, 60 bona fide and 540 spoofed clips; threshold from a
   fourth speaker (dev); tested on two more and on ten attacks, eight of them new (eval).
-- `librila`, 16 kHz, read speech of 239 speakers: 366 bona fide and 768 spoofed clips of 131 speakers to train on, 40 other speakers in dev, 68 in eval.
+- `librila`, 16 kHz, read speech of 239 speakers, made of [LibriSpeech](https://www.openslr.org/12) (CC BY 4.0): 366 bona fide and 768 spoofed clips of 131 speakers to train on, 40 other speakers in dev, 68 in eval.
+
+Neither is distributed with adaspec. Whoever has the corpora can make such sets: bona fide clips, and spoofed ones by the methods in the table of attacks.
 
 `asv-mini` on `minila`, {cost(minila)}:
 
@@ -93,17 +95,18 @@ Two small sets of real speech in the layout of ASVspoof 2019 LA, **not** ASVspoo
 {score_rows(librila)}
 In brackets: 95 % of resampled trials, of speakers where there are ten or more.
 
-{code(minila["command"] + " --root /data/minila/LA", librila["command"] + " --root /data/librila/LA")}
+{code(command(minila), command(librila))}
 
 **Verdict.** EER on speakers and mostly attacks that training has never heard: {eers["asv-mini"]:.1f} % on `minila` ({100 * unseen["asv-mini"]:.1f} % on the new attacks alone),
 where an LFCC-GMM reached 32.7 % and a small CNN 28 and 31 %; {eers["asv-libri"]:.1f} % on `librila` ({100 * unseen["asv-libri"]:.1f} %), where an LFCC-GMM reached 32.4 %.
+These others were scored when the sets were made, without a record here.
 
 {figure("anti-spoofing", "EER of each attack of minila")}
 
 EER of each attack, and the share that is accepted at the threshold from dev, in %:
 
 {attack_rows([minila, librila])}
-{made(minila)}
+`minila`: {made(minila)} `librila`: {made(librila)}
 
 Lab note: [how the recipe was chosen](lab/asv-mini.md).
 """
