@@ -1,16 +1,7 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from toydata import Toy, make_toy
-
-
-@pytest.fixture(autouse=True)
-def _torch_as_it_was() -> Iterator[None]:
-    """`fit_fold` owns its process and switches PyTorch to deterministic algorithms."""
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="session")

@@ -165,6 +165,7 @@ def test_needed_data_would_tell_with_a_power_of_four_fifths() -> None:
     assert Paired(0.02, 1e-4, 0.0, 3e-4, 0, 0, 0.1).more_needed(2, 0.0)[0] is None  # groups alone are too much
     assert Paired(0.02, 1e-4, 9e-5, 3e-4, 0, 0, 0.1).more_needed(2, 0.0)[0] is not None  # but for what runs take off
     assert Paired(0.0, 1e-4, 0.0, 0, 0, 0, 1.0).more_needed(2, 0.05)[1] == 1  # that it is less than 0.05
+    assert Paired(0.0, 1e-4, 0.0, 0, 0, 0, 1.0).more_needed(2, 0.0) == (None, math.inf)  # nothing is to be told
 
 
 def test_simulated_studies_err_rarely_and_find_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
-import torch
 import yaml
 from optuna.trial import TrialState
 from toydata import Toy, changed, make_toy
@@ -42,13 +41,6 @@ DROPOUT = {"knob": "backbone.dropout", "low": 0.0, "high": 0.5}
 MELS = {"knob": "frontend.mel.n_mels", "choices": [8, 16]}
 # Of tests that open studies themselves; that `tune` says nothing of it is seen in the processes below.
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
-
-@pytest.fixture(autouse=True)
-def _torch_as_it_was() -> Iterator[None]:
-    """`fit_fold` owns its process and switches PyTorch to deterministic algorithms."""
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="module")

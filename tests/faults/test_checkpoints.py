@@ -5,18 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from toydata import Toy, changed, differing
 
 from adaspec.tracking import TRACKERS
 from adaspec.training.crossvalidate import cross_validate
 from adaspec.training.fit import fit_fold
-
-
-@pytest.fixture(autouse=True)
-def _torch_as_it_was():
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="module")

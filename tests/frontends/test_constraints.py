@@ -79,3 +79,13 @@ def test_constrain_kernels_orthonormal_is_gram_schmidt_in_the_order_of_the_rows(
 def test_constrain_kernels_gradients_are_those_of_the_function(constraint: str) -> None:
     kernels = random(2, 6, 6).requires_grad_()
     assert torch.autograd.gradcheck(lambda k: constrain_kernels(k, constraint), [kernels])
+
+
+def test_a_row_of_zeros_has_no_norm_to_be_brought_to() -> None:
+    kernels = dft_basis(16).clone()
+    kernels[3] = 0
+    found = constrain_kernels(kernels.requires_grad_(), "unit_norm")
+    assert torch.equal(found[3], torch.zeros(16, dtype=found.dtype))
+    found.square().sum().backward()
+    assert kernels.grad is not None
+    assert kernels.grad.isfinite().all()

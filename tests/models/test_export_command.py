@@ -1,7 +1,6 @@
 import copy
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,6 @@ KNOBS: dict[str, dict[str, Any]] = {
     "orthonormal": {"frontend.learn_kernels": True, "frontend.kernels.constraint": "orthonormal"},
     "bf16": {"frontend.learn_kernels": True, "frontend.kernels.precision": "bf16", "backbone.name": "resnet"},
 }
-
-
-@pytest.fixture(autouse=True)
-def _torch_as_it_was() -> Iterator[None]:
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 def saved(folder: Path, **knobs: Any) -> AudioClassifier:

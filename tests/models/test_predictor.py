@@ -3,7 +3,6 @@ import importlib
 import io
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
-import torch
 from toydata import RATE, Toy, make_toy
 from typer.testing import CliRunner
 
@@ -28,13 +26,6 @@ from adaspec.models.scoring import score_clips
 from adaspec.training.fit import fit_fold
 
 Trained = tuple[Toy, Path]
-
-
-@pytest.fixture(autouse=True)
-def _torch_as_it_was() -> Iterator[None]:
-    """`fit_fold` owns its process and switches PyTorch to deterministic algorithms."""
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 def train(folder: Path, **knobs: object) -> Trained:
@@ -257,3 +248,9 @@ def test_command_names_a_folder_without_models(trained: Trained) -> None:
         err
         == f"error: {trained[1] / 'raw'} holds no model; give a folder such as models/fold-1, or models for all folds\n"
     )
+
+
+@pytest.mark.parametrize("overlap", [-0.1, 0.97, 1.0, float("nan")])
+def test_overlap_out_of_range_is_refused(trained: Trained, overlap: float) -> None:
+    with pytest.raises(InputError, match=r"overlap=.* 0 to 0.95 is allowed"):
+        Predictor([trained[1] / "models/fold-1"], overlap=overlap)

@@ -114,7 +114,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     evaluation = evaluate(clips, found.folds, config, *stages, verification_trials=trials)
     evaluation.write(root / "metrics")
     evaluation.write_models(root / "trained", root / "models", speakers)
-    torch.use_deterministic_algorithms(False)
     return found
 
 

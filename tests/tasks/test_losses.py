@@ -173,3 +173,12 @@ def test_contrast_is_not_rounded_under_bf16() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         rounded = task.contrast(embeddings, targets)
     torch.testing.assert_close(rounded, gathered(embeddings, targets[:, 0] > 0), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("name", ["binary_cross_entropy", "cross_entropy", "focal"])
+def test_losses_are_not_rounded_under_bf16(name: str) -> None:
+    logits, targets, weight = batch(5)
+    expected = classification_loss(logits, targets, weight, config(name=name))
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = classification_loss(logits, targets, weight, config(name=name))
+    torch.testing.assert_close(rounded, expected, rtol=1e-6, atol=0)

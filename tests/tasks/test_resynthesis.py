@@ -1,11 +1,15 @@
+from pathlib import Path
 from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor
+from toydata import small_config
 
 from adaspec.config.augment import Family
-from adaspec.tasks.spoofing.resynthesis import FAMILIES, replace_spoofs, resynthesize
+from adaspec.errors import InputError
+from adaspec.tasks import build_task
+from adaspec.tasks.spoofing.resynthesis import FAMILIES, replace_spoofs, resynthesize, shortest
 
 RATE, NAMES = 8000, ["bonafide", "spoof"]
 METHODS = {method.__name__: method for methods in FAMILIES.values() for method in methods}
@@ -167,3 +171,17 @@ def test_one_clip_alone_is_changed_by_what_swaps_clips(name: str) -> None:
         torch.manual_seed(seed)
         waveforms = speech(1, 2000)
         assert (METHODS[name](waveforms, RATE) - waveforms).square().mean() > 1e-5 * waveforms.square().mean()
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000, 22_050])
+def test_windows_shorter_than_frames_are_refused_and_the_shortest_works(tmp_path: Path, rate: int) -> None:
+    knobs = {"audio.sample_rate": rate, "augment.resynthesis.share": 0.5, "frontend.n_fft": 64}
+    length_s = shortest(rate) / rate
+    build_task(NAMES, small_config(tmp_path, **knobs, **{"features.window.length_s": length_s}))
+    with pytest.raises(InputError, match=r"length_s=0.02 is too short for augment.resynthesis.share=0.5.*at least"):
+        build_task(NAMES, small_config(tmp_path, **knobs, **{"features.window.length_s": 0.02}))
+    waveforms = speech(n_samples=shortest(rate))
+    for method in METHODS.values():
+        for seed in range(5):
+            torch.manual_seed(seed)
+            assert method(waveforms, rate).isfinite().all()

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +53,6 @@ def knobs_of(recipe: str, root: Path) -> dict[str, Any]:
     knobs = {name: value for name, value in flatten(config).items() if name.startswith(USED)} | SMALLER
     knobs["backbone.members"] = min(2, config.backbone.members)
     return knobs | ({"backbone.name": "resnet"} if config.backbone.name == "resnet18" else {})
-
-
-@pytest.fixture(autouse=True)
-def _torch_as_it_was() -> Iterator[None]:
-    """`fit_fold` owns its process and switches PyTorch to deterministic algorithms."""
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 def onnx_scores(path: Path, recordings: list[Path], model: Path) -> tuple[list[str], np.ndarray]:

@@ -13,7 +13,6 @@ from pathlib import Path
 import optuna
 import pytest
 import sqlalchemy
-import torch
 import yaml
 from toydata import make_toy
 
@@ -60,12 +59,10 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME", "DVC_ROOT", "ADASPEC_STORAGE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 WORKER = """

@@ -76,7 +76,6 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registered]
     toy = make_toy(root, {"high": 8, "low": 8, "middle": 8}, **knobs)
     folder = root / "models/fold-1"
     fit_fold(1, toy.rows(1), toy.labels, toy.config, toy.features, root / "checkpoints", folder)
-    torch.use_deterministic_algorithms(False)  # `fit_fold` owns its process
     with pytest.MonkeyPatch.context() as patch:
         for name in ("MLFLOW_TRACKING_URI", "DVC_EXP_NAME", "DVC_ROOT"):
             patch.delenv(name, raising=False)

@@ -1,19 +1,10 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from toydata import Fit, Toy, make_toy
 
 from adaspec.config import Config
 from adaspec.models.history import read_history
-
-
-@pytest.fixture(autouse=True)
-def _torch_as_it_was() -> Iterator[None]:
-    """`fit_fold` owns its process and switches PyTorch to deterministic algorithms."""
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="session")

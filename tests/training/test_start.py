@@ -1,7 +1,6 @@
 """Training that starts from trained models, and that trains their compression alone."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +24,14 @@ ADAPT = BASE | {"frontend.learn_compression": True, "train.only_frontend": True}
 
 
 @pytest.fixture(scope="module")
-def models(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def models(toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models of both folds, with a fixed PCEN."""
     folder = tmp_path_factory.mktemp("start")
     config = changed(toy.config, **BASE)
     for fold in (1, 2):
         fit_fold(fold, toy.rows(fold), toy.labels, config, toy.features, folder / "scratch", folder / f"fold-{fold}")
         shutil.rmtree(folder / "scratch")
-    yield folder
-    torch.use_deterministic_algorithms(False)
+    return folder
 
 
 def started(toy: Toy, models: Path, **knobs: Any) -> Config:

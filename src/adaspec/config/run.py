@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from adaspec.config.types import Count, NonNegative, Probability, Real, Section, Text
+from adaspec.config.types import Count, NonNegative, Overlap, Probability, Section, Text
 
 __all__ = ["EngineConfig", "EvaluateConfig", "TrackingConfig"]
 
@@ -17,7 +17,7 @@ class EvaluateConfig(Section):
 
     vote: Literal["mean", "majority"]
     """How the windows of a clip are combined."""
-    overlap: Annotated[Real, Field(ge=0, le=0.95)]
+    overlap: Overlap
     """Overlap of neighbouring windows of a test clip, as a fraction of one; more overlap, more windows."""
     cohort: Annotated[int, Field(ge=0, le=100_000, strict=True)]
     """Nearest training speakers that verification scores are normalised by (adaptive s-norm), two or more; 0 = none."""

@@ -10,10 +10,12 @@ from adaspec.runtime.text import is_printable
 
 __all__ = [
     "ALL",
+    "MOST_OVERLAP",
     "Count",
     "Fraction",
     "Names",
     "NonNegative",
+    "Overlap",
     "Positive",
     "Probability",
     "Real",
@@ -25,6 +27,7 @@ __all__ = [
 ]
 
 ALL = "all"  # in place of names: every one
+MOST_OVERLAP = 0.95  # of neighbouring windows, as a fraction of one: nearer to 1 their number has no bound
 MOST = 2**31 - 1  # of a count: what every library takes for an index
 
 
@@ -48,6 +51,7 @@ Positive = Annotated[Real, Field(gt=0)]
 NonNegative = Annotated[Real, Field(ge=0)]
 Fraction = Annotated[Real, Field(ge=0, lt=1)]
 Probability = Annotated[Real, Field(ge=0, le=1)]
+Overlap = Annotated[Real, Field(ge=0, le=MOST_OVERLAP)]
 Switch = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(ge=1, le=MOST, strict=True)]
 Seed = Annotated[int, Field(ge=0, le=MOST, strict=True)]

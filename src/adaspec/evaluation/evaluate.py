@@ -22,7 +22,7 @@ from adaspec.models.evaluated import Evaluated, decide
 from adaspec.models.history import read_history
 from adaspec.models.saved import SPEAKER, load, save_evaluated
 from adaspec.models.scoring import score_clips
-from adaspec.runtime.engine import Needs, run_tasks, torch_device
+from adaspec.runtime.engine import Needs, compute_alike, run_tasks, torch_device
 from adaspec.runtime.files import complete_folder, write_csv, write_json
 from adaspec.speakers.network import copy_network, has_network
 from adaspec.speakers.vectors import Vectors, write_vectors
@@ -198,7 +198,7 @@ def _score_fold(
 ) -> pd.DataFrame:
     """What a fold's model says of clips, `score_LABEL`."""
     # As many threads as in training: their number decides the last bits, and so the bytes of predictions.csv.
-    torch.set_num_threads(config.train.threads_per_fold)
+    compute_alike(config.train.threads_per_fold)
     model = load(folder).to(torch_device(config.train.device))
     store = FeatureStore(features, feature_contract(model.config))
     scores = score_clips(model, clip_ids, store, config.evaluate.vote, config.evaluate.overlap, claimed)

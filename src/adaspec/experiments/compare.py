@@ -19,7 +19,7 @@ from adaspec.errors import InputError
 from adaspec.evaluation.bootstrap import resampled_values
 from adaspec.evaluation.predicted import predicted_draws, predicted_scores, scored_predictions
 from adaspec.evaluation.scores.contract import Score
-from adaspec.evaluation.summary import interval, mean_and_std
+from adaspec.evaluation.summary import EXACT_DECIMALS, interval, mean_and_std
 from adaspec.experiments.runs import Setting, check_same_clips
 from adaspec.experiments.statistics import (
     ALPHA,
@@ -274,7 +274,7 @@ def _level(setting: Setting, values: Floats, resampled: Floats, seed: int) -> Co
 def _over_folds(differences: Floats, test_to_train: float, rope: float) -> Folds | None:
     if len(differences) < 2:
         return None
-    differences = np.round(differences, 12)
+    differences = np.round(differences, EXACT_DECIMALS)
     bayes = bayesian_correlated_t(differences, test_to_train, rope)
     return Folds(*corrected_resampled_t(differences, test_to_train), bayes)
 

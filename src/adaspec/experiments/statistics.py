@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.special
 
+from adaspec.evaluation.summary import EXACT_DECIMALS
+
 __all__ = ["ALPHA", "Bayes", "Paired", "bayesian_correlated_t", "corrected_resampled_t", "holm", "mcnemar"]
 
 Floats = npt.NDArray[np.float64]
@@ -22,7 +24,6 @@ Floats = npt.NDArray[np.float64]
 ALPHA = 0.05
 POWER = 0.8  # with which more data would tell
 LEAST, BISECTIONS = 1e-16, 50  # of a p-value; from there to 1 to 13 digits
-EXACT_DECIMALS = 12  # beyond are rounding errors of float64, which are no difference
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,8 @@ class Paired:
         wanted = (margin / float(scipy.special.ndtri(1 - alpha / 2) + scipy.special.ndtri(POWER))) ** 2
         if math.isnan(self.training_variance):
             return 1, math.nan
+        if not wanted:
+            return None, math.inf
         left = wanted - (self.groups_variance - self.of_runs_variance)
         shrinking = self.training_variance + self.of_runs_variance
         runs = None if left <= 0 else max(math.ceil(n_runs * shrinking / left) - n_runs, 1)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from adaspec.config.types import Real, Section
+from adaspec.config.types import Overlap, Real, Section
 
 __all__ = ["Evaluated", "Threshold", "decide", "log_odds"]
 
@@ -30,7 +30,7 @@ class Evaluated(Section):
 
     vote: Literal["mean", "majority"]
     """Over the windows of a clip."""
-    overlap: Annotated[Real, Field(ge=0, le=0.95)]
+    overlap: Overlap
     """Of neighbouring windows, as a fraction of one."""
     threshold: Threshold | None
     """Of a detector; None: the most probable label."""

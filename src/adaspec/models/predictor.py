@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from adaspec.audio import LONGEST_S, BadClipError, Quantised, Recording, quantise, recording_of, recording_of_array
+from adaspec.config.types import MOST_OVERLAP
 from adaspec.errors import InputError
 from adaspec.features.representation import feature_contract, representation_of, steps_of
 from adaspec.features.windows import cut, even_starts, vote
@@ -62,7 +63,7 @@ class Predictor:
     vote : {"mean", "majority"}, optional
         Over the windows of a recording; None: as the models were evaluated.
     overlap : float, optional
-        Of neighbouring windows, 0 <= overlap < 1; None: as the models were evaluated.
+        Of neighbouring windows, 0 to 0.95; None: as the models were evaluated.
 
     Attributes
     ----------
@@ -77,7 +78,7 @@ class Predictor:
     ------
     InputError
         A folder holds no model, the models differ in labels, audio, features or evaluation, or they were not evaluated
-        and vote or overlap is not given.
+        and vote or overlap is not given; overlap is out of range.
     """
 
     def __init__(
@@ -233,6 +234,8 @@ class Predictor:
 
 def _common(folders: Sequence[Path], vote: Literal["mean", "majority"] | None, overlap: float | None) -> Evaluated:
     """What models were evaluated with, where vote and overlap are not given; their mean threshold."""
+    if overlap is not None and not 0 <= overlap <= MOST_OVERLAP:
+        raise InputError(f"overlap={overlap} of windows; 0 to {MOST_OVERLAP} is allowed, as a fraction of one")
     each = [read_evaluated(folder) for folder in folders]
     known = [evaluated for evaluated in each if evaluated is not None]
     thresholds = [evaluated.threshold for evaluated in known if evaluated.threshold is not None]

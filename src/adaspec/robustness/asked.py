@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from adaspec.attributes import N_LEVELS, Clip, change, change_db
@@ -20,7 +19,7 @@ from adaspec.models.classifier import AudioClassifier
 from adaspec.models.evaluated import Evaluated, decide
 from adaspec.models.saved import load, read_evaluated
 from adaspec.models.scoring import score_clips
-from adaspec.runtime.engine import torch_device
+from adaspec.runtime.engine import compute_alike, torch_device
 from adaspec.runtime.seeding import generator
 from adaspec.tables.columns import PREDICTED_COLUMNS, score_column
 
@@ -66,7 +65,7 @@ class Evaluator:
         InputError
             It was not evaluated.
         """
-        torch.set_num_threads(self.n_threads)
+        compute_alike(self.n_threads)
         evaluated = read_evaluated(self.folder)
         if evaluated is None:
             raise InputError(f"{self.folder} was not evaluated; run 'dvc repro evaluate'")

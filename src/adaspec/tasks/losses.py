@@ -62,7 +62,7 @@ def binary_cross_entropy(logits: Tensor, targets: Tensor, class_weight: Tensor, 
     """
     targets = smoothed(targets, config.label_smoothing)
     each = nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(dim=1)
-    return (each * (targets @ class_weight)).mean()
+    return (each * (targets * class_weight).sum(dim=1)).mean()  # `@` would be rounded under autocast
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor, LossConfig], Tensor]] = {

@@ -71,18 +71,16 @@ def _learned(
 ) -> Vectors:
     """Vectors of all clips by a network of the training speakers, which is written into the folder."""
     # Imported here: torch takes seconds to load, and nothing of it is needed where no vectors are asked for.
-    import torch
 
     from adaspec.features.representation import feature_contract
     from adaspec.features.store import FeatureStore
-    from adaspec.runtime.engine import torch_device
+    from adaspec.runtime.engine import compute_alike, torch_device
     from adaspec.runtime.progress import ClipProgress
     from adaspec.speakers.embedding import embed
     from adaspec.speakers.network import save_network
     from adaspec.training.speakers import fit_speaker_network
 
-    torch.set_num_threads(config.train.threads_per_fold)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    compute_alike(config.train.threads_per_fold)
     store = FeatureStore(features, feature_contract(config))
     if store.representation.domain != "waveform":
         raise InputError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import shutil
 import warnings
 from collections.abc import Iterable, Sequence
@@ -30,7 +29,7 @@ from adaspec.models.classifier import AudioClassifier
 from adaspec.models.history import HISTORY
 from adaspec.models.saved import save
 from adaspec.models.start import start_from
-from adaspec.runtime.engine import keep_freed_memory, torch_device
+from adaspec.runtime.engine import compute_alike, keep_freed_memory, torch_device
 from adaspec.runtime.files import complete_folder, seal
 from adaspec.runtime.seeding import torch_seed
 from adaspec.speakers.enrolment import claimed_in_training
@@ -113,9 +112,7 @@ def fit_fold(
     """
     _quiet_lightning()
     keep_freed_memory()
-    torch.set_num_threads(config.train.threads_per_fold)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else matrix products may round anew each run on a GPU
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    compute_alike(config.train.threads_per_fold)
     folder.mkdir(parents=True, exist_ok=True)
     drop_damaged(folder)
     store = FeatureStore(features, feature_contract(config))

@@ -221,7 +221,8 @@ def constrain_kernels(kernels: Tensor, constraint: KernelConstraint) -> Tensor:
         return kernels
     norms = dft_norms(kernels.shape[-1]).to(kernels)
     if constraint == "unit_norm":
-        return kernels * (norms / torch.linalg.vector_norm(kernels, dim=-1, keepdim=True))
+        found = torch.linalg.vector_norm(kernels, dim=-1, keepdim=True)
+        return kernels * (norms / found.clamp_min(torch.finfo(kernels.dtype).tiny))  # a row of zeros stays one
     try:
         basis = orthonormalize((kernels / norms).transpose(-1, -2))
     except ValueError as error:

@@ -91,7 +91,7 @@ class AdaptiveSTFT(nn.Module):
     window_nonnegative, window_symmetric : bool
         Constraints of the window.
     precision : {32, "bf16"}
-        Of the matrix product with dense learned kernels; its sums are float32. All else is computed in float32, or
+        Of the matrix product with dense learned kernels: factors and result. All else is computed in float32, or
         float64 where waveform or layer are.
 
     Attributes

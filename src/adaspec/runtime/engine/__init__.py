@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from adaspec.runtime.engine import local, ray_cluster
-from adaspec.runtime.engine.devices import Needs, keep_freed_memory, n_cores, torch_device
+from adaspec.runtime.engine.devices import Needs, compute_alike, keep_freed_memory, n_cores, torch_device
 from adaspec.runtime.engine.local import load_for_workers
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Engine",
     "Needs",
     "Where",
+    "compute_alike",
     "keep_freed_memory",
     "load_for_workers",
     "n_cores",

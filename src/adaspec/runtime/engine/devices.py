@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-__all__ = ["Needs", "gpus", "keep_freed_memory", "n_cores", "take_gpu", "torch_device"]
+__all__ = ["Needs", "compute_alike", "gpus", "keep_freed_memory", "n_cores", "take_gpu", "torch_device"]
 
 DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, AMD, and Windows' subsystem for Linux
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -43,6 +43,24 @@ def torch_device(wanted: Literal["auto", "cpu"] = "auto") -> Literal["cuda", "cp
     import torch  # here: the workers that decode do without
 
     return "cuda" if wanted == "auto" and torch.cuda.is_available() else "cpu"
+
+
+def compute_alike(n_threads: int) -> None:
+    """Have torch give the same bits whenever this process computes the same.
+
+    On a GPU float32 is then float32: convolutions in TF32, which PyTorch takes by default, hold 10 bits of a mantissa.
+
+    Parameters
+    ----------
+    n_threads : int
+        Their number decides the order of float sums.
+    """
+    import torch
+
+    torch.set_num_threads(n_threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else matrix products may round anew each run on a GPU
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
 def gpus() -> list[str]:

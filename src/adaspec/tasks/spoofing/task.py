@@ -8,11 +8,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from adaspec.config import Config
+from adaspec.errors import InputError
 from adaspec.tables.labels import BONAFIDE, of_spoofing
 from adaspec.tasks.contract import Loss, Task
 from adaspec.tasks.losses import LOSSES
 from adaspec.tasks.spoofing.loss import gathered, oc_softmax
-from adaspec.tasks.spoofing.resynthesis import replace_spoofs
+from adaspec.tasks.spoofing.resynthesis import replace_spoofs, shortest
 
 __all__ = ["SpoofingDetection"]
 
@@ -23,6 +25,16 @@ class SpoofingDetection(Task):
     losses: ClassVar[dict[str, Loss]] = {**LOSSES, "oc_softmax": oc_softmax}
     contrasts = True
     changes = ("resynthesis.share",)
+
+    def __init__(self, labels: Sequence[str], config: Config) -> None:
+        super().__init__(labels, config)
+        rate, length_s = config.audio.sample_rate, config.features.window.length_s
+        if config.augment.resynthesis.share and rate and length_s and rate * length_s < shortest(rate):
+            raise InputError(
+                f"params.yaml features.window.length_s={length_s:g} is too short for augment.resynthesis.share="
+                f"{config.augment.resynthesis.share:g}, which takes frames of about 64 ms apart; set it to at least "
+                f"{shortest(rate) / rate:.2g}, or the share to 0"
+            )
 
     @classmethod
     def claims(cls, labels: Sequence[str]) -> bool:

@@ -25,6 +25,7 @@ __all__ = [
     "response",
     "running_level",
     "same_level",
+    "shortest",
     "smoothed",
     "speech_frame",
     "stft",
@@ -73,6 +74,11 @@ def random_frame(sample_rate: int) -> tuple[int, int]:
     """Length and hop of frames of 16, 32 or 64 ms that overlap by a half or three quarters."""
     n_fft = speech_frame(sample_rate, 16.0 * 2 ** random_whole(0, 2))
     return n_fft, n_fft // 2 ** random_whole(1, 2)
+
+
+def shortest(sample_rate: int) -> int:
+    """Samples that a waveform must have: the longest frame, half of which is reflected at its ends."""
+    return speech_frame(sample_rate, 64.0)
 
 
 def random_phase(magnitudes: Tensor) -> Tensor:
