@@ -28,6 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("ADASPEC_SHARED", ROOT.parent / "shared"))
 EMBEDDED = "embedded"
 DETAILS = Path("metrics/details")
+ASKED = "asked.json"  # of a kept run: recipe and settings
+MADE = "made.json"  # and where it was made, of which commit: written last
 KEPT = ("summary.json", "predictions.csv", "per_class.csv")
 KEPT_IF_THERE = ("attacks.csv", "frontend.json")  # of anti-spoofing, of front ends that learn
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -92,9 +95,34 @@ def keep(repository: Path, out: Path) -> list[dict[str, Any]]:
     """Copy the metrics, and return the scores of each fold."""
     out.mkdir(parents=True, exist_ok=True)
     details = repository / DETAILS
+    for name in KEPT_IF_THERE:
+        (out / name).unlink(missing_ok=True)  # of an earlier run
     for name in [*KEPT, *(name for name in KEPT_IF_THERE if (details / name).exists())]:
         shutil.copyfile(details / name, out / name)
     return [json.loads(path.read_text()) for path in sorted((details / "folds").iterdir())]
+
+
+def is_kept(folder: Path, recipe: str, settings: list[str]) -> bool:
+    """Whether a folder holds this run; a folder that holds another ends the program."""
+    if not (folder / MADE).exists():
+        return False
+    if not (folder / ASKED).exists() or json.loads((folder / ASKED).read_text()) != [recipe, *settings]:
+        sys.exit(f"{folder} holds a run of other settings; give another --out, or remove it")
+    return True
+
+
+def mark_kept(folder: Path, recipe: str, settings: list[str], repository: Path) -> None:
+    """Say what a folder holds, and so that it is complete."""
+    (folder / ASKED).write_text(json.dumps([recipe, *settings]))
+    (folder / MADE).write_text(json.dumps({"trained_at": record.head(repository)} | record.environment()))
+
+
+def made_alike(folders: Iterable[Path], out: Path) -> dict[str, Any]:
+    """Commit, machine and versions of kept runs; they must be the same for one record."""
+    first, *others = (json.loads((folder / MADE).read_text()) for folder in folders)
+    if any(other != first for other in others):
+        sys.exit(f"not recorded: the runs in {out} are of several machines, versions or commits")
+    return dict(first)
 
 
 def main() -> None:
@@ -115,6 +143,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         repository = Path(scratch) / "adaspec"
         clone_last_commit(repository)
+        trained_at = record.head(repository)
         for seed in arguments.seeds:
             settings = [f"seed={seed}", *arguments.settings]
             cost = run_recipe(arguments.recipe, arguments.root.absolute(), settings, repository)
@@ -132,6 +161,7 @@ def main() -> None:
         print(told + ("" if found["std_of_seeds"] is None else f", over seeds {found['std_of_seeds']:.4f}"))
     if arguments.record:
         measured = {
+            "trained_at": trained_at,
             "recipe": arguments.recipe,
             "settings": arguments.settings,
             "seeds": arguments.seeds,

@@ -131,10 +131,12 @@ class _Work:
             ("two nodes, one is killed", "ray", True),
         ):
             root = self.folder / f"{backend}-{kills}"
-            killer = threading.Thread(target=self._kill_second, args=(root,))
+            ended = threading.Event()
+            killer = threading.Thread(target=self._kill_second, args=(root, ended))
             if kills:
                 killer.start()
             seconds = _seconds(self._train, root, self.engine(backend))
+            ended.set()
             if kills:
                 killer.join()
             same = _same(self.folder / "local-False/models", root / "models")
@@ -145,12 +147,13 @@ class _Work:
         models, features = root / "models", self.folder / "features"
         cross_validate(self.clips, self.folds, config, features, models, root, lambda digest: NoRun())
 
-    def _kill_second(self, root: Path) -> None:
+    def _kill_second(self, root: Path, ended: threading.Event) -> None:
         """Kill the second node when two folds have trained for a part of their epochs."""
         epochs = int(KILLED_AT * self.config.train.epochs)
         histories = ".adaspec/checkpoints/*/fold-*/history.jsonl"
         while sum(_n_lines(path) >= epochs for path in root.glob(histories)) < 2:
-            time.sleep(0.1)
+            if ended.wait(0.1):
+                return
         self.cluster.remove_node(self.cluster.second, allow_graceful=False)
 
 

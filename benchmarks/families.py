@@ -110,14 +110,13 @@ def errors(repository: Path) -> dict[str, float]:
 
 
 def measure(
-    recipe: str, root: Path, family: str, seeds: Sequence[int], settings: list[str], out: Path
+    recipe: str, root: Path, family: str, seeds: Sequence[int], settings: list[str], repository: Path, out: Path
 ) -> dict[str, Any]:
     """Leave a family out, for each seed."""
     found = []
     with tempfile.TemporaryDirectory() as scratch:
-        data, repository = Path(scratch) / "LA", Path(scratch) / "adaspec"
+        data = Path(scratch) / "LA"
         write_set(root, data, family)
-        clone_last_commit(repository)
         others = ",".join(name for name in FAMILIES if name != family)
         for seed in seeds:
             run_recipe(
@@ -147,15 +146,17 @@ def main() -> None:
     if not (arguments.root / PROTOCOLS).is_dir():
         sys.exit(f"{arguments.root / PROTOCOLS} not found; give --root, or set ADASPEC_SHARED")
     out = arguments.out.absolute()
-    rows = [
-        measure(arguments.recipe, arguments.root, family, arguments.seeds, arguments.settings, out)
-        for family in arguments.families
-    ]
+    with tempfile.TemporaryDirectory() as scratch:
+        repository = Path(scratch) / "adaspec"
+        clone_last_commit(repository)
+        trained_at = record.head(repository)
+        asked = (arguments.seeds, arguments.settings, repository, out)
+        rows = [measure(arguments.recipe, arguments.root, family, *asked) for family in arguments.families]
     worst = max(rows, key=lambda row: statistics.mean(row["eer"]))
     print(f"worst: {worst['family']}, EER {statistics.mean(worst['eer']):.4f}")
     if arguments.record:
         settings = {"recipe": arguments.recipe, "settings": arguments.settings, "seeds": arguments.seeds}
-        record.write(arguments.record, settings | {"families": rows})
+        record.write(arguments.record, {"trained_at": trained_at} | settings | {"families": rows})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@
 
 Each variant and seed is one run of benchmarks/accuracy.py: `dvc exp run` in a clone of the last commit. What a variant
 has over the fixed front end is the difference of accuracy (of EER in anti-spoofing), with interval and p-values as
-`adaspec compare` has them: groups of test clips and seeds move it, and Holm corrects for all variants.
+`adaspec compare` has them: groups of test clips and seeds move it, and Holm corrects for all variants, in noise
+for all variants at all ratios.
 
 Variants are those below by name, or the recipe with other knobs, such as "band=backbone.normalize=band", which makes
 this an ablation of a recipe; `fixed` is the recipe as it is. --noise tests the trained models besides on test clips
@@ -16,25 +17,21 @@ run again, wherever they were made: each tells its machine.
 from __future__ import annotations
 
 import argparse
-import json
+import os
+import subprocess
 import sys
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import record
-import yaml
-from accuracy import EMBEDDED, SHARED, clone_last_commit, keep, run_recipe, variant
+from accuracy import EMBEDDED, SHARED, clone_last_commit, is_kept, keep, made_alike, mark_kept, run_recipe, variant
 
-from adaspec.audio import decode
 from adaspec.experiments.compare import compare
 from adaspec.experiments.compare_table import flat_rows
 from adaspec.experiments.runs import Setting, read_predictions
-from adaspec.models.predictor import Predictor
-from adaspec.tables.columns import PREDICTED_COLUMNS, score_column
+from adaspec.experiments.statistics import holm
 
 VARIANTS: dict[str, list[str]] = {
     "fixed": [],
@@ -52,8 +49,6 @@ VARIANTS: dict[str, list[str]] = {
 }
 N_RESAMPLES = 10_000
 KEPT = ("difference", "difference_low", "difference_high", "p_value", "p_holm")  # of a comparison
-ASKED = "asked.json"  # recipe and settings of a run
-MADE = "made.json"  # of a run: where and of which commit
 
 
 def run(recipe: str, root: Path, settings: list[str], repository: Path, folder: Path, noise: Sequence[float]) -> None:
@@ -61,34 +56,13 @@ def run(recipe: str, root: Path, settings: list[str], repository: Path, folder: 
     run_recipe(recipe, root, settings, repository)
     keep(repository, folder)
     for snr_db in noise:
-        predict_in_noise(repository, snr_db).to_csv(folder / noise_file(snr_db), index=False)
-    (folder / ASKED).write_text(json.dumps([recipe, *settings]))
-    (folder / MADE).write_text(json.dumps({"trained_at": record.head(repository)} | record.environment()))
+        command = [sys.executable, "benchmarks/noise.py", f"{snr_db:g}", str(folder / noise_file(snr_db))]
+        subprocess.run(command, cwd=repository, env=os.environ | {"PYTHONPATH": "src"}, check=True)
+    mark_kept(folder, recipe, settings, repository)
 
 
 def noise_file(snr_db: float) -> str:
     return f"noise-{snr_db:g}-db.csv"
-
-
-def predict_in_noise(repository: Path, snr_db: float) -> pd.DataFrame:
-    """What the models of the last run say of their test clips with white noise, whose draw is the clip's alone."""
-    settings = yaml.safe_load((repository / "params.yaml").read_text())
-    clips = pd.read_csv(repository / "data/clips.csv", dtype=str).set_index("clip_id")
-    tested = read_predictions(str(repository / "metrics/details"))
-    voting = {key: settings["evaluate"][key] for key in ("vote", "overlap")}
-    rows = []
-    for fold, own in tested.groupby("fold"):
-        predictor = Predictor([repository / f"models/fold-{fold}"], **voting)
-        for clip in own["clip_id"]:
-            path = Path(repository, settings["dataset"]["root"], clips.loc[clip, "path"])
-            waveform, sample_rate = decode(path.read_bytes())
-            noise = np.random.default_rng(zlib.crc32(clip.encode())).standard_normal(len(waveform))
-            scale = np.sqrt(np.mean(np.square(waveform, dtype=np.float64)) / 10 ** (snr_db / 10))
-            found = predictor.predict_waveform(waveform + scale * noise, sample_rate)
-            scores = {score_column(name): value for name, value in found.probabilities.items()}
-            rows.append({"clip_id": clip, "predicted": found.label} | scores)
-    kept = tested[[name for name in PREDICTED_COLUMNS if name in tested and name != "predicted"]]
-    return kept.merge(pd.DataFrame(rows), on="clip_id")
 
 
 def setting(name: str, tables: list[pd.DataFrame]) -> Setting:
@@ -118,6 +92,12 @@ def rows_of(asked: dict[str, list[str]], found: dict[str, list[pd.DataFrame]]) -
     return compared.score, rows
 
 
+def correct_together(rows: list[dict[str, Any]]) -> None:
+    """Correct p-values for all rows of a table: here all variants at all signal-to-noise ratios."""
+    for row, p_holm in zip(rows, holm([row["p_value"] for row in rows]), strict=True):
+        row["p_holm"] = p_holm
+
+
 def describe(row: dict[str, Any], score: str) -> str:
     line = f"{row['name']}: {row[score]:.4f}"
     if "difference" in row:
@@ -143,14 +123,13 @@ def main() -> None:
     out = arguments.out.absolute()
     files = ["predictions.csv", *map(noise_file, arguments.noise)]
     found: dict[str, dict[str, list[pd.DataFrame]]] = {file: {name: [] for name in asked} for file in files}
-    made: list[dict[str, Any]] = []
+    folders: list[Path] = []
     for seed in arguments.seeds:
         for name, knobs in asked.items():
             folder = out / f"{name}-seed-{seed}"
             settings = [f"seed={seed}", *arguments.settings, *knobs]
-            if (folder / ASKED).exists() and json.loads((folder / ASKED).read_text()) != [arguments.recipe, *settings]:
-                sys.exit(f"{folder} holds a run of other settings; give another --out, or call the variant otherwise")
-            if not all((folder / file).exists() for file in [*files, MADE]):
+            there = all((folder / file).exists() for file in files)
+            if not (is_kept(folder, arguments.recipe, settings) and there):
                 repository = out / "repository"
                 if not repository.exists():
                     out.mkdir(parents=True, exist_ok=True)
@@ -158,21 +137,20 @@ def main() -> None:
                 run(arguments.recipe, arguments.root.absolute(), settings, repository, folder, arguments.noise)
             for file in files:
                 found[file][name].append(read_predictions(str(folder), file))
-            made.append(json.loads((folder / MADE).read_text()))
+            folders.append(folder)
             print(f"{name} seed {seed}", flush=True)
     told = {file.removesuffix(".csv"): rows_of(asked, tables) for file, tables in found.items()}
     rows = {condition: some for condition, (_, some) in told.items()}
     clean, score = rows.pop("predictions"), told["predictions"][0]
+    correct_together([row for some in rows.values() for row in some if "p_value" in row])
     for condition, some in {"clean": clean, **rows}.items():
         print(f"{condition}, {score}")
         for row in some:
             print("  " + describe(row, score))
     if arguments.record:
-        if any(one != made[0] for one in made):
-            sys.exit(f"not recorded: the runs in {arguments.out} are of several machines, versions or commits")
         measured = {"recipe": arguments.recipe, "settings": arguments.settings, "seeds": arguments.seeds}
         measured |= {"score": score, "rows": clean, "in_noise": rows}
-        record.write(arguments.record, made[0] | measured)
+        record.write(arguments.record, made_alike(folders, arguments.out) | measured)
 
 
 if __name__ == "__main__":

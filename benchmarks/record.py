@@ -113,7 +113,9 @@ def write(name: str, measured: dict[str, Any], command: str | None = None) -> Pa
     }
     path = RESULTS / f"{name}.json"
     text = json.dumps(rounded(content), indent=1, ensure_ascii=False, allow_nan=False)
-    path.write_text(f"{compact(text)}\n", encoding="utf-8")
+    partial = path.with_suffix(".partial")
+    partial.write_text(f"{compact(text)}\n", encoding="utf-8")
+    partial.replace(path)
     print(f"wrote {path.relative_to(ROOT)}; 'python benchmarks/report.py' brings docs/results.md up to date")
     return path
 

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from report_format import score_title
+from report_format import score_title, verdict
 
 __all__ = ["draw_attacks", "draw_budget", "draw_differences", "draw_power", "draw_ratios"]
 
@@ -83,8 +83,7 @@ def draw_differences(rows: list[Record], title: str, path: Path, score: str = "a
     with matplotlib.rc_context(STYLE):
         figure, axes = canvas(6.4, 1.3 + 0.32 * len(shown))
         for place, row in enumerate(shown):
-            apart = row["difference_low"] > 0 or row["difference_high"] < 0
-            colour = TEAL if apart else GREY
+            colour = GREY if verdict(row, score) == "no difference shown" else TEAL
             axes.plot([row["difference_low"], row["difference_high"]], [place, place], color=colour, lw=2.5)
             axes.plot(row["difference"], place, "o", color=colour)
         axes.axvline(0, color="black", lw=0.8)

@@ -76,7 +76,7 @@ SETS = {  # record -> title, and what was run
     ),
 }
 HOW = """Differences are means over seeds; their intervals cover which groups of clips were tested and the seeds ([how](compare.md)), the p-values are corrected by Holm
-for all variants of a table. Every form has its defaults, parametric kernels `frontend.kernels.smooth=16` besides; none was tuned on these clips, but for what stands above a table."""
+for all comparisons of a table. Every form has its defaults, parametric kernels `frontend.kernels.smooth=16` besides; none was tuned on these clips, but for what stands above a table."""
 
 
 def part(record: Record, name: str, told: str, commands: str, folder: Path, figure_title: str) -> str:

@@ -26,8 +26,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import record
-from accuracy import DETAILS, EMBEDDED, SHARED, clone_last_commit, run_recipe, variant
-from learning import MADE
+from accuracy import (
+    DETAILS,
+    EMBEDDED,
+    SHARED,
+    clone_last_commit,
+    is_kept,
+    made_alike,
+    mark_kept,
+    run_recipe,
+    variant,
+)
 
 from adaspec.attributes import ATTRIBUTES
 from adaspec.experiments.statistics import Paired, holm
@@ -36,7 +45,7 @@ from adaspec.robustness.gradient import GRADIENT
 from adaspec.robustness.measures import Condition, Resampled, resampled_conditions
 
 N_RESAMPLES = 2000
-ASKED = "robustness.attributes"
+ASKED_FOR = "robustness.attributes"
 SUMMARY, CHANGED, EVALUATED = "summary.json", "predictions.csv", "evaluated.csv"
 
 
@@ -48,7 +57,7 @@ def run(recipe: str, root: Path, settings: list[str], repository: Path, folder: 
         shutil.copyfile(found / name, folder / name)
     shutil.copyfile(repository / DETAILS / "predictions.csv", folder / EVALUATED)
     (folder / "cost.json").write_text(json.dumps(cost))
-    (folder / MADE).write_text(json.dumps({"trained_at": record.head(repository)} | record.environment()))
+    mark_kept(folder, recipe, settings, repository)
 
 
 class Part(NamedTuple):
@@ -137,24 +146,24 @@ def main() -> None:
     out = arguments.out.absolute()
     runs: dict[str, list[pd.DataFrame]] = {name: [] for name in asked}
     clean: dict[str, list[pd.DataFrame]] = {name: [] for name in asked}
-    made: list[dict[str, Any]] = []
+    folders: list[Path] = []
     costs: dict[str, list[dict[str, float]]] = {name: [] for name in asked}
     defended: set[str] = set()
     for seed in arguments.seeds:
         for name, (recipe, knobs) in asked.items():
             folder = out / f"{name}-seed-{seed}"
-            if not (folder / MADE).exists():
+            settings = [f"seed={seed}", *arguments.settings, *knobs]
+            if not any(each.startswith(f"{ASKED_FOR}=") for each in arguments.settings):
+                settings.append(f"{ASKED_FOR}=[all]")
+            if not is_kept(folder, recipe, settings):
                 repository = out / "repository"
                 if not repository.exists():
                     out.mkdir(parents=True, exist_ok=True)
                     clone_last_commit(repository)
-                settings = [f"seed={seed}", *arguments.settings, *knobs]
-                if not any(each.startswith(f"{ASKED}=") for each in arguments.settings):
-                    settings.append(f"{ASKED}=[all]")
                 run(recipe, arguments.root.absolute(), settings, repository, folder)
             runs[name].append(read_csv(folder / CHANGED))
             clean[name].append(read_csv(folder / EVALUATED).assign(change=CLEAN, level=0))
-            made.append(json.loads((folder / MADE).read_text()))
+            folders.append(folder)
             costs[name].append(json.loads((folder / "cost.json").read_text()))
             defended |= set(json.loads((folder / SUMMARY).read_text())["defended"])
             print(f"{name} seed {seed}", flush=True)
@@ -173,12 +182,10 @@ def main() -> None:
                 line += f"  {row['difference']:+.4f} ({row['difference_low']:+.4f} to {row['difference_high']:+.4f})"
             print(line)
     if arguments.record:
-        if any(one != made[0] for one in made):
-            sys.exit(f"not recorded: the runs in {arguments.out} are of several machines, versions or commits")
         measured = {"recipe": arguments.recipe, "settings": arguments.settings, "seeds": arguments.seeds}
         measured |= {"defended": sorted(defended), "score": score, "parts": told}
         measured["cpu_s"] = {name: [cost["cpu_s"] for cost in own] for name, own in costs.items()}
-        record.write(arguments.record, made[0] | measured)
+        record.write(arguments.record, made_alike(folders, arguments.out) | measured)
 
 
 if __name__ == "__main__":

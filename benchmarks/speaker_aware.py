@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import record
-from accuracy import DETAILS, SHARED, clone_last_commit, run_recipe
+from accuracy import DETAILS, SHARED, clone_last_commit, is_kept, made_alike, mark_kept, run_recipe
 
 from adaspec.evaluation.bootstrap import drawn_by_speaker, resampled_means, trial_draw
 from adaspec.evaluation.summary import difference, interval, paired_interval
@@ -73,18 +73,19 @@ def differences(values: Values, baseline: Values, names: tuple[str, ...]) -> dic
 def run(arguments: argparse.Namespace, claim: str, seed: int) -> None:
     """Run the recipe once and keep what is needed of it."""
     folder, repository = arguments.out / f"{claim}-seed-{seed}", arguments.out / f"repository-{claim}"
-    if (folder / COST).exists():
+    settings = [f"seed={seed}", f"backbone.claim={claim}", *arguments.settings]
+    if is_kept(folder, arguments.recipe, settings):
         return
     if not repository.exists():
         clone_last_commit(repository)
         cache = ["dvc", "cache", "dir", "--local", str(arguments.out / "cache")]
         subprocess.run(cache, cwd=repository, check=True, stdout=sys.stderr)
-    settings = [f"seed={seed}", f"backbone.claim={claim}", *arguments.settings]
     cost = run_recipe(arguments.recipe, arguments.root.absolute(), settings, repository)
     folder.mkdir(parents=True, exist_ok=True)
     for name in (TRIALS, CHOSEN, "attacks.csv", "summary.json"):
         shutil.copyfile(repository / DETAILS / name, folder / name)
     (folder / COST).write_text(json.dumps(cost))
+    mark_kept(folder, arguments.recipe, settings, repository)
     print(f"{claim} seed {seed}: {cost['wall_s']:.0f} s", flush=True)
 
 
@@ -134,9 +135,9 @@ def main() -> None:
         }
     print(json.dumps(measured, indent=1))
     if arguments.record:
-        repository = arguments.out / f"repository-{first}"
+        folders = [arguments.out / f"{claim}-seed-{seed}" for claim in arguments.claims for seed in arguments.seeds]
         about = {"recipe": arguments.recipe, "settings": arguments.settings, "seeds": arguments.seeds}
-        record.write(arguments.record, about | {"trained_at": record.head(repository), "claims": measured})
+        record.write(arguments.record, made_alike(folders, arguments.out) | about | {"claims": measured})
 
 
 def chosen(trials: pd.DataFrame) -> str:

@@ -274,8 +274,7 @@ def plain_fold(
         for spectrograms, targets in loader:
             optimizer.zero_grad()
             logits = model(spectrograms)
-            repeated = targets.repeat(len(logits) // len(targets), 1)  # of an ensemble, for each member
-            loss = LOSSES[train.loss.name](logits, repeated, equal, train.loss)
+            loss = LOSSES[train.loss.name](logits, targets, equal, train.loss)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), train.gradient_clip or math.inf)
             optimizer.step()
@@ -308,8 +307,11 @@ def plain_optimizer(model: nn.Module, train: TrainConfig) -> torch.optim.Optimiz
 
 def check_changes(augment: AugmentConfig) -> None:
     """Refuse a recipe whose clips the plain script would change less than the project does."""
-    chosen, off = flatten(augment), flatten(AugmentConfig.off())
-    others = {key for key, value in chosen.items() if value != off[key]}
+    off = AugmentConfig.off()
+    if not augment.attributes.names:  # how copies would be made that are not
+        off = off.model_copy(update={"attributes": augment.attributes})
+    before, chosen = flatten(off), flatten(augment)
+    others = {key for key, value in chosen.items() if value != before[key]}
     if unknown := sorted(others - PLAIN_CHANGES):
         sys.exit(f"error: the plain script does not know augment.{', augment.'.join(unknown)}; take esc10-fast")
 
@@ -319,9 +321,12 @@ def compare_recipe(name: str, root: Path, epochs: int | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         repository = Path(scratch) / "adaspec"
         clone_last_commit(repository)
+        trained_at = record.head(repository)
         with contextlib.chdir(repository):
             _, config = read_recipe(name, root, settings)
         check_changes(config.augment)
+        if config.backbone.members > 1:
+            sys.exit("error: the plain script trains one network, not backbone.members of them; take esc10-fast")
         cost = run_recipe(name, root, settings, repository)
         folds = [scores["accuracy"] for scores in keep(repository, Path(scratch) / "kept")]
     print(
@@ -335,7 +340,7 @@ def compare_recipe(name: str, root: Path, epochs: int | None) -> dict[str, Any]:
     print(f"{wall_s / cost['wall_s']:.2f} times faster")
     measured = {"plain_s": wall_s, "adaspec_s": cost["wall_s"], "ratio": wall_s / cost["wall_s"]}
     accuracies = {"plain_accuracy": statistics.mean(plain), "adaspec_accuracy": statistics.mean(folds)}
-    return {"recipe": name, "measurements": [measured | accuracies]}
+    return {"trained_at": trained_at, "recipe": name, "measurements": [measured | accuracies]}
 
 
 def main() -> None:
