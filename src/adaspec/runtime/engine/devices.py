@@ -60,7 +60,7 @@ def compute_alike(n_threads: int) -> None:
     torch.set_num_threads(n_threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else matrix products may round anew each run on a GPU
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def gpus() -> list[str]:
