@@ -1,5 +1,6 @@
 import contextlib
 import json
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -7,12 +8,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pandas as pd
 import psutil
 import pytest
 from toydata import Toy, changed, differing
 
 from adaspec.config import Config
 from adaspec.errors import InputError
+from adaspec.models.heard import read_heard, write_heard
+from adaspec.models.start import models_digest
 from adaspec.tracking import TRACKERS
 from adaspec.tracking.digest import training_digest
 from adaspec.tracking.none import NoRun
@@ -65,7 +69,7 @@ def test_cross_validate_writes_a_folder_per_fold(crossed: Path) -> None:
     assert sorted(path.name for path in (crossed / "models").iterdir()) == ["fold-1", "fold-2"]
     for fold in (1, 2):
         names = sorted(path.name for path in (crossed / "models" / f"fold-{fold}").iterdir())
-        assert names == ["history.jsonl", "model.json", "model.safetensors"]
+        assert names == ["heard.txt", "history.jsonl", "model.json", "model.safetensors"]
     assert differing(crossed / "models" / "fold-1", crossed / "models" / "fold-2") != []
 
 
@@ -223,3 +227,35 @@ def test_check_training_names_a_setting_of_a_layer_that_contradicts_another(toy:
         check_training(
             changed(toy.config, **{"backbone.name": "ast", "backbone.ast.embed_dim": 100}), toy.labels, (1, 2)
         )
+
+
+def swapped(folds: pd.DataFrame) -> pd.DataFrame:
+    """Folds 1 and 2 in each other's place."""
+    return folds.assign(fold=3 - folds["fold"])
+
+
+def test_a_model_that_has_heard_test_clips_starts_no_fold(toy: Toy, crossed: Path, tmp_path: Path) -> None:
+    start = {"train.start": f"{crossed / 'models'}@{models_digest(crossed / 'models')}", "train.epochs": 1}
+    config = changed(toy.config, **start)
+    with pytest.raises(InputError, match=r"fold-1 was trained on 12 of the 12 recordings that fold 1 is tested with"):
+        train(toy, tmp_path / "swapped", config=config, folds=swapped(toy.folds))
+    assert not (tmp_path / "swapped/models").exists()
+    train(toy, tmp_path / "same", config=config)
+    # What the first model had heard is not forgotten, whatever the second was trained on.
+    heard = read_heard(tmp_path / "same/models/fold-1")
+    assert heard is not None
+    assert set(heard) == set(read_heard(crossed / "models/fold-1") or ())
+    write_heard(tmp_path, ["0" * 64], before=heard)
+    assert set(read_heard(tmp_path) or ()) == {"0" * 16, *heard}
+
+
+def test_a_model_that_does_not_say_what_it_heard_starts_with_a_warning(
+    toy: Toy, crossed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(crossed / "models", models)
+    (models / "fold-1/heard.txt").unlink()
+    config = changed(toy.config, **{"train.start": f"{models}@{models_digest(models)}", "train.epochs": 1})
+    train(toy, tmp_path / "repository", config=config)
+    [told] = [line for line in capsys.readouterr().err.splitlines() if "does not say" in line]
+    assert "fold 1" in told

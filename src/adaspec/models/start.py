@@ -17,7 +17,7 @@ from adaspec.frontends.arguments import arguments
 from adaspec.models.classifier import AudioClassifier
 from adaspec.models.saved import DESCRIPTION, WEIGHTS, load, read_description
 
-__all__ = ["check_start", "models_digest", "start_from", "starting_frontend"]
+__all__ = ["check_start", "models_digest", "start_folder", "start_from", "starting_frontend"]
 
 ONLY_IN_TRAINING = ("patch_dropout", "pretrained", "weights", "freeze")  # of backbones
 
@@ -69,9 +69,33 @@ def check_start(config: Config, labels: list[str] | None = None, folds: Iterable
         Says in a line what differs and what to do.
     """
     if config.train.start is not None:
-        folder = _folder(config.train.start)
+        folder = start_folder(config.train.start)
         for fold in folds:
             _fitting(folder / f"fold-{fold}", config, labels)
+
+
+def start_folder(start: str) -> Path:
+    """Folder of the models to start from, once they are those that the digest in the knob names.
+
+    Raises
+    ------
+    InputError
+        They are others, or no digest is given.
+    """
+    path, _, digest = start.rpartition("@")
+    folder = Path(path or start)
+    found = models_digest(folder)
+    if not path:
+        raise InputError(
+            f"params.yaml train.start={start} must tell the models by their digest, so that others in their place are "
+            f"another training; set train.start={folder}@{found}"
+        )
+    if digest != found:
+        raise InputError(
+            f"params.yaml train.start={start}: the models there are others by now; set train.start={folder}@{found} to "
+            "start from them"
+        )
+    return folder
 
 
 def start_from(model: AudioClassifier, start: str, fold: int) -> None:
@@ -92,7 +116,7 @@ def start_from(model: AudioClassifier, start: str, fold: int) -> None:
     InputError
         As `check_start`.
     """
-    folder = _folder(start) / f"fold-{fold}"
+    folder = start_folder(start) / f"fold-{fold}"
     _take_weights(model, _fitting(folder, model.config, model.labels), folder)
 
 
@@ -115,7 +139,7 @@ def starting_frontend(config: Config, labels: list[str], fold: int) -> Frontend:
     assert config.audio.sample_rate is not None  # resolved
     frontend = build_frontend(config.frontend, config.audio.sample_rate)
     if config.train.start is not None:
-        folder = _folder(config.train.start) / f"fold-{fold}"
+        folder = start_folder(config.train.start) / f"fold-{fold}"
         _take_weights(frontend, _fitting(folder, config, labels).frontend, folder)
     return frontend
 
@@ -126,24 +150,6 @@ def _take_weights(module: nn.Module, trained: nn.Module, folder: Path) -> None:
     except RuntimeError as error:
         reason = " ".join(str(error).split()).partition(": ")[2]
         raise InputError(f"params.yaml train.start: {folder} does not fit what is to be trained: {reason}") from None
-
-
-def _folder(start: str) -> Path:
-    """Folder of the models, once they are those that the digest in the knob names."""
-    path, _, digest = start.rpartition("@")
-    folder = Path(path or start)
-    found = models_digest(folder)
-    if not path:
-        raise InputError(
-            f"params.yaml train.start={start} must tell the models by their digest, so that others in their place are "
-            f"another training; set train.start={folder}@{found}"
-        )
-    if digest != found:
-        raise InputError(
-            f"params.yaml train.start={start}: the models there are others by now; set train.start={folder}@{found} to "
-            "start from them"
-        )
-    return folder
 
 
 def _fitting(folder: Path, config: ModelConfig, labels: list[str] | None) -> AudioClassifier:

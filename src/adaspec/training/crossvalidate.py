@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from adaspec.config import Config
+from adaspec.models.heard import check_unheard, read_heard, write_heard
 from adaspec.runtime.engine import Needs, load_for_workers, run_tasks, tasks_at_a_time
 from adaspec.runtime.files import DIGESTS, complete_folder, is_sealed
 from adaspec.runtime.workspace import checkpoint_folder, lock_file, only_one
@@ -59,7 +60,7 @@ def cross_validate(
     ------
     InputError
         Settings of the model contradict each other, something is set that the task has not, models to start from do
-        not fit, or a loss is not finite.
+        not fit or were trained on what they would be tested with, or a loss is not finite.
     """
     rows = training_rows(clips, folds)
     n_parallel = tasks_at_a_time(
@@ -70,6 +71,13 @@ def cross_validate(
         load_for_workers(__name__, "adaspec.training.fit", *muon)  # while this process loads what it needs itself
     labels = sorted(clips["label"].unique())
     check_training(config, labels, rows["fold"].unique())
+    before = None
+    if config.train.start is not None:
+        from adaspec.models.start import start_folder  # here, as torch takes seconds to load
+
+        before = start_folder(config.train.start)
+        for fold, digests in _digests(clips, folds, tested=True).items():
+            check_unheard(before / f"fold-{fold}", fold, digests)
     digest = training_digest(config, clips, folds)
     checkpoints = checkpoint_folder(root, digest)
     with only_one(lock_file(root, digest)):
@@ -81,9 +89,11 @@ def cross_validate(
             rows, labels, config, n_parallel, features, checkpoints, open_run(digest), spectrograms, speakers
         )
         with complete_folder(models) as partial:
-            for fold in sorted(rows["fold"].unique()):
+            for fold, digests in _digests(clips, folds, tested=False).items():
                 kept = checkpoints / f"fold-{fold}" / FINISHED
                 shutil.copytree(kept, partial / f"fold-{fold}", ignore=shutil.ignore_patterns(DIGESTS))
+                earlier = None if before is None else read_heard(before / f"fold-{fold}")
+                write_heard(partial / f"fold-{fold}", digests, earlier or ())
         # Network file systems keep a file that is still mapped under another name, and its folder with it.
         shutil.rmtree(checkpoints, ignore_errors=True)
 
@@ -114,6 +124,12 @@ def check_training(config: Config, labels: list[str], folds: Iterable[int]) -> N
     check_model(config)
     check_start(config, labels, folds)
     build_task(labels, config)
+
+
+def _digests(clips: pd.DataFrame, folds: pd.DataFrame, *, tested: bool) -> dict[Any, list[str]]:
+    """Digests of the recordings that each fold is tested with, or of those that it hears before."""
+    rows = folds[(folds["role"] == "test") == tested].merge(clips[["clip_id", "digest"]], on="clip_id")
+    return {fold: own["digest"].tolist() for fold, own in rows.groupby("fold")}
 
 
 def _train_open_folds(
