@@ -13,9 +13,6 @@ from report_spoofing import spoofing
 
 __all__ = ["LAYERS", "sections"]
 
-COMPARE = "adaspec compare " + " ".join(
-    f"{name}={','.join(f'{name}/seed-{seed}' for seed in (1, 2, 3))}" for name in ("fixed", "window")
-)
 Record = dict[str, Any]
 
 LAYERS = {  # name in the record -> in tables
@@ -49,9 +46,7 @@ LAYERS = {  # name in the record -> in tables
 
 def sections(folder: Path) -> str:
     """All parts; their figures are drawn into `folder`."""
-    return "\n".join(
-        part(folder) for part in (environmental, learned, spoofing, real_recordings, music, embedded, speed)
-    )
+    return "\n".join(part(folder) for part in (environmental, spoofing, real_recordings, music, embedded, speed))
 
 
 def environmental(folder: Path) -> str:
@@ -96,31 +91,6 @@ augmentation 91.4 %, without strong augmentation 89.4 % (Y. Tokozume et al., ICL
 
 Lab notes: [accuracy against budget](lab/esc10-budget.md), [how the knobs were chosen](lab/esc10-knobs.md),
 [what each trick adds](lab/esc10-tricks.md), [the original models and a small transformer](lab/esc10-models.md).
-"""
-
-
-def learned(folder: Path) -> str:
-    comparison = load("esc10-front-ends")
-    rows = comparison["rows"]
-    records = [load(f"esc10-waveform-{row['name']}") for row in rows]
-    figures.draw_differences(rows, "ESC-10: learned transforms beside the fixed one", folder / "esc10-front-ends.svg")
-    cpu = {"CPU time of a run": [span(record["cost"]["cpu_s"], "s") for record in records]}
-    shown = [row["name"].replace("-", " ") for row in rows[1:] if verdict(row) != "no difference shown"]
-    return f"""### Does learning the front end help?
-
-One recipe on waveforms (22.05 kHz, n_fft 1024, 64 bands, 40 epochs), five settings of its front end, five folds, three seeds,
-compared clip by clip. "Only it : only fixed" counts the clips that only one of the two gets right; p is McNemar's.
-
-{differences(rows, cpu)}
-{code(records[0]["command"] + " --out fixed", records[1]["command"] + " --out window", COMPARE)}
-
-**Verdict.** {f"Shown for {' and '.join(shown)}." if shown else "It is not shown: every interval of a difference contains zero."}
-
-{figure("esc10-front-ends", "Difference in accuracy of four learned front ends to the fixed one, with paired intervals")}
-
-{made(comparison)}
-
-Lab note: [more seeds, costs and how the knobs were chosen](lab/esc10-front-ends.md).
 """
 
 
