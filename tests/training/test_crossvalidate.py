@@ -259,3 +259,6 @@ def test_a_model_that_does_not_say_what_it_heard_starts_with_a_warning(
     train(toy, tmp_path / "repository", config=config)
     [told] = [line for line in capsys.readouterr().err.splitlines() if "does not say" in line]
     assert "fold 1" in told
+    (models / "fold-1/heard.txt").write_bytes(b"\xff\x00")
+    with pytest.raises(InputError, match=r"heard\.txt cannot be read"):
+        train(toy, tmp_path / "repository", config=config)

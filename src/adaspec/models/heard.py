@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from adaspec.errors import InputError
+from adaspec.runtime.text import one_line
 
 __all__ = ["HEARD", "check_unheard", "read_heard", "write_heard"]
 
@@ -32,11 +33,19 @@ def write_heard(folder: Path, digests: Iterable[str], before: Iterable[str] = ()
 
 
 def read_heard(folder: Path) -> list[str] | None:
-    """First digits of the digests that `write_heard` wrote; None where nothing tells."""
+    """First digits of the digests that `write_heard` wrote; None where nothing tells.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
     try:
         return (folder / HEARD).read_text(encoding="ascii").split()
     except FileNotFoundError:
         return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / HEARD} cannot be read ({one_line(error)}); copy the models again") from None
 
 
 def check_unheard(folder: Path, fold: int, digests: Iterable[str]) -> None:
