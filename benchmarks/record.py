@@ -24,6 +24,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from adaspec.runtime.files import complete_file
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results"
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -113,9 +115,8 @@ def write(name: str, measured: dict[str, Any], command: str | None = None) -> Pa
     }
     path = RESULTS / f"{name}.json"
     text = json.dumps(rounded(content), indent=1, ensure_ascii=False, allow_nan=False)
-    partial = path.with_suffix(".partial")
-    partial.write_text(f"{compact(text)}\n", encoding="utf-8")
-    partial.replace(path)
+    with complete_file(path) as partial:
+        partial.write_text(f"{compact(text)}\n", encoding="utf-8")
     print(f"wrote {path.relative_to(ROOT)}; 'python benchmarks/report.py' brings docs/results.md up to date")
     return path
 

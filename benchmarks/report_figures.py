@@ -83,7 +83,7 @@ def draw_differences(rows: list[Record], title: str, path: Path, score: str = "a
     with matplotlib.rc_context(STYLE):
         figure, axes = canvas(6.4, 1.3 + 0.32 * len(shown))
         for place, row in enumerate(shown):
-            colour = GREY if verdict(row, score) == "no difference shown" else TEAL
+            colour = TEAL if verdict(row, score) else GREY
             axes.plot([row["difference_low"], row["difference_high"]], [place, place], color=colour, lw=2.5)
             axes.plot(row["difference"], place, "o", color=colour)
         axes.axvline(0, color="black", lw=0.8)

@@ -109,10 +109,10 @@ def figure(name: str, told: str) -> str:
 
 
 def verdict(row: Record, score: str = "accuracy") -> str:
-    """What a difference shows: its interval has to leave out 0, and p, corrected for all compared, to agree."""
+    """Better or worse, where the interval leaves out 0 and p, corrected for all compared, agrees; else empty."""
     p_value = row["p_holm"] if "p_holm" in row else row["p_value"]
     if p_value >= 0.05 or row["difference_low"] <= 0 <= row["difference_high"]:
-        return "no difference shown"
+        return ""
     return "better" if (row["difference"] > 0) == higher_is_better(score) else "worse"
 
 

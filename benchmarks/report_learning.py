@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import report_figures as figures
-from report_format import code, command, figure, load, made, score_title, table, verdict
+from report_format import code, command, figure, interval, load, made, score_title, table, verdict
 
 __all__ = ["embedded", "real_recordings"]
 
 Record = dict[str, Any]
-SHOWN = ("better", "worse")
+
+
+def ends_of(row: Record) -> str:
+    return interval([row["difference_low"], row["difference_high"]], "+z.3f")
 
 
 def variant_rows(record: Record) -> str:
@@ -23,8 +26,7 @@ def variant_rows(record: Record) -> str:
         cells = [row["name"].replace("-", " "), f"`{options}`" if options else "", f"{row[score]:.3f}"]
         cells.append(", ".join(f"{each:.3f}" for each in row["per_seed"]))
         if "difference" in row:
-            cells += [f"{row['difference']:+z.3f}", f"{row['difference_low']:+z.3f} to {row['difference_high']:+z.3f}"]
-            cells.append(f"{row['p_holm']:.4f}")
+            cells += [f"{row['difference']:+z.3f}", ends_of(row), f"{row['p_holm']:.4f}"]
         rows.append([*cells, *[""] * (7 - len(cells))])
     return table(["", "options", score_title(score), "of each seed", "difference", "95 % interval", "p"], rows)
 
@@ -36,12 +38,12 @@ def noise_rows(record: Record) -> str:
     rows = []
     for place, first in enumerate(record["rows"]):
         cells = [first["name"].replace("-", " ")]
-        for _, found in conditions:
-            row = found[place]
-            cells.append(f"{row[score]:.3f}")
-            ends = [f"{row[key]:+z.3f}" for key in ("difference", "difference_low", "difference_high") if key in row]
-            mark = "**" if ends and verdict(row, score) in SHOWN else ""
-            cells.append(f"{mark}{ends[0]}{mark} ({ends[1]} to {ends[2]})" if ends else "")
+        for _, heard in conditions:
+            row = heard[place]
+            cells += [f"{row[score]:.3f}", ""]
+            if "difference" in row:
+                mark = "**" if verdict(row, score) else ""
+                cells[-1] = f"{mark}{row['difference']:+z.3f}{mark} ({ends_of(row)})"
         rows.append(cells)
     head = [part for name, _ in conditions for part in (f"{ratio(name):g} dB", "difference")]
     return table(["", *head], rows)
@@ -55,7 +57,7 @@ def ratio(condition: str) -> float:
 def found(rows: list[Record], score: str) -> str:
     """Which variants are shown to be better than the first, and which worse; empty where none is."""
     told = []
-    for title in SHOWN:
+    for title in ("better", "worse"):
         names = [row["name"].replace("-", " ") for row in rows if "difference" in row and verdict(row, score) == title]
         told += [f"{title}: {', '.join(names)}"] if names else []
     return "; ".join(told)
