@@ -529,6 +529,7 @@ def test_command_line_passes_everything_on(monkeypatch: pytest.MonkeyPatch) -> N
 WORKER = """
 import sys
 from types import SimpleNamespace
+from optuna.storages._heartbeat import HeartbeatThread
 from adaspec.experiments import tuning
 from adaspec.experiments.tuning import presence, study, worker
 from adaspec.runtime.console import configure_logging
@@ -536,6 +537,8 @@ configure_logging()
 tuning.update_data = lambda root: None
 study.HEARTBEAT_S, study.GRACE_S, worker.POLL_S = 1, 6, 0.2
 presence.uuid = SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=sys.argv[2]))
+if sys.argv[2] == "killed":  # before the thread of its heartbeats has run
+    HeartbeatThread.start = HeartbeatThread.join = lambda self: None
 print(tuning.tune(int(sys.argv[1]), "s"))
 """
 

@@ -217,6 +217,8 @@ class Worker:
 
     def _run(self, trial: optuna.Trial) -> float:
         self.number = trial.number
+        # Optuna's thread begins some time later, and of a trial without a heartbeat nobody learns that it is lost.
+        trial.storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
         trial.set_user_attr("worker", self.folder.name)
         if len(standing_trials(self.study.get_trials(deepcopy=False), trial.number)) >= self.n_trials:
             raise SurplusError
