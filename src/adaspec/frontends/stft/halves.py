@@ -20,6 +20,7 @@ from torch import Tensor
 from adaspec.frontends.stft.framing import Framing, pad_ends
 
 __all__ = [
+    "add_product",
     "add_products",
     "apart",
     "cut_pairs",
@@ -93,12 +94,14 @@ def _differences(pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def multiply(pairs: Tensor, halves: Tensor) -> Tensor:
     """Spectra of the first frames of pairs (n, 3 * n_fft//2), then of the second ones: (2 * n, n_rows)."""
     parts, n_rows = _differences(pairs), halves.shape[1]
+    # In bf16 every addition to a sum that lies in memory rounds it, while the product itself sums in float32.
+    n_terms = halves.shape[2] if halves.dtype == torch.bfloat16 else TERMS
     halves = torch.nn.functional.pad(halves, (0, 0, 0, -n_rows % ROWS))
     spectra = pairs.new_zeros(2, len(pairs), halves.shape[1])
 
     def add(spectrum: Tensor, place: int) -> None:
         for terms, factors in zip(
-            torch.split(parts[place], TERMS, 1), torch.split(halves[place], TERMS, 1), strict=True
+            torch.split(parts[place], n_terms, 1), torch.split(halves[place], n_terms, 1), strict=True
         ):
             spectrum.addmm_(terms, factors.T)
 
@@ -109,9 +112,17 @@ def multiply(pairs: Tensor, halves: Tensor) -> Tensor:
     return spectra.flatten(0, 1)[:, :n_rows]
 
 
+def add_product(total: Tensor, gradients: Tensor, frames: Tensor) -> None:
+    """Add to the gradient of kernels (n_rows, n), from that of spectra (n_frames, n_rows), for frames (n_frames, n)."""
+    if gradients.dtype == total.dtype:
+        total.addmm_(gradients.T, frames)
+    else:
+        total.add_(gradients.T @ frames)
+
+
 def add_products(sums: Tensor, gradients: Tensor, pairs: Tensor) -> None:
     """Add to the gradient of the halves (3, n_rows, n_fft//2), from that of spectra (2 * n, n_rows)."""
     first, second = gradients.chunk(2)
     parts = _differences(pairs)
     for place, gradient in enumerate((first, first + second, second)):
-        sums[place].addmm_(gradient.T, parts[place])
+        add_product(sums[place], gradient, parts[place])

@@ -91,8 +91,8 @@ class AdaptiveSTFT(nn.Module):
     window_nonnegative, window_symmetric : bool
         Constraints of the window.
     precision : {32, "bf16"}
-        Of the matrix product with dense learned kernels: factors and result. All else is computed in float32, or
-        float64 where waveform or layer are.
+        Of matrix products with dense or parametric kernels: factors and result; in the backward pass of that with the
+        bands too. All else is computed in float32, or float64 where waveform or layer are.
 
     Attributes
     ----------

@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 from adaspec.frontends.epsilon import plus_epsilon
 from adaspec.frontends.stft.framing import Framing, cut_frames
 from adaspec.frontends.stft.halves import (
+    add_product,
     add_products,
     apart,
     cut_pairs,
@@ -116,29 +117,36 @@ def in_bins(waveform: Tensor, transform: Transform, framing: Framing) -> Tensor:
 
 def _bins(waveform: Tensor, transform: Transform, framing: Framing) -> tuple[Tensor, Tensor]:
     """Real and imaginary parts as of `_parts`, of all frames at once."""
-    transform = _in_precision(transform, framing)
-    frames = cut_frames(waveform, framing).flatten(0, 1)
-    return _parts(_spectrum(frames, transform, framing), transform, framing)
+    frames = cut_frames(_factor(waveform, transform, framing), framing).flatten(0, 1)
+    factors = _factors(transform, framing, in_pairs=False)
+    real, imag = _parts(_spectrum(frames, transform.window, factors), transform, framing)
+    return real.to(waveform.dtype), imag.to(waveform.dtype)
 
 
-def _in_precision(transform: Transform, framing: Framing) -> Transform:
-    if framing.bf16 and transform.kernels is not None:
-        return transform._replace(kernels=_rounded(transform.kernels))
-    return transform
-
-
-def _rounded(factor: Tensor) -> Tensor:
-    """To bf16; a processor without it, where torch takes five times as long, gets the same values in their own type."""
-    rounded = factor.bfloat16()
-    return rounded if BF16_ON_CPU or factor.device.type != "cpu" else rounded.to(factor.dtype)
-
-
-def _spectrum(frames: Tensor, transform: Transform, framing: Framing) -> Tensor:
-    """(n_frames, n_fft) -> complex (n_frames, n_freqs), or with learned kernels real (n_frames, n_rows)."""
-    windowed = frames * transform.window
+def _factors(transform: Transform, framing: Framing, in_pairs: bool) -> Tensor | None:
+    """What frames, or pairs of them, are multiplied with where kernels are learned: these and the window in one."""
     if transform.kernels is None:
-        return torch.fft.rfft(windowed)
-    return (_rounded(windowed) if framing.bf16 else windowed) @ transform.kernels.T
+        return None
+    windowed = transform.kernels * transform.window
+    return _factor(in_halves(windowed) if in_pairs else windowed, transform, framing)
+
+
+def _factor(values: Tensor, transform: Transform, framing: Framing) -> Tensor:
+    """Round to bf16 what is a factor of a product with learned kernels, if these are computed in it.
+
+    A processor without bf16, where torch takes five times as long, gets the same values in their own type.
+    """
+    if not framing.bf16 or transform.kernels is None:
+        return values
+    rounded = values.bfloat16()
+    return rounded if BF16_ON_CPU or values.device.type != "cpu" else rounded.to(values.dtype)
+
+
+def _spectrum(frames: Tensor, window: Tensor, factors: Tensor | None) -> Tensor:
+    """(n_frames, n_fft) -> complex (n_frames, n_freqs), or with learned kernels real (n_frames, n_rows)."""
+    if factors is None:
+        return torch.fft.rfft(frames * window)
+    return frames @ factors.T if factors.ndim == 2 else multiply(frames, factors)
 
 
 def _parts(spectrum: Tensor, transform: Transform, framing: Framing) -> tuple[Tensor, Tensor]:
@@ -146,9 +154,13 @@ def _parts(spectrum: Tensor, transform: Transform, framing: Framing) -> tuple[Te
         return mix(spectrum, transform.blocks, framing.n_fft)
     if transform.kernels is None:
         return spectrum.real, spectrum.imag
-    spectrum = spectrum.to(transform.window.dtype)
     n_freqs = framing.n_fft // 2 + 1
     return spectrum[:, :n_freqs], spectrum[:, n_freqs:]
+
+
+def _power(parts: tuple[Tensor, Tensor], transform: Transform, framing: Framing) -> Tensor:
+    real, imag = (part.to(transform.window.dtype) for part in parts)
+    return magnitude_or_power(real, imag, framing.magnitude)
 
 
 def _weigh(bins: Tensor, mel: Tensor | None) -> Tensor:
@@ -158,13 +170,14 @@ def _weigh(bins: Tensor, mel: Tensor | None) -> Tensor:
 def _in_pairs(waveform: Tensor, transform: Transform, framing: Framing) -> bool:
     """Whether frames are multiplied with learned kernels two at a time."""
     on_cpu = waveform.device.type == "cpu"  # not measured elsewhere
-    return on_cpu and transform.kernels is not None and not framing.bf16 and overlap_by_halves(framing)
+    return on_cpu and transform.kernels is not None and overlap_by_halves(framing)
 
 
 def _steps(waveform: Tensor, transform: Transform, framing: Framing) -> Iterator[tuple[slice, Tensor]]:
     """Frames, or pairs of them, in portions, each with its place among all of the batch."""
     in_pairs = _in_pairs(waveform, transform, framing)
     cut = cut_pairs if in_pairs else cut_frames
+    waveform = _factor(waveform, transform, framing)
     n_frames = cut(waveform[:1], framing).shape[1]
     on_cpu = CACHED if transform.kernels is None else MULTIPLIED
     n_rows = max(1, (on_cpu if waveform.device.type == "cpu" else PARALLEL) // framing.n_fft)
@@ -194,14 +207,13 @@ class _InPortions(torch.autograd.Function):
         blocks: Tensor | None,
         mel: Tensor | None,
     ) -> Tensor:
-        transform = _in_precision(Transform(window, kernels, blocks, mel), framing)
+        transform = Transform(window, kernels, blocks, mel)
         in_pairs = _in_pairs(waveform, transform, framing)
-        halves = in_halves(kernels * window) if kernels is not None and in_pairs else None
+        factors = _factors(transform, framing, in_pairs)
         features, spectra = [], []
         for _, frames in _steps(waveform, transform, framing):
-            spectrum = _spectrum(frames, transform, framing) if halves is None else multiply(frames, halves)
-            bins = magnitude_or_power(*_parts(spectrum, transform, framing), framing.magnitude)
-            weighed = _weigh(bins, mel)
+            spectrum = _spectrum(frames, window, factors)
+            weighed = _weigh(_power(_parts(spectrum, transform, framing), transform, framing), mel)
             features.append(weighed.view(1 + in_pairs, -1, weighed.shape[1]))
             if kernels is not None and any(ctx.needs_input_grad):
                 spectra.append(spectrum)
@@ -218,7 +230,7 @@ class _InPortions(torch.autograd.Function):
         framing: Framing = ctx.framing
         waveform, window, kernels, blocks, mel, *spectra = ctx.saved_tensors
         need_window, need_kernels, need_blocks, need_mel = ctx.needs_input_grad[2:]
-        transform = _in_precision(Transform(window, kernels, blocks, mel), framing)
+        transform = Transform(window, kernels, blocks, mel)
         in_pairs = _in_pairs(waveform, transform, framing)
         # Of kernels, first the products of the spectrum's gradient with the frames before the window.
         products = None
@@ -233,7 +245,7 @@ class _InPortions(torch.autograd.Function):
         gradient = apart(gradient, framing) if in_pairs else gradient.flatten(0, 1)[None]
         with torch.autocast(waveform.device.type, enabled=False):  # backward() may be called where autocast is on
             for step, (rows, frames) in enumerate(_steps(waveform, transform, framing)):
-                spectrum = spectra[step] if spectra else _spectrum(frames, transform, framing)
+                spectrum = spectra[step] if spectra else _spectrum(frames, window, None)
                 _add_gradients(sums, gradient[:, rows].flatten(0, 1), frames, spectrum, transform, framing)
         if products is not None:
             products = from_halves(products) if in_pairs else products
@@ -263,23 +275,21 @@ def _add_gradients(
     else:
         real, imag = _parts(spectrum, transform, framing)
     if sums.mel is not None or framing.magnitude:
-        bins = magnitude_or_power(real, imag, framing.magnitude)
+        bins = _power((real, imag), transform, framing)
     if sums.mel is not None:
         sums.mel.addmm_(bins.T, gradient)
     if sums[:3] == (None, None, None):
         return
     if transform.mel is not None:
-        gradient = gradient @ transform.mel.T
+        gradient = _factor(gradient, transform, framing) @ _factor(transform.mel.T, transform, framing)
     twice = gradient / bins if framing.magnitude else 2 * gradient  # 2 g
     if transform.kernels is not None:
         assert sums.products is not None
-        gradients = torch.cat([twice * real, _with_imag(twice, imag) * imag], 1)
-        if framing.bf16:
-            sums.products.add_(_rounded(gradients).T @ _rounded(frames))
-        elif sums.products.ndim == 3:
+        gradients = _factor(_spectrum_gradient(twice, real, imag, frames.dtype), transform, framing)
+        if sums.products.ndim == 3:
             add_products(sums.products, gradients, frames)
         else:
-            sums.products.addmm_(gradients.T, frames)
+            add_product(sums.products, gradients, frames)
         return
     if transform.blocks is None:
         spectrum_gradient = spectrum * twice
@@ -296,3 +306,11 @@ def _add_gradients(
             spectrum_gradient[:, -1] *= 2
         windowed_gradient = torch.fft.irfft(spectrum_gradient, framing.n_fft, norm="forward")
         sums.window.add_((windowed_gradient * frames).sum(0), alpha=0.5)
+
+
+def _spectrum_gradient(twice: Tensor, real: Tensor, imag: Tensor, dtype: torch.dtype) -> Tensor:
+    """2 g X of all rows of learned kernels: (n_frames, n_rows)."""
+    gradients = real.new_empty(len(real), real.shape[1] + imag.shape[1], dtype=dtype)
+    torch.mul(twice, real, out=gradients[:, : real.shape[1]])
+    torch.mul(_with_imag(twice, imag), imag, out=gradients[:, real.shape[1] :])
+    return gradients
