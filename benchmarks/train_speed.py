@@ -109,7 +109,7 @@ def project_steps(config: Config, stored: Tensor, labels: Tensor) -> list[float]
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    claimed = torch.empty(len(stored), 0)  # of no speaker
+    claimed = torch.zeros(len(stored), 0)  # of no speaker
     trainer.fit(module, DataLoader([(stored, labels, claimed)] * N_STEPS, batch_size=None))  # type: ignore[arg-type]
     return times.times[N_WARM:]
 

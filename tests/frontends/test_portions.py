@@ -121,10 +121,17 @@ def test_portions_written_out_backward_equals_autograd(
     torch.testing.assert_close(written_out, plain, rtol=1e-8, atol=1e-9)
 
 
-@pytest.mark.parametrize("form", ["dense", "unit_norm", "orthonormal"])
-def test_spectrograms_in_bf16_are_close_to_float32(form: str) -> None:
+@pytest.mark.parametrize(
+    ("form", "hop_length", "power", "in_hardware"),
+    pairs(["dense", "unit_norm", "orthonormal", "parametric"], [25, 16], [1, 2], [portions.BF16_ON_CPU, False]),
+)
+def test_spectrograms_in_bf16_are_close_to_float32(
+    form: str, hop_length: int, power: int, in_hardware: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a hop of 16 frames are multiplied in pairs, with one of 25 they cannot be."""
+    monkeypatch.setattr(portions, "BF16_ON_CPU", in_hardware)
     waveform = noise(4, 2000)
-    settings: dict[str, Any] = {**SMALL, **LEARN_ALL, "gamma": 1.0}
+    settings: dict[str, Any] = {**SMALL, **LEARN_ALL, "gamma": 1.0, "hop_length": hop_length, "power": power}
     full, half = (perturb(build(form, **settings, precision=precision)) for precision in (32, "bf16"))
     (exact, exact_gradients), (rounded, rounded_gradients) = step(full, waveform), step(half, waveform)
     assert rounded.dtype == torch.float32

@@ -168,7 +168,7 @@ class Worker:
 
     def _is_forsaken(self, trial: FrozenTrial) -> bool:
         worker = trial.user_attrs.get("worker")
-        if worker is None:  # killed before it could say so, and before its first heartbeat
+        if worker is None:  # killed before it could say so
             return time.monotonic() - self.unclaimed.setdefault(trial.number, time.monotonic()) > GRACE_S
         return has_ended(self.folder.parent / worker)
 
@@ -217,7 +217,7 @@ class Worker:
 
     def _run(self, trial: optuna.Trial) -> float:
         self.number = trial.number
-        # Optuna's thread begins some time later, and of a trial without a heartbeat nobody learns that it is lost.
+        # Before Optuna's thread does: what names its worker and has no heartbeat would never be taken for lost.
         trial.storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
         trial.set_user_attr("worker", self.folder.name)
         if len(standing_trials(self.study.get_trials(deepcopy=False), trial.number)) >= self.n_trials:

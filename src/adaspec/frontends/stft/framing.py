@@ -24,7 +24,7 @@ class Framing(NamedTuple):
     magnitude : bool
         |X| in place of |X|^2.
     bf16 : bool
-        Multiply with learned kernels in bfloat16, which holds the result too, and its gradient.
+        Multiply with learned kernels in bfloat16; where the processor has it, it holds the result and its gradient too.
     """
 
     n_fft: int

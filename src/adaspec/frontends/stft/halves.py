@@ -5,7 +5,7 @@ Of three halves h0, h1, h2 of a frame's length the frames are [h0 h1] and [h1 h2
     A h0 + B h1 = A (h0 - h1) + (A + B) h1             A h1 + B h2 = (A + B) h1 + B (h2 - h1)
 
 Both take from within their own frame only. The terms are somewhat larger than their sum; as sums are also shorter,
-their rounding is that of the plain product.
+their rounding in float32 is that of the plain product.
 
 References
 ----------
@@ -114,7 +114,7 @@ def multiply(pairs: Tensor, halves: Tensor) -> Tensor:
 
 def add_product(total: Tensor, gradients: Tensor, frames: Tensor) -> None:
     """Add to the gradient of kernels (n_rows, n), from that of spectra (n_frames, n_rows), for frames (n_frames, n)."""
-    if gradients.dtype == total.dtype:
+    if gradients.dtype == total.dtype:  # of another one addmm_ takes nothing
         total.addmm_(gradients.T, frames)
     else:
         total.add_(gradients.T @ frames)

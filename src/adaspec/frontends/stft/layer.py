@@ -91,8 +91,8 @@ class AdaptiveSTFT(nn.Module):
     window_nonnegative, window_symmetric : bool
         Constraints of the window.
     precision : {32, "bf16"}
-        Of matrix products with dense or parametric kernels: factors and result; in the backward pass of that with the
-        bands too. All else is computed in float32, or float64 where waveform or layer are.
+        Of the products with dense or parametric kernels, factors and result, and of the backward pass through the mel
+        bands after them. All else is computed in float32, or float64 where waveform or layer are.
 
     Attributes
     ----------
@@ -275,7 +275,7 @@ class AdaptiveSTFT(nn.Module):
 
     def spectrogram(self, waveform: Tensor) -> Tensor:
         """What `forward` compresses: power or magnitude in each band, shaped as its output, never negative."""
-        # bf16 holds 8 bits: under autocast too, only the product with the kernels may be computed in it.
+        # bf16 holds 8 bits: under autocast too, it is for what `precision` names alone.
         with torch.autocast(waveform.device.type, enabled=False):
             waveform = as_clips(waveform, self.window.values.dtype)
             refuse_onnx_export("precision=bf16", self.framing.bf16 and self.kernels is not None)

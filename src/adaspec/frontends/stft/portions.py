@@ -35,7 +35,7 @@ __all__ = ["Transform", "in_bands", "in_bins", "magnitude_or_power"]
 EPSILON = 1e-12  # under the root of the magnitude: its gradient stays finite on digital silence
 CACHED = 2**18  # samples in frames at a time that still fit a core's cache, with all that is made of them
 MULTIPLIED = 2**19  # the same for learned kernels, whose matrix products pay only when large
-BF16_ON_CPU = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+BF16_ON_CPU = torch.cpu._is_avx512_bf16_supported()
 PARALLEL = 2**26  # the same on a GPU, which computes a batch at once
 
 
@@ -96,7 +96,7 @@ def in_bands(waveform: Tensor, transform: Transform, framing: Framing) -> Tensor
     Tensor of shape (batch, n_frames, n_features)
     """
     if torch.compiler.is_compiling() or waveform.requires_grad or is_transformed(waveform, *transform):
-        features = _weigh(magnitude_or_power(*_bins(waveform, transform, framing), framing.magnitude), transform.mel)
+        features = _weigh(_strength(_bins(waveform, transform, framing), transform, framing), transform.mel)
         return features.reshape(waveform.shape[0], -1, features.shape[1])
     return _InPortions.apply(waveform, framing, *transform)
 
@@ -109,7 +109,7 @@ def in_bins(waveform: Tensor, transform: Transform, framing: Framing) -> Tensor:
     Tensor of shape (batch, n_frames, n_fft//2 + 1), complex
         Without an imaginary part where the transform has none.
     """
-    real, imag = _bins(waveform, transform, framing)
+    real, imag = (part.to(waveform.dtype) for part in _bins(waveform, transform, framing))
     if imag.shape != real.shape:  # without DC, and without Nyquist where n_fft is even
         imag = torch.nn.functional.pad(imag, (1, real.shape[1] - imag.shape[1] - 1))
     return torch.complex(real, imag).view(waveform.shape[0], -1, real.shape[1])
@@ -117,24 +117,24 @@ def in_bins(waveform: Tensor, transform: Transform, framing: Framing) -> Tensor:
 
 def _bins(waveform: Tensor, transform: Transform, framing: Framing) -> tuple[Tensor, Tensor]:
     """Real and imaginary parts as of `_parts`, of all frames at once."""
-    frames = cut_frames(_factor(waveform, transform, framing), framing).flatten(0, 1)
-    factors = _factors(transform, framing, in_pairs=False)
-    real, imag = _parts(_spectrum(frames, transform.window, factors), transform, framing)
-    return real.to(waveform.dtype), imag.to(waveform.dtype)
+    # Rounded once they are cut, so that the gradients of frames that overlap are added up before that.
+    frames = _rounded(cut_frames(waveform, framing).flatten(0, 1), transform, framing)
+    kernels = _windowed_kernels(transform, framing, in_pairs=False)
+    return _parts(_spectrum(frames, transform.window, kernels), transform, framing)
 
 
-def _factors(transform: Transform, framing: Framing, in_pairs: bool) -> Tensor | None:
-    """What frames, or pairs of them, are multiplied with where kernels are learned: these and the window in one."""
+def _windowed_kernels(transform: Transform, framing: Framing, in_pairs: bool) -> Tensor | None:
+    """Learned kernels with the window in them, in halves for pairs of frames; None where there are none."""
     if transform.kernels is None:
         return None
     windowed = transform.kernels * transform.window
-    return _factor(in_halves(windowed) if in_pairs else windowed, transform, framing)
+    return _rounded(in_halves(windowed) if in_pairs else windowed, transform, framing)
 
 
-def _factor(values: Tensor, transform: Transform, framing: Framing) -> Tensor:
-    """Round to bf16 what is a factor of a product with learned kernels, if these are computed in it.
+def _rounded(values: Tensor, transform: Transform, framing: Framing) -> Tensor:
+    """Round to bf16 what is a factor of products with learned kernels, if these are computed in it.
 
-    A processor without bf16, where torch takes five times as long, gets the same values in their own type.
+    A processor without bf16, where torch takes five times as long, multiplies the rounded factors in their own type.
     """
     if not framing.bf16 or transform.kernels is None:
         return values
@@ -142,11 +142,14 @@ def _factor(values: Tensor, transform: Transform, framing: Framing) -> Tensor:
     return rounded if BF16_ON_CPU or values.device.type != "cpu" else rounded.to(values.dtype)
 
 
-def _spectrum(frames: Tensor, window: Tensor, factors: Tensor | None) -> Tensor:
-    """(n_frames, n_fft) -> complex (n_frames, n_freqs), or with learned kernels real (n_frames, n_rows)."""
-    if factors is None:
+def _spectrum(frames: Tensor, window: Tensor, kernels: Tensor | None) -> Tensor:
+    """Frames (n, n_fft) -> complex (n, n_freqs), or with kernels real (n, n_rows).
+
+    With kernels in halves, pairs of frames (n, 3 * n_fft//2) -> (2 * n, n_rows).
+    """
+    if kernels is None:
         return torch.fft.rfft(frames * window)
-    return frames @ factors.T if factors.ndim == 2 else multiply(frames, factors)
+    return frames @ kernels.T if kernels.ndim == 2 else multiply(frames, kernels)
 
 
 def _parts(spectrum: Tensor, transform: Transform, framing: Framing) -> tuple[Tensor, Tensor]:
@@ -158,7 +161,8 @@ def _parts(spectrum: Tensor, transform: Transform, framing: Framing) -> tuple[Te
     return spectrum[:, :n_freqs], spectrum[:, n_freqs:]
 
 
-def _power(parts: tuple[Tensor, Tensor], transform: Transform, framing: Framing) -> Tensor:
+def _strength(parts: tuple[Tensor, Tensor], transform: Transform, framing: Framing) -> Tensor:
+    """Power or magnitude of bins, computed in full whatever they are held in."""
     real, imag = (part.to(transform.window.dtype) for part in parts)
     return magnitude_or_power(real, imag, framing.magnitude)
 
@@ -177,7 +181,7 @@ def _steps(waveform: Tensor, transform: Transform, framing: Framing) -> Iterator
     """Frames, or pairs of them, in portions, each with its place among all of the batch."""
     in_pairs = _in_pairs(waveform, transform, framing)
     cut = cut_pairs if in_pairs else cut_frames
-    waveform = _factor(waveform, transform, framing)
+    waveform = _rounded(waveform, transform, framing)
     n_frames = cut(waveform[:1], framing).shape[1]
     on_cpu = CACHED if transform.kernels is None else MULTIPLIED
     n_rows = max(1, (on_cpu if waveform.device.type == "cpu" else PARALLEL) // framing.n_fft)
@@ -209,11 +213,11 @@ class _InPortions(torch.autograd.Function):
     ) -> Tensor:
         transform = Transform(window, kernels, blocks, mel)
         in_pairs = _in_pairs(waveform, transform, framing)
-        factors = _factors(transform, framing, in_pairs)
+        multiplied = _windowed_kernels(transform, framing, in_pairs)
         features, spectra = [], []
         for _, frames in _steps(waveform, transform, framing):
-            spectrum = _spectrum(frames, window, factors)
-            weighed = _weigh(_power(_parts(spectrum, transform, framing), transform, framing), mel)
+            spectrum = _spectrum(frames, window, multiplied)
+            weighed = _weigh(_strength(_parts(spectrum, transform, framing), transform, framing), mel)
             features.append(weighed.view(1 + in_pairs, -1, weighed.shape[1]))
             if kernels is not None and any(ctx.needs_input_grad):
                 spectra.append(spectrum)
@@ -275,17 +279,17 @@ def _add_gradients(
     else:
         real, imag = _parts(spectrum, transform, framing)
     if sums.mel is not None or framing.magnitude:
-        bins = _power((real, imag), transform, framing)
+        bins = _strength((real, imag), transform, framing)
     if sums.mel is not None:
         sums.mel.addmm_(bins.T, gradient)
     if sums[:3] == (None, None, None):
         return
     if transform.mel is not None:
-        gradient = _factor(gradient, transform, framing) @ _factor(transform.mel.T, transform, framing)
+        gradient = _rounded(gradient, transform, framing) @ _rounded(transform.mel.T, transform, framing)
     twice = gradient / bins if framing.magnitude else 2 * gradient  # 2 g
     if transform.kernels is not None:
         assert sums.products is not None
-        gradients = _factor(_spectrum_gradient(twice, real, imag, frames.dtype), transform, framing)
+        gradients = _rounded(_spectrum_gradient(twice, real, imag, frames.dtype), transform, framing)
         if sums.products.ndim == 3:
             add_products(sums.products, gradients, frames)
         else:
