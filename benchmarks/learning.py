@@ -48,7 +48,7 @@ VARIANTS: dict[str, list[str]] = {
     "free-mel": ["frontend.learn_mel=true", "frontend.mel.form=free"],
 }
 N_RESAMPLES = 10_000
-KEPT = ("difference", "difference_low", "difference_high", "p_value", "p_holm")  # of a comparison
+KEPT = ("low", "high", "difference", "difference_low", "difference_high", "p_value", "p_holm")  # of a comparison
 
 
 def run(recipe: str, root: Path, settings: list[str], repository: Path, folder: Path, noise: Sequence[float]) -> None:
@@ -101,7 +101,9 @@ def correct_together(rows: list[dict[str, Any]]) -> None:
 def describe(row: dict[str, Any], score: str) -> str:
     line = f"{row['name']}: {row[score]:.4f}"
     if "difference" in row:
-        line += f"  {row['difference']:+.4f} ({row['difference_low']:+.4f} to {row['difference_high']:+.4f})"
+        line += f"  {row['difference']:+.4f}"
+    if row.get("difference_low") is not None:  # one run each, in one fold, has no interval
+        line += f" ({row['difference_low']:+.4f} to {row['difference_high']:+.4f})"
         line += f", p {row['p_value']:.4f}, Holm {row['p_holm']:.4f}"
     return line
 

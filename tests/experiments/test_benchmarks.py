@@ -120,3 +120,9 @@ def test_the_plain_script_knows_what_the_fast_recipe_changes() -> None:
     train_speed.check_changes(config.augment)
     with pytest.raises(SystemExit, match=r"augment\.speed"):
         train_speed.check_changes(config.augment.model_copy(update={"speed": 0.1}))
+
+
+def test_learning_describes_a_difference_that_has_no_interval() -> None:
+    learning = importlib.import_module("learning")
+    row = {"name": "phase", "eer": 0.15, "difference": 0.02, "difference_low": None, "difference_high": None}
+    assert learning.describe(row | {"p_value": 1.0, "p_holm": 1.0}, "eer") == "phase: 0.1500  +0.0200"
