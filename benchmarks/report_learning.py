@@ -78,7 +78,7 @@ ESC10 = "`esc10-waveform` (22.05 kHz, n_fft 1024, 64 bands, 40 epochs), the offi
 SETS = {  # record -> title, and what was run
     "learning-esc10": (
         "Environmental sound: ESC-10, also in noise",
-        f"{ESC10}; the fixed transform has levels in dB. Dense kernels and free bands were not run ([kernels earlier](lab/esc10-front-ends.md))",
+        f"{ESC10}; the fixed transform has levels in dB",
     ),
     "learning-esc10-pcen": (
         "Environmental sound: ESC-10, is it PCEN or its learning?",
@@ -90,8 +90,8 @@ SETS = {  # record -> title, and what was run
         "The same for the one form whose interval leaves out 0 above, with other seeds and nothing else to correct for. The seeds are new, the clips are those on which it was picked, which flatters it",
     ),
     "learning-librila": (
-        "Anti-spoofing: librila, the window on other clips",
-        "`asv-libri` with one transform, without group delay, a hop of 8 ms and 15 epochs; the window was not picked on these clips",
+        "Anti-spoofing: librila",
+        "`asv-libri` with one transform, without group delay, a hop of 8 ms and 15 epochs; the window, picked on minila, was not picked on these clips",
     ),
     "learning-minila-mel": (
         "Anti-spoofing: minila, bands",
