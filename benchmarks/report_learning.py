@@ -91,7 +91,7 @@ SETS = {  # record -> title, and what was run
     ),
     "learning-librila": (
         "Anti-spoofing: librila",
-        "`asv-libri` with one transform, without group delay, a hop of 8 ms and 15 epochs; the window, picked on minila, was not picked on these clips",
+        "`asv-libri` with one transform, without group delay, a hop of 8 ms and 15 epochs; the window, picked on minila, was not picked on these clips. Dense kernels were left out for time",
     ),
     "learning-minila-mel": (
         "Anti-spoofing: minila, bands",
