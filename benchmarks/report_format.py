@@ -17,6 +17,7 @@ __all__ = [
     "interval",
     "load",
     "made",
+    "options",
     "percent",
     "score_title",
     "span",
@@ -95,6 +96,11 @@ def made(record: Record) -> str:
 
 def code(*commands: str) -> str:
     return "```console\n" + "".join(f"$ {command}\n" for command in commands) + "```"
+
+
+def options(settings: Iterable[str]) -> str:
+    """Knobs as `dvc exp run` takes them."""
+    return " ".join(f"-S {setting}" for setting in settings)
 
 
 def command(record: Record, root: str | None = None) -> str:

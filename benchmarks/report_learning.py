@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import report_figures as figures
-from report_format import code, command, figure, interval, load, made, score_title, table, verdict
+from report_format import code, command, figure, interval, load, made, options, score_title, table, verdict
 
 __all__ = ["embedded", "real_recordings"]
 
@@ -22,8 +22,8 @@ def variant_rows(record: Record) -> str:
     """Each variant of the front end: score, seed by seed, and the difference to the fixed one."""
     score, rows = record["score"], []
     for row in record["rows"]:
-        options = " ".join(f"-S {setting}" for setting in row["settings"])
-        cells = [row["name"].replace("-", " "), f"`{options}`" if options else "", f"{row[score]:.3f}"]
+        knobs = options(row["settings"])
+        cells = [row["name"].replace("-", " "), f"`{knobs}`" if knobs else "", f"{row[score]:.3f}"]
         cells.append(", ".join(f"{each:.3f}" for each in row["per_seed"]))
         if "difference" in row:
             cells += [f"{row['difference']:+z.3f}", ends_of(row), f"{row['p_holm']:.4f}"]
@@ -141,8 +141,7 @@ def embedded(folder: Path) -> str:
     told = f"""200 generated clips, 10 classes, five folds; made for bands that learn where they lie ([what is in it](synthetic.md)). Seeds
 {", ".join(map(str, record["seeds"]))}, all else as in params.yaml (64 bands, n_fft 1024). Measured before bands were kept from crowding within
 a bin. The first line again since then, on another machine: {fixed["accuracy"]:.3f} to {bands["accuracy"]:.3f}, {bands["difference"]:+.3f} ({ends_of(bands)}). Differences, intervals and p-values as above."""
-    first = " ".join(f"-S {setting}" for setting in record["rows"][1]["settings"])
-    commands = code(f"dvc exp run {first}", command(record))
+    commands = code(f"dvc exp run {options(record['rows'][1]['settings'])}", command(record))
     return f"""## The embedded data set
 
 {part(record, "learning-embedded", told, commands, folder, "The embedded data set")}

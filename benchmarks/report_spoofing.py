@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import report_figures as figures
-from report_format import code, command, figure, interval, load, made, span, table
+from report_format import code, command, figure, interval, load, made, options, span, table
 
 __all__ = ["spoofing"]
 
@@ -99,7 +99,7 @@ def ablation_rows(record: Record) -> str:
     """The recipe, and without its parts: EER with the interval of resampled trials, and how much more it is."""
     first, rows = record["rows"][0]["eer"], []
     for row in record["rows"]:
-        name = "the recipe" if row["name"] == "fixed" else f"`{' '.join(f'-S {each}' for each in row['settings'])}`"
+        name = "the recipe" if row["name"] == "fixed" else f"`{options(row['settings'])}`"
         difference = "" if row["name"] == "fixed" else f"{100 * (row['eer'] - first):+.1f}"
         rows.append(
             [name, f"{100 * row['eer']:.1f}", interval([100 * row["low"], 100 * row["high"]], ".1f"), difference]
